@@ -1,5 +1,6 @@
 """What deploy/compose.yaml says, without an engine: docker compose reads it, and every service is hardened."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -78,6 +79,24 @@ def test_replicas_fit_their_containers(overlay: str | None, frontend: str) -> No
     assert float(limits["cpus"]) == workers
     settings = Settings.model_validate({"frontend": frontend, "workers": workers})
     assert int(limits["memory"]) >= most_bytes(settings, model_bytes=48_000_000)
+
+
+@pytest.mark.parametrize("name", ["envoy.yaml", "tls.json", "jwt.json"])
+def test_workers_make_envoy_open_many_connections(name: str, tmp_path: Path) -> None:
+    """Drain.sh gives Envoy the file with two calls a connection to a replica, and everything else as it was."""
+    environment = yaml.safe_load(config(DEPLOY / "compose.workers.yaml"))["services"]["envoy"]["environment"]
+    file = DEPLOY / "envoy" / name
+    command = ["bash", str(DEPLOY / "envoy" / "drain.sh"), "1", "cat", "--", str(file)]
+    done = subprocess.run(command, capture_output=True, timeout=60, env={**os.environ, **environment})
+    before, after = yaml.safe_load(file.read_text()), yaml.safe_load(done.stdout)
+    (options,) = [
+        each["typed_extension_protocol_options"][protocols]["explicit_http_config"]["http2_protocol_options"]
+        for each in after["static_resources"]["clusters"]
+        for protocols in each.get("typed_extension_protocol_options", ())
+    ]
+    assert options["max_concurrent_streams"] == 2
+    options["max_concurrent_streams"] = 1024
+    assert after == before
 
 
 def test_every_service_is_hardened(services: dict[str, Any]) -> None:

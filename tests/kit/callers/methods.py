@@ -18,16 +18,16 @@ def offered_methods(address: str, metadata: Any = None) -> list[str]:
             response_deserializer=pb.ServerReflectionResponse.FromString,
         )
 
-        def ask(**question: str) -> pb.ServerReflectionResponse:
-            (answer,) = reflection(iter([pb.ServerReflectionRequest(**question)]), timeout=60, metadata=metadata)
+        def ask(question: pb.ServerReflectionRequest) -> Any:
+            (answer,) = reflection(iter([question]), timeout=60, metadata=metadata)
             assert not answer.HasField("error_response"), answer
             return answer
 
         found = []
-        for service in ask(list_services="").list_services_response.service:
+        for service in ask(pb.ServerReflectionRequest(list_services="")).list_services_response.service:
             package, _, name = service.name.rpartition(".")
-            answer = ask(file_containing_symbol=service.name).file_descriptor_response
-            files = map(FileDescriptorProto.FromString, answer.file_descriptor_proto)
+            answer = ask(pb.ServerReflectionRequest(file_containing_symbol=service.name))
+            files = map(FileDescriptorProto.FromString, answer.file_descriptor_response.file_descriptor_proto)
             found += [
                 f"/{service.name}/{method.name}"
                 for file in files

@@ -302,7 +302,8 @@ def _is_refused(server: KanServe, count: int) -> bool:
 def _watching(server: KanServe) -> Iterator[grpc.Channel]:
     """A connection on which a silent watch of health goes on, whatever other calls do meanwhile."""
     with grpc.insecure_channel(server.grpc, server.options) as channel:
-        watch: Any = channel.unary_stream("/grpc.health.v1.Health/Watch")(b"", metadata=bearer("all"))
+        method: Any = channel.unary_stream("/grpc.health.v1.Health/Watch")
+        watch = method(b"", metadata=bearer("all"))
         next(watch)
         yield channel
         assert _code_of(channel, _LIST_MODELS, bearer("all")) == "INVALID_ARGUMENT"

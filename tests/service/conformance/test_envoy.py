@@ -451,7 +451,7 @@ def test_a_deadline_that_passes_within_an_answer(kan_serve: Start, write_model: 
     request = gzip.compress(KanApi.request("affine", np.ones((30_000, 4), np.float32)))
     with http2.connect(server.grpc) as connection:
         connection.sendall(http2.hello(initial_window_bytes=100) + http2.window(2**24))
-        connection.sendall(http2.call(KanApi.path, **{"grpc-timeout": "1S", "grpc-encoding": "gzip"}))
+        connection.sendall(http2.call(KanApi.path, 1, **{"grpc-timeout": "1S", "grpc-encoding": "gzip"}))
         message = b"\1" + http2.message(request)[1:]
         connection.sendall(http2.frame(http2.DATA, http2.END_STREAM, 1, message))
         wait_for(lambda: server.sample("kan_requests_total", model="affine", code="OK") == 1)
