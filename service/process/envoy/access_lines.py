@@ -38,7 +38,7 @@ class AccessLines:
 
     def close(self) -> None:
         """Write what Envoy has left in the pipe, once it has ended, and end."""
-        os.write(self._pipe, _END)
+        os.write(self._pipe, 2 * _END)  # one may end half a line of an Envoy that was killed
         self._thread.join(_CLOSE_SECONDS)
         self._access_log.close()
 
