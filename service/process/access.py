@@ -13,6 +13,7 @@ from service.access.quota import TokenQuotas
 from service.access.reloaded import ReloadedFiles
 from service.frontends.address import is_public
 from service.metrics.metrics import Metrics
+from service.quota import Quotas
 from service.rpc.cores import worker_count
 from service.rpc.entrance import Entrance
 from service.settings import Settings
@@ -39,7 +40,7 @@ class Access:
     """
 
     def __init__(self, settings: Settings, paths: Collection[str], metrics: Metrics, head: Head | None) -> None:
-        quotas = TokenQuotas(1 / worker_count(settings))
+        quotas = TokenQuotas(Quotas(1 / worker_count(settings)))
         authorizer = Authorizer(Path(settings.tokens), paths, quotas) if settings.tokens else None
         self._log = AccessLog(settings.access_log) if settings.access_log else None
         self.entrance = Entrance(authorizer, self._log, head)

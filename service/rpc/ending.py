@@ -94,6 +94,7 @@ def _line(method: Named, call: RequestContext, code: str, seconds: float) -> Map
     return {
         "time": now(),
         "request_id": call.request_id,
+        "trace_id": call.trace_id or None,
         "peer": call.caller.peer,
         "token": call.caller.name or None,
         "certificate": call.caller.subject or None,

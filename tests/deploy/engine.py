@@ -107,7 +107,8 @@ def _build_standins(engine: Engine) -> None:
     """The images that the Dockerfile and compose.yaml name, made of Debian's packages and of pip's Envoy."""
     tar = engine.folder / "base.tar"
     hooks = [f"--customize-hook={command}" for command in _BASE]
-    include = "--include=python3,python3-venv,python3-pip,ca-certificates"
+    # The Envoy front end needs the shared library, which the official image has too.
+    include = "--include=python3,python3-venv,python3-pip,libpython3.13,ca-certificates"
     subprocess.run(
         ["mmdebstrap", "--quiet", "--variant=minbase", include, *hooks, "trixie", tar], check=True, timeout=600
     )

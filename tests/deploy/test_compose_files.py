@@ -1,5 +1,6 @@
 """What deploy/compose.yaml says, without an engine: docker compose reads it, and every service is hardened."""
 
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -9,7 +10,9 @@ import pytest
 import yaml
 
 from service.process.stop import GONE
-from service.settings import FLAGS
+from service.rpc.memory import most_bytes
+from service.settings import FLAGS, Settings
+from tests.kit.server.kan_serve import FRONTENDS
 
 pytestmark = pytest.mark.deploy
 
@@ -21,6 +24,8 @@ OVERLAYS = (
     (Path(__file__).parent / "compose.ci.yaml",),
     (DEPLOY / "compose.tls.yaml",),
     (DEPLOY / "compose.jwt.yaml",),
+    (DEPLOY / "compose.workers.yaml",),
+    (DEPLOY / "compose.jwt.yaml", DEPLOY / "compose.workers.yaml"),
 )
 
 
@@ -44,7 +49,7 @@ def config(*overlays: Path) -> str:
     return found.stdout
 
 
-@pytest.mark.parametrize("overlays", OVERLAYS, ids=["alone", "gpu", "ci", "tls", "jwt"])
+@pytest.mark.parametrize("overlays", OVERLAYS, ids=["alone", "gpu", "ci", "tls", "jwt", "workers", "jwt+workers"])
 def test_compose_reads_it(overlays: tuple[Path, ...]) -> None:
     """With each overlay too; nothing is unset."""
     assert "kan-serve:" in config(*overlays)
@@ -59,6 +64,39 @@ def test_overlays_mount_what_envoy_reads(name: str) -> None:
     text = (DEPLOY / "envoy" / f"{name}.json").read_text()
     wanted = {str(Path(each).parent) for each in re.findall(r'"filename": "([^"]+)"', text)}
     assert wanted < mounts
+
+
+@pytest.mark.parametrize("frontend", FRONTENDS)
+@pytest.mark.parametrize("overlay", [None, "compose.workers.yaml"])
+def test_replicas_fit_their_containers(overlay: str | None, frontend: str) -> None:
+    """Each worker has a core, and memory for all that callers can make it use, with the 48 MB of models and the
+    superseded versions that docs/operations.md promises.
+    """
+    service = yaml.safe_load(config(*[DEPLOY / each for each in filter(None, [overlay])]))["services"]["kan-serve"]
+    limits = service["deploy"]["resources"]["limits"]
+    workers = int(service["environment"].get("KAN_WORKERS", 1))
+    assert workers == (2 if overlay else 1)
+    assert float(limits["cpus"]) == workers
+    settings = Settings.model_validate({"frontend": frontend, "workers": workers})
+    assert int(limits["memory"]) >= most_bytes(settings, model_bytes=48_000_000)
+
+
+@pytest.mark.parametrize("name", ["envoy.yaml", "tls.json", "jwt.json"])
+def test_workers_make_envoy_open_many_connections(name: str, tmp_path: Path) -> None:
+    """Drain.sh gives Envoy the file with two calls a connection to a replica, and everything else as it was."""
+    environment = yaml.safe_load(config(DEPLOY / "compose.workers.yaml"))["services"]["envoy"]["environment"]
+    file = DEPLOY / "envoy" / name
+    command = ["bash", str(DEPLOY / "envoy" / "drain.sh"), "1", "cat", "--", str(file)]
+    done = subprocess.run(command, capture_output=True, timeout=60, env={**os.environ, **environment})
+    before, after = yaml.safe_load(file.read_text()), yaml.safe_load(done.stdout)
+    (options,) = [
+        each["typed_extension_protocol_options"][protocols]["explicit_http_config"]["http2_protocol_options"]
+        for each in after["static_resources"]["clusters"]
+        for protocols in each.get("typed_extension_protocol_options", ())
+    ]
+    assert options["max_concurrent_streams"] == 2
+    options["max_concurrent_streams"] = 1024
+    assert after == before
 
 
 def test_every_service_is_hardened(services: dict[str, Any]) -> None:

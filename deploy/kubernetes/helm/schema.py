@@ -16,7 +16,7 @@ _FILE = Path(__file__).with_name("values.schema.json")
 # The templates make these of other values, or count on their defaults.
 MADE = {
     *("models", "cache_folder", "frontend", "provider", "host", "grpc_port", "http_port", "metrics_port"),
-    *("tls_cert", "tls_key", "tls_client_ca", "tokens"),
+    *("tls_cert", "tls_key", "tls_client_ca", "tokens", "workers"),
 }
 
 Schema = dict[str, Any]
@@ -72,6 +72,7 @@ def schema() -> Schema:
         ),
         gpu=_object(count=_integer(0), resource={"type": "string", "pattern": "^[^/]+/[^/]+$"}),
         frontend={"enum": Settings.model_json_schema()["properties"]["frontend"]["enum"]},
+        workers=_integer(1, 256),
         tls=_object(secret=_SECRET, clientCa=_BOOLEAN),
         tokens=_object(secret=_SECRET),
         settings=settings(),

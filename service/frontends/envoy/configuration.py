@@ -67,6 +67,11 @@ def admin_path(folder: Path) -> Path:
     return folder / "admin.sock"
 
 
+def access_pipe(folder: Path) -> Path:
+    """The pipe that gets Envoy's lines of the access log."""
+    return folder / "access.pipe"
+
+
 def configuration(
     application: str, module: str, settings: Settings, addresses: Sequence[str], port: int, folder: Path
 ) -> dict[str, Any]:
@@ -78,7 +83,8 @@ def configuration(
         settings: Limits.
         addresses: What to listen on: numbers, since Envoy takes no names here.
         port: The port, of all of them.
-        folder: Where the admin socket is made, and the files of :func:`service.frontends.envoy.tls.write_secrets` are.
+        folder: Where the admin socket is made, and the pipe of the access log and the files of
+            :func:`service.frontends.envoy.tls.write_secrets` are.
     """
     found = routes.routes(settings.max_message_bytes, has_tokens=bool(settings.tokens))
     dropped = (message_header.HEADER.decode(), message_header.NO_PLACE_HEADER, routes.ORIGINAL_PATH)
@@ -108,7 +114,7 @@ def configuration(
             "stream_reset_rate": _CANCELLED_A_SECOND,
             **_keepalive(settings),
         },
-        "access_log": _access_log(settings.access_log),
+        "access_log": _access_log(access_pipe(folder)) if settings.access_log else [],
         # What a caller sends under these names is neither message nor deadline.
         "early_header_mutation_extensions": [
             _typed(
@@ -197,14 +203,9 @@ def _keepalive(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _access_log(file: str) -> list[dict[str, Any]]:
-    if not file:
-        return []
-    line = {"log_format": {"json_format": _ACCESS_LINE}}
-    if file == "-":
-        logger = _typed("envoy.access_loggers.stderr", f"{_ACCESS_LOGGERS}.stream.v3.StderrAccessLog", line)
-    else:
-        logger = _typed("envoy.access_loggers.file", f"{_ACCESS_LOGGERS}.file.v3.FileAccessLog", {"path": file, **line})
+def _access_log(pipe: Path) -> list[dict[str, Any]]:
+    fields = {"path": str(pipe), "log_format": {"json_format": _ACCESS_LINE}}
+    logger = _typed("envoy.access_loggers.file", f"{_ACCESS_LOGGERS}.file.v3.FileAccessLog", fields)
     own = _typed(
         "envoy.access_loggers.extension_filters.cel",
         f"{_ACCESS_LOGGERS}.filters.cel.v3.ExpressionFilter",

@@ -43,8 +43,8 @@ def routes(max_message_bytes: int, *, has_tokens: bool) -> list[dict[str, Any]]:
     """Which filters a call passes beside those that all do; the first route that matches is taken.
 
     Bodies that Envoy has to hold as a whole are bounded: those that it puts into a header, and JSON. Of these calls it
-    keeps the deadline too, since Python knows of them only once all is there. Of a call without a token, where one is
-    needed, nothing is held: Python refuses it before its body is read.
+    keeps a deadline too (call_headers.py), since Python knows of them only once all is there. Of a call without a
+    token, where one is needed, nothing is held: Python refuses it before its body is read.
 
     Args:
         max_message_bytes: Longest message, without gRPC's prefix.

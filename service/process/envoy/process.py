@@ -19,13 +19,13 @@ from contextlib import closing, suppress
 from http import HTTPStatus
 from pathlib import Path
 
-from service.access.access_log import open_to_append
 from service.access.certificates import read_certificates
 from service.errors import StartupError
 from service.frontends.address import addresses_for
-from service.frontends.envoy.configuration import STAT_PREFIX, admin_path, configuration
+from service.frontends.envoy.configuration import STAT_PREFIX, access_pipe, admin_path, configuration
 from service.frontends.envoy.control import FOLDER_VARIABLE
 from service.frontends.envoy.tls import write_secrets
+from service.process.envoy.access_lines import AccessLines
 from service.process.stop import KILLED, Stop
 from service.settings import Settings
 
@@ -44,10 +44,16 @@ class EnvoyProcess:
         port: The port for gRPC.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, folder: "tempfile.TemporaryDirectory[str]") -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        folder: "tempfile.TemporaryDirectory[str]",
+        access_lines: AccessLines | None,
+    ) -> None:
         self.port = 0
         self._process = process
         self._folder = folder
+        self._access_lines = access_lines
 
     async def wait(self) -> int:
         """Wait until it has ended, and give its exit code."""
@@ -86,6 +92,8 @@ class EnvoyProcess:
                 _log.warning("Envoy did not end by itself; it is killed")
                 self._process.kill()
                 await self._process.wait()
+        if self._access_lines is not None:
+            await asyncio.to_thread(self._access_lines.close)
         self._folder.cleanup()
 
     def kill(self) -> None:
@@ -156,13 +164,15 @@ async def start(
     """
     envoy, module = _installed()
     addresses, port = addresses_for(settings.host, settings.grpc_port, shared=settings.workers != 1)
-    _check_access_log(settings.access_log)
     read_certificates(settings)  # what is wrong with them Envoy would tell in many lines
     try:
         folder = tempfile.TemporaryDirectory(prefix="kan-serve-")  # mode 0700: the admin socket is in it
     except OSError as error:
         raise StartupError(f"the Envoy front end needs a temporary folder that it may write in: {error}") from error
+    access_lines: AccessLines | None = None
     try:
+        if settings.access_log:
+            access_lines = AccessLines(settings.access_log, access_pipe(Path(folder.name)))
         path = Path(folder.name) / "envoy.json"
         content = configuration(application, module, settings, addresses, port, Path(folder.name))
         path.write_text(json.dumps(content, indent=1))
@@ -176,13 +186,15 @@ async def start(
             start_new_session=True,  # otherwise Ctrl-C would end Envoy before it is drained
         )
     except BaseException:
+        if access_lines is not None:
+            access_lines.close()
         folder.cleanup()
         raise
     if hasattr(os, "SCHED_BATCH"):
         # Its two threads wake each other all the time. Without preemption at each wake-up that costs a fifth less.
         with suppress(OSError):
             os.sched_setscheduler(process.pid, os.SCHED_BATCH, os.sched_param(0))
-    running = EnvoyProcess(process, folder)
+    running = EnvoyProcess(process, folder, access_lines)
     stop.on_abandon(running.kill)
     try:
         # A worker listens when it has loaded its models; its parent watches its start.
@@ -194,15 +206,6 @@ async def start(
             raise StartupError(f"Envoy did not listen within {_START_SECONDS:g} s") from error
         raise
     return running
-
-
-def _check_access_log(file: str) -> None:
-    if file in ("", "-"):
-        return
-    try:
-        os.close(open_to_append(file))
-    except OSError as error:
-        raise StartupError(f"the access log {file!r} cannot be written: {error.strerror or error}") from error
 
 
 def _installed() -> tuple[str, str]:

@@ -1,7 +1,6 @@
 """deploy/compose.yaml by a real engine, and callers from the host."""
 
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -21,21 +20,32 @@ from tests.kit.callers.protocols import KanApi
 from tests.kit.waiting import wait_for
 
 ROOT = Path(__file__).parents[3]
-FILES = ("-f", str(ROOT / "deploy/compose.yaml"), "-f", str(ROOT / "tests/deploy/compose.ci.yaml"))
+FILES = (ROOT / "deploy/compose.yaml", ROOT / "tests/deploy/compose.ci.yaml")
 ADDRESS = "127.0.0.1:8001"
 DOCUMENTED = "docker compose -f deploy/compose.yaml"
 
 
 @dataclass(frozen=True)
 class Stack:
-    """All services, up and healthy."""
+    """All services, up and healthy.
+
+    Attributes:
+        engine: Runs them.
+        models: Those that the host published.
+        overlays: Files beside compose.yaml.
+    """
 
     engine: Engine
     models: Path
+    overlays: tuple[Path, ...] = ()
+
+    @property
+    def _files(self) -> list[str]:
+        return [word for path in (*FILES, *self.overlays) for word in ("-f", str(path))]
 
     def compose(self, *arguments: str, timeout: float = 300) -> str:
         """Run one command of compose."""
-        return self.engine.docker("compose", *FILES, *arguments, timeout=timeout)
+        return self.engine.docker("compose", *self._files, *arguments, timeout=timeout)
 
     def documented(self, part: str, folder: Path = ROOT) -> str:
         """Run the one command of the docs that holds the part, on these files instead of those of a person.
@@ -53,7 +63,7 @@ class Stack:
         (command,) = {re.sub("^compose ", f"{DOCUMENTED} ", each) for each in commands}
         for verb in (" exec ", " run "):  # there is no terminal
             command = command.replace(verb, f"{verb}-T ", 1) if command.startswith(DOCUMENTED) else command
-        command = command.replace(DOCUMENTED, shlex.join(["/usr/bin/docker", "compose", *FILES]))
+        command = command.replace(DOCUMENTED, shlex.join(["/usr/bin/docker", "compose", *self._files]))
         command = command.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
         done = subprocess.run(
             ["bash", "-c", command],
@@ -91,17 +101,25 @@ class Stack:
         )
 
 
+@contextmanager
+def running_stack(engine: Engine, digits: Path, *overlays: Path, **variables: str) -> Iterator[Stack]:
+    """`up --wait`, with a model that the host trained; afterwards all of it is gone."""
+    found = Stack(engine, digits, overlays)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"KAN_PUBLISHED": str(digits), **variables}.items():
+            patch.setenv(name, value)
+        try:
+            found.compose("up", "--build", "--wait", timeout=500)
+            yield found
+        finally:
+            found.compose("down", "--volumes", "--timeout", "10")
+
+
 @pytest.fixture(scope="module")
 def stack(engine: Engine, digits: Path) -> Iterator[Stack]:
-    """`up --wait`, with a model that the host trained; afterwards all of it is gone."""
-    os.environ["KAN_PUBLISHED"] = str(digits)
-    found = Stack(engine, digits)
-    try:
-        found.compose("up", "--build", "--wait", timeout=500)
+    """Without an overlay."""
+    with running_stack(engine, digits) as found:
         yield found
-    finally:
-        found.compose("down", "--volumes", "--timeout", "10")
-        del os.environ["KAN_PUBLISHED"]
 
 
 @contextmanager

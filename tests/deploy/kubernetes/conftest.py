@@ -1,5 +1,6 @@
 """What `kubectl apply -k` would send, folder by folder."""
 
+import os
 import subprocess
 from dataclasses import dataclass
 from functools import cache
@@ -70,13 +71,30 @@ class Manifests:
         return {name: value for name, value in values.items() if name.startswith("KAN_")}
 
 
+def with_components(folder: Path, *components: str, **variables: str) -> Manifests:
+    """An overlay of the base, these components and more variables, which is written into a folder."""
+    there = os.path.relpath(KUBERNETES, folder.resolve())
+    literals = [f"{name}={value}" for name, value in variables.items()]
+    overlay = {
+        "resources": [f"{there}/base"],
+        "components": [f"{there}/components/{name}" for name in components],
+        "configMapGenerator": [{"name": "kan-serve-settings", "behavior": "merge", "literals": literals}],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    return _build(folder, "+".join(components))
+
+
 @cache
 def _built(folder: str) -> Manifests:
-    command = [find_program("kubectl"), "kustomize", str(KUBERNETES / folder)]
+    return _build(KUBERNETES / folder, folder)
+
+
+def _build(path: Path, name: str) -> Manifests:
+    command = [find_program("kubectl"), "kustomize", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stderr == "", "kustomize warns"
-    return Manifests(folder, list(yaml.safe_load_all(done.stdout)))
+    return Manifests(name, list(yaml.safe_load_all(done.stdout)))
 
 
 @pytest.fixture(params=FOLDERS)

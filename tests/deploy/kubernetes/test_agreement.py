@@ -139,6 +139,15 @@ def test_the_autoscaler_acts_before_runs_are_full(deployment: Any) -> None:
     assert 10 * rows < Settings.model_fields["max_queue_rows"].default
 
 
+def test_an_open_port_is_meant_where_something_else_keeps_callers_out(overlay: Any) -> None:
+    """Compose and manifests say so, since a network of their own or a policy does; the image does not know."""
+    compose = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]["kan-serve"]
+    assert compose["environment"]["KAN_INSECURE_PUBLIC"] == overlay.variables["KAN_INSECURE_PUBLIC"] == "true"
+    assert "ports" not in compose
+    assert overlay.one("NetworkPolicy")["spec"]["policyTypes"][0] == "Ingress"
+    assert "KAN_INSECURE_PUBLIC=" not in (ROOT / "Dockerfile").read_text()
+
+
 def test_compose_and_envoy_agree(overlay: Any) -> None:
     """Compose gives the same grace period, and time for it; Envoy asks the same port for the same health."""
     compose = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]["kan-serve"]

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from collections.abc import Iterator
 
 DATA, HEADERS, RESET, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
 END_STREAM, END_HEADERS = 1, 4
@@ -12,6 +13,16 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
     """One frame (section 4.1)."""
     return len(payload).to_bytes(3, "big") + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def frames(received: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Kind, stream and payload of each frame that is whole."""
+    while len(received) >= 9:
+        end = 9 + int.from_bytes(received[:3], "big")
+        if end > len(received):
+            return
+        yield received[3], int.from_bytes(received[5:9], "big"), received[9:end]
+        received = received[end:]
 
 
 def hello(initial_window_bytes: int | None = None) -> bytes:

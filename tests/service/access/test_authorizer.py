@@ -1,12 +1,14 @@
 """The caller of a request, and their rights."""
 
+import hmac
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
 
 from service.access.authorizer import Authorizer, Caller
 from service.errors import Forbidden, QuotaExceeded, Unauthenticated
-from tests.kit.callers.tokens import WriteTokens, bearer, secret
+from tests.kit.callers.tokens import WriteTokens, bearer, secret, sha256
 
 _PREDICT, _LIST, _LOAD = "/a.Service/Predict", "/a.Service/ListModels", "/b.Service/RepositoryModelLoad"
 _PATHS = (_PREDICT, _LIST, _LOAD)
@@ -18,6 +20,25 @@ def test_a_token_is_found_by_its_hash(tokens: WriteTokens) -> None:
     assert authorizer.token(bearer("bob"), _PREDICT).name == "bob"
     assert authorizer.token([("authorization", f"bearer  {secret('alice')} ")], _PREDICT).name == "alice"
     assert authorizer.token([("authorization", f"BEARER {secret('alice')}".encode())], _PREDICT).name == "alice"
+
+
+def test_all_tokens_are_compared_in_constant_time(tokens: WriteTokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever token is right, and if none is, hmac.compare_digest compares the call's hash with that of each."""
+    compared: list[tuple[bytes, bytes]] = []
+    compare_digest = hmac.compare_digest
+
+    def note(one: bytes, other: bytes) -> bool:
+        compared.append((one, other))
+        return compare_digest(one, other)
+
+    authorizer = Authorizer(tokens(alice="", bob="", carol=""), _PATHS)
+    monkeypatch.setattr(hmac, "compare_digest", note)
+    for name in ("alice", "carol", "eve"):
+        with suppress(Unauthenticated):
+            assert authorizer.token(bearer(name), _PREDICT).name == name
+        hashes = [bytes.fromhex(sha256(secret(each))) for each in ("alice", "bob", "carol")]
+        assert compared == [(each, bytes.fromhex(sha256(secret(name)))) for each in hashes]
+        compared.clear()
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,10 @@ from tests.kit.models.repository import WriteModel
 from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve
 
 _KEYS = [
-    *("time", "request_id", "peer", "token", "certificate", "method", "model", "version", "code"),
+    *("time", "request_id", "trace_id", "peer", "token", "certificate", "method", "model", "version", "code"),
     *("milliseconds", "queue_milliseconds", "compute_milliseconds", "rows"),
 ]
+_TRACE = "1" * 32
 
 
 def _lines(server: KanServe, file: Path) -> list[dict[str, Any]]:
@@ -49,7 +50,7 @@ def test_a_line_a_request(start: Start, write_model: WriteModel, tmp_path: Path)
     async def check() -> None:
         async with server.channel() as channel:
             method: Any = channel.unary_unary(KanApi.path)
-            metadata = [*bearer("alice"), ("x-request-id", "seven")]
+            metadata = [*bearer("alice"), ("x-request-id", "seven"), ("traceparent", f"00-{_TRACE}-{'2' * 16}-00")]
             await method(KanApi.request("affine", rows), timeout=60, metadata=metadata)
             await infer(channel, "affine", rows, token="alice")
             await failure_of(ask(channel, "GetModel", model="absent", token="alice"))
@@ -72,6 +73,7 @@ def test_a_line_a_request(start: Start, write_model: WriteModel, tmp_path: Path)
         (None, None, None, "UNAUTHENTICATED", 0),
     ]
     assert lines[0]["request_id"] == "seven"
+    assert [line["trace_id"] for line in lines] == [_TRACE, *[None] * (len(lines) - 1)]
     assert all(re.fullmatch("[0-9a-f]{16}", line["request_id"]) for line in lines[1:])
     assert len({line["request_id"] for line in lines}) == len(lines)
     assert lines[0]["method"] == KanApi.path

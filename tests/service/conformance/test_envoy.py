@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import gzip
+import http.client
 import json
 import os
 import select
@@ -12,7 +14,10 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +35,8 @@ from service.process.stop import GONE
 from service.rpc.status import Code
 from tests.kit.callers import http2
 from tests.kit.callers.calls import predict
+from tests.kit.callers.load import calling
+from tests.kit.callers.protocols import KanApi
 from tests.kit.callers.tokens import secret, write_tokens
 from tests.kit.models.attributions import add_attribution
 from tests.kit.models.graphs import endless_where_large
@@ -424,7 +431,7 @@ def test_deadlines_reach_python_as_they_came(timeout: str, wanted: bytes, server
 def test_the_deadline_of_a_request_that_never_ends(
     kind: str, part: bytes, wanted: tuple[bytes, bytes], server: KanServe
 ) -> None:
-    """It counts from the begin of the call, and ends a call whose message is still incomplete in Envoy."""
+    """It counts from the begin of the call, and some time later ends one whose message is still incomplete in Envoy."""
     headers = (
         *(f"content-type: {kind}", "te: trailers", "grpc-timeout: 100m", "content-length: 260"),
         "x-envoy-original-path: /not/json",  # a proxy's before this one
@@ -435,6 +442,36 @@ def test_the_deadline_of_a_request_that_never_ends(
     assert answer.startswith(wanted[0]), answer
     assert wanted[1] in answer
     assert b"deadline" in answer
+
+
+def test_a_deadline_that_passes_within_an_answer(kan_serve: Start, write_model: WriteModel) -> None:
+    """The call of a slow reader ends with a status, and not with a reset, which gRPC takes for INTERNAL."""
+    write_model("affine")
+    server = kan_serve("--frontend", "envoy", "--max-request-rows", "30000", "--max-queue-rows", "30000")
+    request = gzip.compress(KanApi.request("affine", np.ones((30_000, 4), np.float32)))
+    with http2.connect(server.grpc) as connection:
+        connection.sendall(http2.hello(initial_window_bytes=100) + http2.window(2**24))
+        connection.sendall(http2.call(KanApi.path, 1, **{"grpc-timeout": "1S", "grpc-encoding": "gzip"}))
+        message = b"\1" + http2.message(request)[1:]
+        connection.sendall(http2.frame(http2.DATA, http2.END_STREAM, 1, message))
+        wait_for(lambda: server.sample("kan_requests_total", model="affine", code="OK") == 1)
+        connection.settimeout(1.5)
+        received = _read(connection)
+        connection.sendall(http2.window(2**24, 1))
+        received += _read(connection)
+    frames = [(kind, payload) for kind, stream, payload in http2.frames(received) if stream == 1]
+    assert http2.RESET not in [kind for kind, _ in frames], frames
+    assert [kind for kind, _ in frames if kind == http2.HEADERS] == [http2.HEADERS] * 2
+    assert frames[-1][0] == http2.HEADERS
+
+
+def _read(connection: socket.socket) -> bytes:
+    """What comes until nothing more does."""
+    received = b""
+    with suppress(TimeoutError):
+        while piece := connection.recv(2**16):
+            received += piece
+    return received
 
 
 def test_the_deadline_of_json_that_is_computed(gate: Gate, kan_serve: Start, write_model: WriteModel) -> None:
@@ -520,6 +557,26 @@ def test_the_access_log_has_what_envoy_answers_itself(
     ]
     assert {line["method"] for line in lines} == {"/kan_api.v1.PredictionService/Predict"}
     assert lines[0]["code"] == "RESOURCE_EXHAUSTED"
+
+
+def test_lines_of_envoy_and_python_do_not_mix(kan_serve: Start, write_model: WriteModel, tmp_path: Path) -> None:
+    """While Python answers, Envoy refuses thousands of calls by itself: each line of the log is a whole one."""
+    write_model("affine")
+    file = tmp_path / "access.log"
+    server = kan_serve("--frontend", "envoy", "--access-log", str(file))
+
+    def send_no_json(times: int) -> None:
+        with closing(http.client.HTTPConnection(server.grpc)) as connection:
+            for _ in range(times):
+                connection.request("POST", KanApi.path, b"{", {"content-type": "application/json"})
+                assert connection.getresponse().read()
+
+    request = KanApi.request("affine", np.ones((1, 4), np.float32))
+    with calling(server.grpc, request) as load, ThreadPoolExecutor(2) as pool:
+        list(pool.map(send_no_json, [1000, 1000]))
+    assert server.stop()[0] == 0
+    codes = Counter(json.loads(line).get("http_code", "answered") for line in file.read_bytes().splitlines())
+    assert codes == {400: 2000, "answered": load.answered}
 
 
 _JSON = {

@@ -5,7 +5,9 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -13,11 +15,15 @@ import pytest
 
 from service.client import Client
 from service.errors import StartupError
+from service.frontends.front import Front
+from service.frontends.grpcio import server as grpcio_server
 from service.process.server import start
 from service.process.stop import CLOSED, Stop
+from service.rpc.calls import Method
 from service.settings import Settings
 from tests.kit.callers import http2
 from tests.kit.callers.calls import predict
+from tests.kit.callers.methods import offered_methods
 from tests.kit.models.repository import WriteModel
 from tests.kit.server.gate import Gate
 from tests.kit.server.kan_serve import KanServe, Serving, Start, stop_here
@@ -43,6 +49,25 @@ def test_what_a_process_does_without(module: str, heavy: str) -> None:
     code = f"import {module}, sys; print([m for m in '{heavy}'.split() if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_reflection_tells_every_method(models: Path) -> None:
+    """The table of methods is what the descriptors hold: tests that read those (of tokens) see every method."""
+    table: list[str] = []
+
+    async def start_and_note(methods: Mapping[str, Method], *others: Any) -> Front:
+        table.extend(methods)
+        return await grpcio_server.start(methods, *others)
+
+    async def check() -> None:
+        server = await start(Settings(models=models, grpc_port=0, http_port=0), start_and_note)
+        try:
+            told = await asyncio.to_thread(offered_methods, f"127.0.0.1:{server.front.port}")
+            assert sorted(told) == sorted(table)
+        finally:
+            await stop_here(server, grace_seconds=5)
+
+    asyncio.run(check())
 
 
 def test_the_grace_period_bounds_the_stop(gate: Gate, serving: Serving, write_model: WriteModel) -> None:

@@ -29,12 +29,21 @@ labels:
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
 
+{{/* A quantity so many times, in the same unit: of "256Mi" and 2 "512Mi". */}}
+{{- define "kan-serve.times" -}}
+{{- $quantity := index . 0 }}
+{{- $text := kindIs "string" $quantity | ternary $quantity (toJson $quantity) }}
+{{- $number := regexFind "^[0-9.]+" $text }}
+{{- mulf (float64 $number) (index . 1) | toJson }}{{ trimPrefix $number $text }}
+{{- end }}
+
 {{/* The KAN_… variables. Numbers by toJson: toString makes 1.6777216e+07 of 16777216. */}}
 {{- define "kan-serve.settings" -}}
 {{- $made := dict }}
 {{- with .Values.models.address }}{{ $made = dict "KAN_MODELS" . "KAN_CACHE_FOLDER" "/cache" }}{{ end }}
 {{- if .Values.gpu.count }}{{ $_ := set $made "KAN_PROVIDER" "cuda" }}{{ end }}
 {{- if ne .Values.frontend "grpcio" }}{{ $_ := set $made "KAN_FRONTEND" .Values.frontend }}{{ end }}
+{{- if gt (int .Values.workers) 1 }}{{ $_ := set $made "KAN_WORKERS" .Values.workers }}{{ end }}
 {{- if .Values.tls.secret }}
 {{- $_ := set $made "KAN_TLS_CERT" "/tls/tls.crt" }}
 {{- $_ := set $made "KAN_TLS_KEY" "/tls/tls.key" }}

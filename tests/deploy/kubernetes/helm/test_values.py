@@ -26,6 +26,7 @@ FEATURES: dict[str, Any] = {
     "claim of others": {"models": {"claim": {"create": False, "name": "shared"}}},
     "envoy": {"frontend": "envoy", "settings": {"KAN_ACCESS_LOG": "-"}},
     "tls": {"tls": {"secret": "kan-serve-tls"}, "tokens": {"secret": "kan-serve-tokens"}},
+    "workers": {"workers": 3, "resources": {"requests": {"cpu": 0.5}}},
     "mtls": {"tls": {"secret": "kan-serve-tls", "clientCa": True}},
     "settings": {"settings": {"KAN_MAX_QUEUE_ROWS": 16777216, "KAN_ALLOW_LOAD": False, "KAN_POLL_SECONDS": 0}},
     "settings file": {"settingsFile": "[models.digits]\npriority = 1\n"},
@@ -173,6 +174,20 @@ def test_replicas_are_the_autoscalers_or_fixed(chart: Any) -> None:
     assert chart.release(FEATURES["fixed replicas"]).one("Deployment")["spec"]["replicas"] == 3
     metrics = chart.release(FEATURES["cpu alone"]).one("HorizontalPodAutoscaler")["spec"]["metrics"]
     assert [each["type"] for each in metrics] == ["Resource"]
+
+
+def test_a_pod_has_resources_of_all_its_workers(chart: Any) -> None:
+    """What stands in the values is of one process, in any unit, as a number or a word; no limit stays no limit."""
+    resources = {"requests": {"cpu": 0.5, "memory": "1.5Gi"}, "limits": {"cpu": "750m", "memory": None}}
+    release = chart.release({"workers": 3, "resources": resources})
+    assert release.variables["KAN_WORKERS"] == "3"
+    assert release.container["resources"] == {
+        "requests": {"cpu": "1.5", "memory": "4.5Gi"},
+        "limits": {"cpu": "2250m"},
+    }
+    (queue, _) = release.one("HorizontalPodAutoscaler")["spec"]["metrics"]
+    assert queue["pods"]["target"]["averageValue"] == "768"
+    assert "KAN_WORKERS" not in chart.release().variables
 
 
 def test_settings_come_as_they_were_given(chart: Any) -> None:

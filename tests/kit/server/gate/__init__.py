@@ -35,6 +35,15 @@ class Gate:
         runpy.run_path(str(_FOLDER / "sitecustomize.py"))
         return cls(path)
 
+    @property
+    def opening(self) -> "Gate":
+        """Another gate, which holds the opening of every graph, after its file was read and verified."""
+        return Gate(Path(f"{self._path}.opening"))
+
+    def is_reached(self) -> bool:
+        """Whether something waits, or has waited, at a gate of openings."""
+        return Path(f"{self._path}.reached").exists()
+
     @contextmanager
     def closed(self) -> Iterator[None]:
         """Hold runs until the block ends, or until `open`."""

@@ -1,7 +1,8 @@
 """Python imports this at its start where this folder is in PYTHONPATH: from then on runs of slow models wait at a gate.
 
 onnxruntime still computes every answer. While there is a pipe at $KAN_TESTS_GATE, a run of a graph named "slow" first
-reads one byte from it: the test that made the pipe (`Gate` in __init__.py) writes a byte a run.
+reads one byte from it: the test that made the pipe (`Gate` in __init__.py) writes a byte a run. While there is one at
+$KAN_TESTS_GATE.opening, so does the opening of every graph, and leaves an empty file $KAN_TESTS_GATE.opening.reached.
 """
 
 import os
@@ -15,6 +16,10 @@ import onnxruntime
 class HeldSession(onnxruntime.InferenceSession):  # type: ignore[misc]
     """A session that waits at the gate, whichever way it is run."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        _pass_the_gate(os.environ["KAN_TESTS_GATE"] + ".opening", tell=True)
+        super().__init__(*arguments, **options)
+
     def run(self, *arguments: Any, **options: Any) -> Any:
         self._pass_the_gate()
         return super().run(*arguments, **options)
@@ -24,16 +29,22 @@ class HeldSession(onnxruntime.InferenceSession):  # type: ignore[misc]
         return super().run_with_iobinding(*arguments, **options)
 
     def _pass_the_gate(self) -> None:
-        if self.get_modelmeta().graph_name != "slow":
-            return
-        try:
-            pipe = os.open(os.environ["KAN_TESTS_GATE"], os.O_RDWR)  # not read-only, which would wait for a writer
-        except FileNotFoundError:
-            return
-        try:
-            os.read(pipe, 1)
-        finally:
-            os.close(pipe)
+        if self.get_modelmeta().graph_name == "slow":
+            _pass_the_gate(os.environ["KAN_TESTS_GATE"])
+
+
+def _pass_the_gate(path: str, *, tell: bool = False) -> None:
+    """Read one byte, if there is a pipe."""
+    try:
+        pipe = os.open(path, os.O_RDWR)  # not read-only, which would wait for a writer
+    except FileNotFoundError:
+        return
+    try:
+        if tell:
+            os.close(os.open(path + ".reached", os.O_CREAT | os.O_WRONLY))
+        os.read(pipe, 1)
+    finally:
+        os.close(pipe)
 
 
 onnxruntime.InferenceSession = HeldSession

@@ -1,0 +1,53 @@
+"""Envoy's own lines of the access log: of the calls that never came to Python."""
+
+import json
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import Final
+
+from service.access.access_log import AccessLog
+
+_log = logging.getLogger(__name__)
+
+_END: Final = b"\n"  # Envoy writes no empty line
+_CLOSE_SECONDS: Final = 0.1
+
+
+class AccessLines:
+    """Takes Envoy's lines from a pipe and writes them to the access log, where Python writes its own.
+
+    Envoy by itself cuts its lines at the ends of its buffers, so that they would mix with Python's, and goes on with a
+    file that was renamed. The pipe holds what it writes while it ends.
+
+    Args:
+        file: As for :class:`service.access.access_log.AccessLog`.
+        pipe: Is made; Envoy writes to it.
+
+    Raises:
+        StartupError: The file cannot be written.
+    """
+
+    def __init__(self, file: str, pipe: Path) -> None:
+        self._access_log = AccessLog(file)
+        os.mkfifo(pipe, 0o600)
+        self._pipe = os.open(pipe, os.O_RDWR)  # a reader alone would end where Envoy does not write yet
+        self._thread = threading.Thread(target=self._read_all, name="Envoy's access log", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write what Envoy has left in the pipe, once it has ended, and end."""
+        os.write(self._pipe, 2 * _END)  # one may end half a line of an Envoy that was killed
+        self._thread.join(_CLOSE_SECONDS)
+        self._access_log.close()
+
+    def _read_all(self) -> None:
+        with open(self._pipe, "rb") as lines:
+            for line in lines:
+                if line == _END:
+                    return
+                try:
+                    self._access_log.write(json.loads(line))
+                except ValueError:
+                    _log.error("Envoy wrote a line of the access log that is no JSON: %.200r", line)
