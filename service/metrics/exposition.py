@@ -74,14 +74,22 @@ _HISTOGRAMS: Sequence[tuple[str, str, Sequence[float], Callable[[ModelMetrics], 
 Versions = Sequence[tuple[tuple[str, str], VersionSeries]]
 
 
-def families(versions: Versions, models: Mapping[str, ModelSeries]) -> Iterator[Metric]:
-    """All metrics of versions, labelled (model, version), and of models, labelled by name."""
+def families(
+    versions: Versions, models: Mapping[str, ModelSeries], cold: Iterable[tuple[str, str]] = ()
+) -> Iterator[Metric]:
+    """All metrics of versions, labelled (model, version), and of models, labelled by name.
+
+    Args:
+        versions: Those that were loaded or refused.
+        models: Those with a version that was loaded.
+        cold: The versions that the next call loads.
+    """
     yield from _of_answers(versions)
     for name, text, bounds, read in _HISTOGRAMS:
         yield _histogram(name, text, _MODEL, bounds, ((labels, read(version.counts)) for labels, version in versions))
     yield from _of_explanations(versions)
     yield from _of_queues(versions)
-    yield from _of_lives(versions)
+    yield from _of_lives(versions, cold)
     yield from _of_models(models)
     served = [(labels, version.counts.served) for labels, version in versions]
     yield from of_served_rows([(labels, rows) for labels, rows in served if rows is not None])
@@ -168,7 +176,7 @@ def _of_queues(versions: Versions) -> Iterator[Metric]:
     yield from (queue_rows, queue_limit, batch_limit, rejected)
 
 
-def _of_lives(versions: Versions) -> Iterator[Metric]:
+def _of_lives(versions: Versions, cold: Iterable[tuple[str, str]]) -> Iterator[Metric]:
     """Whether versions answer, on which device they run, and which were refused."""
     ready = GaugeMetricFamily("kan_model_ready", "1 where a version answers, 0 where not.", labels=_MODEL)
     info = GaugeMetricFamily("kan_model_info", "Always 1; where a version runs.", labels=(*_MODEL, "provider"))
@@ -186,6 +194,10 @@ def _of_lives(versions: Versions) -> Iterator[Metric]:
                 inline.add_metric(labels, version.counts.inline)
         for reason, count in list(version.refused.items()):
             refused.add_metric((*labels, reason), count)
+    shown = {labels for labels, version in versions if version.ready is not None}
+    for labels in cold:
+        if labels not in shown:
+            ready.add_metric(labels, 1)
     yield from (ready, info, inline, refused)
 
 

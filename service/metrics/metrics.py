@@ -55,6 +55,7 @@ class Metrics(Collector):
         self._changing = threading.Lock()
         self._versions: dict[tuple[str, str], VersionSeries] = {}
         self._models: dict[str, ModelSeries] = {}
+        self._cold: set[tuple[str, str]] = set()
         self._repository_seen, self._build_info = repository_seen(), build_info()
         self.access, self.reloads = AccessMetrics(), ReloadMetrics()
         self._traces: Counter[str] = Counter()
@@ -63,7 +64,7 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """All metrics at this moment. Any thread may call it."""
         self._remove_retired()
-        yield from families(list(self._versions.items()), dict(self._models))
+        yield from families(list(self._versions.items()), dict(self._models), sorted(self._cold))
         yield from self._repository_seen.collect()
         yield traces(self._traces)
         yield from self._build_info.collect()
@@ -127,6 +128,15 @@ class Metrics(Collector):
             elif owner is not None and owner is not series.owner:
                 return
             series.ready, series.retired_at = ready, None
+            self._cold.discard((name, str(version)))
+
+    def model_cold(self, name: str, version: int) -> None:
+        """Report a version that the next call loads: it is ready, and has no series but that until it is loaded."""
+        with self._changing:
+            self._cold.add((name, str(version)))
+            series = self._versions.get((name, str(version)))
+            if series is not None and series.ready is False:
+                series.ready, series.owner, series.retired_at = None, None, self._clock()
 
     def model_loaded(self, name: str, seconds: float) -> None:
         """Count a load and its duration in seconds."""
@@ -145,6 +155,8 @@ class Metrics(Collector):
                 every owner.
         """
         with self._changing:
+            if owner is None:
+                self._cold.discard((name, str(version)))
             series = self._versions.get((name, str(version)))
             if series is None or series.retired_at is not None or (owner is not None and owner is not series.owner):
                 return
@@ -159,6 +171,7 @@ class Metrics(Collector):
         with self._changing:
             series = self._series(name, str(version))
             series.refused[kind] += 1
+            self._cold.discard((name, str(version)))
             series.ready, series.owner, series.retired_at = False, None, None
 
     def _series(self, name: str, version: str) -> VersionSeries:

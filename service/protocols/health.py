@@ -150,7 +150,7 @@ class Health:
             except ModelNotFound:
                 return pb.HealthCheckResponse.SERVICE_UNKNOWN
             except ModelNotReady:
-                ready = False
+                ready = self._registry.is_cold(name)
         return pb.HealthCheckResponse.SERVING if ready else pb.HealthCheckResponse.NOT_SERVING
 
 

@@ -33,7 +33,13 @@ EXTENSIONS = ("model_configuration", "model_repository", "statistics")
 
 _DATA_TYPES = {"FP32": model_config_pb2.TYPE_FP32, "BYTES": model_config_pb2.TYPE_STRING}
 # Triton's words; it shows a version that failed to load as UNAVAILABLE, with a reason.
-_STATES = {State.LOADING: "LOADING", State.READY: "READY", State.LINGERING: "READY", State.REFUSED: "UNAVAILABLE"}
+_STATES = {
+    State.LOADING: "LOADING",
+    State.COLD: "READY",
+    State.READY: "READY",
+    State.LINGERING: "READY",
+    State.REFUSED: "UNAVAILABLE",
+}
 _SHARED_MEMORY = "this server reads no shared memory; send the tensors in the request"
 _UNSUPPORTED = {
     **{

@@ -4,17 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from typing import Any
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.access.authorizer import ANYBODY, Caller
 from service.errors import ModelNotFound, ModelNotReady
 from service.registry.model.live_model import LiveModel
+from service.registry.naming import join_some, quote_name
 from service.registry.refusal import Refusal
-from service.registry.version_status import State, VersionStatus
-
-# Enough names to find a typing error in, and few enough for a status message.
-_NAMES_SHOWN = 20
+from service.registry.version_status import SERVED, State, VersionStatus
 
 
 @dataclass(eq=False)
@@ -34,6 +32,8 @@ class Entry:
         due: Whether it was refused and should be tried again.
         users: Number of leases.
         unused: Set when the last lease ends.
+        used_at: Time of the last lease in monotonic seconds; 0 if nobody asks for it.
+        memory_bytes: What it took when it was loaded last; 0 before that, or if nobody asks for it.
     """
 
     name: str
@@ -51,6 +51,8 @@ class Entry:
     due: bool = False
     users: int = 0
     unused: asyncio.Event = field(default_factory=asyncio.Event)
+    used_at: float = 0.0
+    memory_bytes: int = 0
 
     def __enter__(self) -> LiveModel:
         assert self.model is not None
@@ -71,15 +73,15 @@ class Entry:
         return "" if self.model.batcher.alive else "its batcher broke"
 
 
-_NONE: Mapping[int, Entry] = MappingProxyType({})
-
-
 async def _come_never(_name: str, _version: int | None, _deadline: float | None) -> bool:
     return False
 
 
 class Entries:
     """Entries by model and version. Used on one event loop. They may be changed during an iteration.
+
+    Args:
+        new_entry: Makes an entry of a name and a version.
 
     Attributes:
         draining: Whether the server is stopping: no version is loaded any more.
@@ -88,7 +90,8 @@ class Entries:
             arguments of `lease_or_wait` and raises its errors.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, new_entry: Callable[[str, int], Entry] = Entry) -> None:
+        self._new_entry = new_entry
         self.complete = self.draining = False
         self.wait_for: Callable[[str, int | None, float | None], Awaitable[bool]] = _come_never
         self._by_name: dict[str, dict[int, Entry]] = {}
@@ -105,7 +108,7 @@ class Entries:
 
     def of(self, name: str) -> Mapping[int, Entry]:
         """A model's entries, by version."""
-        return self._by_name.get(name, _NONE)
+        return self._by_name.get(name) or {}
 
     def latest(self, name: str) -> Entry | None:
         """The version that answers requests without a version number; None if none is ready."""
@@ -116,7 +119,7 @@ class Entries:
         entries = self._by_name.setdefault(name, {})
         found = entries.get(version)
         if found is None:
-            found = entries[version] = Entry(name, version)
+            found = entries[version] = self._new_entry(name, version)
         return found
 
     def remove(self, entry: Entry) -> None:
@@ -127,14 +130,14 @@ class Entries:
             del self._by_name[entry.name]
         self.choose_latest(entry.name)
 
-    def replace(self, entry: Entry, model: LiveModel) -> None:
-        """Put another model in the place of the one that answers. The entry keeps the leases of the old one."""
-        self._by_name[entry.name][entry.version] = replace(entry, model=model, users=0, unused=asyncio.Event())
+    def replace(self, entry: Entry, **changed: Any) -> None:
+        """Put an entry with these changes in the place of one that answers. That keeps its leases."""
+        self._by_name[entry.name][entry.version] = replace(entry, users=0, unused=asyncio.Event(), **changed)
         self.choose_latest(entry.name)
 
     def choose_latest(self, name: str) -> None:
         """Choose the latest version again. Call it after a version became ready or stopped to be."""
-        ready = [version for version, entry in self.of(name).items() if entry.state is State.READY]
+        ready = [version for version, entry in self.of(name).items() if entry.state in SERVED]
         if name in self._armed:
             armed, _ = self._armed[name]
             if armed.state is not State.LOADING or self.of(name).get(armed.version) is not armed:
@@ -149,8 +152,13 @@ class Entries:
         self._armed[entry.name] = (entry, is_switched)
 
     def ready(self) -> set[tuple[str, int]]:
-        """(name, version) of the versions that answer and stay. Lingering versions are not among them."""
-        return {(entry.name, entry.version) for entry in self if entry.state is State.READY}
+        """(name, version) of the versions that answer and stay, cold ones too, but not lingering ones."""
+        return {(entry.name, entry.version) for entry in self if entry.state in SERVED}
+
+    def is_cold(self, name: str, version: int | None = None) -> bool:
+        """Whether a call to a version, or to the latest, is answered after a load."""
+        entry = self.latest(name) if version is None else self.of(name).get(version)
+        return not self.draining and entry is not None and entry.state is State.COLD
 
     def lease(self, name: str, version: int | None = None) -> AbstractContextManager[LiveModel, None]:
         """A lease of a model for one with block, which must be entered at once. The model is not closed before its end.
@@ -217,15 +225,16 @@ class Entries:
             if not complete:
                 # Clients retry a ModelNotReady. They do not retry a ModelNotFound.
                 raise ModelNotReady(f"model {quote_name(name)} does not answer: models are loading")
-            raise ModelNotFound(f"model {quote_name(name)} is unknown; there is {_join_some(sorted(self._by_name))}")
+            raise ModelNotFound(f"model {quote_name(name)} is unknown; there is {join_some(sorted(self._by_name))}")
         if version is None:
             return entries[max(entries)]
         if version not in entries:
-            raise ModelNotFound(f"model {name!r} has no version {version} here; there is {_join_some(sorted(entries))}")
+            raise ModelNotFound(f"model {name!r} has no version {version} here; there is {join_some(sorted(entries))}")
         return entries[version]
 
-    def statuses(self) -> list[VersionStatus]:
-        """The status of every version, sorted by name and version."""
+    def statuses(self, name: str | None = None) -> list[VersionStatus]:
+        """The status of every version of a model, or of all models, sorted by name and version."""
+        entries = self if name is None else self.of(name).values()
         return [
             VersionStatus(
                 name=entry.name,
@@ -235,16 +244,5 @@ class Entries:
                 latest=entry is self._latest.get(entry.name),
                 manifest=entry.manifest,
             )
-            for entry in sorted(self, key=lambda entry: (entry.name, entry.version))
+            for entry in sorted(entries, key=lambda entry: (entry.name, entry.version))
         ]
-
-
-def quote_name(name: str) -> str:
-    """A name from a request in quotes, cut to a length that fits a message."""
-    return repr(name if len(name) <= 80 else name[:80] + "…")
-
-
-def _join_some(items: list[str] | list[int]) -> str:
-    """Names or versions for a message."""
-    more = f" and {len(items) - _NAMES_SHOWN} more" if len(items) > _NAMES_SHOWN else ""
-    return ", ".join(map(str, items[:_NAMES_SHOWN])) + more if items else "none"

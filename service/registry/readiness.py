@@ -40,4 +40,5 @@ class Readiness:
         for entry in served:
             if reason := entry.unready_reason():
                 return f"model {entry.name!r} version {entry.version} does not answer: {reason}"
-        return "" if served else "no model is ready"
+        is_served = served or any(entry.state is State.COLD for entry in self._entries)
+        return "" if is_served else "no model is ready"

@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Callable, Collection
 
 from service.errors import Draining, ModelNotReady, RepositoryUnreadable, StartupError
 from service.registry.change_signal import ChangeSignal
-from service.registry.entries import Entries, quote_name
+from service.registry.entries import Entries
 from service.registry.loader import Loader
+from service.registry.naming import quote_name
+from service.registry.residency.residency import Residency
 from service.registry.scanning.listing import Listing
 from service.registry.scanning.shared_scan import SharedScan
 from service.repository.disk import model_name
@@ -18,6 +20,8 @@ from service.settings import Settings
 _WAIT_SECONDS, _WAIT_PART = 5.0, 0.8
 # One in this many of max_calls may wait for a version: each takes the place of another call.
 _WAITING_SHARE = 8
+# A cold version whose load finds no room, since all others are in use, is tried again after this.
+_ROOM_SECONDS = 0.02
 
 
 class AwaitedVersions:
@@ -27,6 +31,7 @@ class AwaitedVersions:
         entries: The versions that were tried.
         listing: The versions in the repository.
         loader: Loads a version that no scan has loaded.
+        residency: Loads cold versions.
         scan: Scans the repository.
         changes: Signals the end of each load, and the start of a drain.
         unloaded: Models that were unloaded. Their versions are not loaded here.
@@ -38,6 +43,7 @@ class AwaitedVersions:
         entries: Entries,
         listing: Listing,
         loader: Loader,
+        residency: Residency,
         scan: Callable[[], Awaitable[None]],
         changes: ChangeSignal,
         unloaded: Collection[str],
@@ -46,6 +52,7 @@ class AwaitedVersions:
         self._entries = entries
         self._listing = listing
         self._loader = loader
+        self._residency = residency
         self._shared_scan = SharedScan(scan)
         self._changes = changes
         self._unloaded = unloaded
@@ -82,6 +89,23 @@ class AwaitedVersions:
         wanted = entries.values() if version is None else [entries[version]] if version in entries else []
         return any(entry.load is not None for entry in wanted)
 
+    async def until_loaded(self, name: str, version: int | None) -> None:
+        """Have a version loaded if it is cold, and return when no load of it runs any more, or at a drain.
+
+        Its model stays in memory until the caller gives up the event loop.
+
+        Raises:
+            Overloaded: Pinned models leave no room for it.
+        """
+        with self._residency.awaited(name):
+            while True:
+                await self._changes.until(lambda: self._entries.draining or not self.is_loading(name, version))
+                entry = None if self._entries.draining else self._residency.cold(name, version)
+                if entry is None:
+                    return
+                if not self._residency.load(entry):
+                    await asyncio.sleep(_ROOM_SECONDS)
+
     async def close(self) -> None:
         """Cancel the scans."""
         await self._shared_scan.close()
@@ -90,7 +114,7 @@ class AwaitedVersions:
         """Whether a version that does not answer now may answer soon."""
         if not self._entries.complete or self._entries.draining or name in self._unloaded:
             return False
-        if self.is_loading(name, version):
+        if self.is_loading(name, version) or self._residency.cold(name, version) is not None:
             return True
         known = self._entries.of(name)
         unknown = not known if version is None else version not in known
@@ -102,10 +126,10 @@ class AwaitedVersions:
             raise ModelNotReady(f"{self._waiting} callers wait for versions that are not loaded; try again later")
         self._waiting += 1
         try:
-            if not self.is_loading(name, version):
+            if not self.is_loading(name, version) and self._residency.cold(name, version) is None:
                 await self._shared_scan.run()
                 self._load_passed_over(name, version)
-            await self._changes.until(lambda: self._entries.draining or not self.is_loading(name, version))
+            await self.until_loaded(name, version)
         finally:
             self._waiting -= 1
 
