@@ -10,13 +10,14 @@ Each metric has one reporter, so that nothing is counted twice:
 
 The series of a version stay for 15 minutes after it was retired, or after the last request that still ended on it.
 By then every Prometheus has scraped the last count, and the rates in the alert rules, over 5 minutes, are zero. A
-scrape removes the series; there is no timer.
+scrape removes the series; there is no timer. Of the versions that were let go of, to be loaded again by a call, only
+the last 100 keep their series: otherwise a server of ten thousand models would soon show the series of all.
 """
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.core import Metric
@@ -30,6 +31,7 @@ from service.metrics.reload_metrics import ReloadMetrics
 __all__ = ["Metrics", "ModelMetrics", "Rejection"]
 
 _KEPT_SECONDS = 15 * 60
+_MOST_COLD_KEPT = 100
 
 
 class Metrics(Collector):
@@ -56,6 +58,7 @@ class Metrics(Collector):
         self._versions: dict[tuple[str, str], VersionSeries] = {}
         self._models: dict[str, ModelSeries] = {}
         self._cold: set[tuple[str, str]] = set()
+        self._cooled: deque[tuple[str, str]] = deque()  # cold versions that may have series yet, oldest first
         self._repository_seen, self._build_info = repository_seen(), build_info()
         self.access, self.reloads = AccessMetrics(), ReloadMetrics()
         self._traces: Counter[str] = Counter()
@@ -161,6 +164,9 @@ class Metrics(Collector):
             if series is None or series.retired_at is not None or (owner is not None and owner is not series.owner):
                 return
             series.ready, series.owner, series.retired_at = None, None, self._clock()
+            if (name, str(version)) in self._cold:
+                self._cooled.append((name, str(version)))
+                self._remove_cooled()
 
     def model_swapped(self, name: str) -> None:
         """Count a swap: another version took over."""
@@ -214,8 +220,16 @@ class Metrics(Collector):
                 for key, series in self._versions.items()
                 if series.retired_at is not None and series.retired_at <= before
             ]
-            for key in gone:
-                self._forget(self._versions.pop(key).counts)
-            left = {name for name, _ in self._versions}
-            for name in {name for name, _ in gone} - left:
-                self._models.pop(name, None)
+            self._remove(gone)
+
+    def _remove_cooled(self) -> None:
+        """Forget the series of all but the last of the cold versions."""
+        gone = [self._cooled.popleft() for _ in range(len(self._cooled) - _MOST_COLD_KEPT)]
+        self._remove([key for key in gone if key in self._cold and key in self._versions and key not in self._cooled])
+
+    def _remove(self, gone: Collection[tuple[str, str]]) -> None:
+        for key in gone:
+            self._forget(self._versions.pop(key).counts)
+        left = {name for name, _ in self._versions}
+        for name in {name for name, _ in gone} - left:
+            self._models.pop(name, None)
