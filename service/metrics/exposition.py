@@ -178,7 +178,9 @@ def _of_queues(versions: Versions) -> Iterator[Metric]:
 
 def _of_lives(versions: Versions, cold: Iterable[tuple[str, str]]) -> Iterator[Metric]:
     """Whether versions answer, on which device they run, and which were refused."""
-    ready = GaugeMetricFamily("kan_model_ready", "1 where a version answers, 0 where not.", labels=_MODEL)
+    ready = GaugeMetricFamily(
+        "kan_model_ready", "1 where a version answers or the next call loads it, else 0.", labels=_MODEL
+    )
     info = GaugeMetricFamily("kan_model_info", "Always 1; where a version runs.", labels=(*_MODEL, "provider"))
     inline = GaugeMetricFamily(
         "kan_model_inline", "1 where runs are on the event loop, 0 where in a thread.", labels=_MODEL

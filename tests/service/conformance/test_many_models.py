@@ -83,7 +83,7 @@ def test_a_cold_model_counts_as_ready_everywhere(server: KanServe) -> None:
             index = (await ask_inference(channel, "RepositoryIndex", ready=True)).models
             assert [(one.name, one.state) for one in index] == [(name, "READY") for name in _NAMES]
             assert (await ask_inference(channel, "ModelReady", name=cold)).ready
-            health: Any = HealthStub(channel)  # type: ignore[no-untyped-call]
+            health: Any = HealthStub(channel)
             for name in ("", cold):
                 answer = await health.Check(health_pb2.HealthCheckRequest(service=name), timeout=60)
                 assert answer.status == health_pb2.HealthCheckResponse.SERVING

@@ -11,7 +11,7 @@ import pytest
 from service.errors import ModelNotFound, ModelNotReady, Overloaded
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry, State
-from service.settings import Settings
+from service.settings import ModelTable, Settings
 from tests.kit.models.repository import WriteModel, cut_short
 from tests.kit.parts.registry import HeldLoads, loaded_registry
 from tests.kit.waiting import run_test, until
@@ -59,7 +59,7 @@ def test_names_are_known_at_the_start_and_nothing_is_read(four: Path, bound: dic
 
     async def test() -> None:
         metrics = Metrics()
-        async with loaded_registry(Settings(models=four, **bound), metrics) as registry:
+        async with loaded_registry(Settings.model_validate({"models": four, **bound}), metrics) as registry:
             assert registry.ready()
             assert [(one.name, one.state, one.latest) for one in registry.statuses()] == [
                 (name, State.COLD, True) for name in _NAMES
@@ -82,7 +82,7 @@ def test_without_bounds_all_are_loaded_at_the_start(four: Path) -> None:
     """Nothing is cold, also if a model is pinned."""
 
     async def test() -> None:
-        async with loaded_registry(Settings(models=four, tables={"a": {"pinned": True}})) as registry:
+        async with loaded_registry(Settings(models=four, tables={"a": ModelTable(pinned=True)})) as registry:
             assert _in_memory(registry) == "abcd"
 
     run_test(test())
@@ -127,7 +127,7 @@ def test_a_pinned_model_and_one_in_use_stay(four: Path) -> None:
     """A cold call waits while all others are in use, and takes the first that is free. Nothing in use is closed."""
 
     async def test() -> None:
-        settings = Settings(models=four, max_loaded_models=2, tables={"a": {"pinned": True}})
+        settings = Settings(models=four, max_loaded_models=2, tables={"a": ModelTable(pinned=True)})
         async with loaded_registry(settings) as registry:
             assert _in_memory(registry) == "a"
             with await registry.lease_or_wait("b") as model:
@@ -147,7 +147,7 @@ def test_pinned_models_that_fill_the_bound_refuse_a_cold_call_at_once(four: Path
     """The message says what to do. The pinned ones answer, and an unpinned model makes room."""
 
     async def test() -> None:
-        tables = {name: {"pinned": True} for name in "ab"}
+        tables = {name: ModelTable(pinned=True) for name in "ab"}
         settings = Settings(models=four, max_loaded_models=2, tables=tables)
         async with loaded_registry(settings) as registry:
             with pytest.raises(Overloaded, match=r"pinned models leave no room.*max_loaded_models is 2"):
