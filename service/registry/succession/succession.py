@@ -84,7 +84,7 @@ class Succession:
                 self._metrics.model_cold(name, version)
                 kept.append(entry)
             elif entry.state in (State.LOADING, State.COLD) or entry.due:
-                if entry.load is None:
+                if entry.state is not State.COLD or entry.load is None:  # a cold one stays so while a call loads it
                     entry.state, entry.reason, entry.due = State.LOADING, "", False
                 self._loader.start(entry)
                 beside_slow = entry.slow
