@@ -10,8 +10,8 @@ Each metric has one reporter, so that nothing is counted twice:
 
 The series of a version stay for 15 minutes after it was retired, or after the last request that still ended on it.
 By then every Prometheus has scraped the last count, and the rates in the alert rules, over 5 minutes, are zero. A
-scrape removes the series; there is no timer. Of the versions that were let go of, to be loaded again by a call, only
-the last 100 keep their series: otherwise a server of ten thousand models would soon show the series of all.
+scrape removes the series; there is no timer. Of the cold versions, which were closed and are loaded again by a call,
+only the last 100 keep theirs. Otherwise a server of ten thousand models would soon show the series of all.
 """
 
 import threading
@@ -24,7 +24,15 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from service.metrics.access_metrics import AccessMetrics
-from service.metrics.exposition import ModelSeries, VersionSeries, build_info, families, repository_seen, traces
+from service.metrics.exposition import (
+    ModelSeries,
+    VersionSeries,
+    build_info,
+    families,
+    ready_of,
+    repository_seen,
+    traces,
+)
 from service.metrics.model_metrics import ModelMetrics, Rejection
 from service.metrics.reload_metrics import ReloadMetrics
 
@@ -58,7 +66,8 @@ class Metrics(Collector):
         self._versions: dict[tuple[str, str], VersionSeries] = {}
         self._models: dict[str, ModelSeries] = {}
         self._cold: set[tuple[str, str]] = set()
-        self._cooled: deque[tuple[str, str]] = deque()  # cold versions that may have series yet, oldest first
+        # Cold versions whose series are kept, and when each was retired, oldest first. Some have been loaded since.
+        self._cooled: deque[tuple[tuple[str, str], float]] = deque()
         self._repository_seen, self._build_info = repository_seen(), build_info()
         self.access, self.reloads = AccessMetrics(), ReloadMetrics()
         self._traces: Counter[str] = Counter()
@@ -67,7 +76,10 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """All metrics at this moment. Any thread may call it."""
         self._remove_retired()
-        yield from families(list(self._versions.items()), dict(self._models), sorted(self._cold))
+        with self._changing:  # together, so that no version that changes meanwhile is missing
+            versions, models = list(self._versions.items()), dict(self._models)
+            ready = dict.fromkeys(self._cold, True) | ready_of(versions)
+        yield from families(versions, models, dict(sorted(ready.items())))
         yield from self._repository_seen.collect()
         yield traces(self._traces)
         yield from self._build_info.collect()
@@ -165,7 +177,7 @@ class Metrics(Collector):
                 return
             series.ready, series.owner, series.retired_at = None, None, self._clock()
             if (name, str(version)) in self._cold:
-                self._cooled.append((name, str(version)))
+                self._cooled.append(((name, str(version)), series.retired_at))
                 self._remove_cooled()
 
     def model_swapped(self, name: str) -> None:
@@ -223,9 +235,12 @@ class Metrics(Collector):
             self._remove(gone)
 
     def _remove_cooled(self) -> None:
-        """Forget the series of all but the last of the cold versions."""
+        """Forget the series of all but the last of the cold versions.
+
+        The series of a version that is being loaded again stay: its model counts in them already.
+        """
         gone = [self._cooled.popleft() for _ in range(len(self._cooled) - _MOST_COLD_KEPT)]
-        self._remove([key for key in gone if key in self._cold and key in self._versions and key not in self._cooled])
+        self._remove([key for key, at in gone if key in self._versions and self._versions[key].retired_at == at])
 
     def _remove(self, gone: Collection[tuple[str, str]]) -> None:
         for key in gone:

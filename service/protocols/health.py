@@ -145,12 +145,12 @@ class Health:
             ready = self._registry.ready()
         else:
             try:
-                with self._registry.lease(name):
-                    ready = not self._registry.draining
+                self._registry.probe(name)
+                ready = not self._registry.draining
             except ModelNotFound:
                 return pb.HealthCheckResponse.SERVICE_UNKNOWN
             except ModelNotReady:
-                ready = self._registry.is_cold(name)
+                ready = False
         return pb.HealthCheckResponse.SERVING if ready else pb.HealthCheckResponse.NOT_SERVING
 
 

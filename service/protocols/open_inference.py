@@ -141,11 +141,12 @@ async def _model_ready(registry: Registry, call: RequestContext, request: bytes)
     message = parse(pb.ModelReadyRequest, request)
     call.caller.check_model(message.name)
     try:
-        with registry.lease(message.name, read_version(message.version)) as model:
-            call.model, call.version = model.name, str(model.version)
-            ready = not registry.draining
+        model = registry.probe(message.name, read_version(message.version))
     except ModelNotReady:
-        ready = registry.is_cold(message.name, read_version(message.version))
+        return pb.ModelReadyResponse(ready=False).SerializeToString()
+    if model is not None:
+        call.model, call.version = model.name, str(model.version)
+    ready = not registry.draining
     return pb.ModelReadyResponse(ready=ready).SerializeToString()
 
 

@@ -15,16 +15,16 @@ async def model_statistics(registry: Registry, call: RequestContext, request: by
     version = read_version(message.version)
     if message.name:
         call.caller.check_model(message.name)
-    if message.name and not registry.is_cold(message.name, version):
-        with registry.lease(message.name, version) as model:
+        model = registry.probe(message.name, version)
+        if model is not None:
             call.model, call.version = model.name, str(model.version)
-    elif not message.name and version is not None:
+    elif version is not None:
         raise InvalidRequest(f"version is {message.version!r} and name is ''; wanted a model's name beside it")
     response = pb.ModelStatisticsResponse()
     for status in call.caller.visible(registry.statuses(message.name or None)):
-        if version in (None, status.version) and status.is_loaded:
-            with registry.lease(status.name, status.version) as model:
-                response.model_stats.append(_to_message(model, model.metrics.statistics()))
+        asked = version in (None, status.version) and status.is_loaded
+        if asked and (model := registry.probe(status.name, status.version)) is not None:
+            response.model_stats.append(_to_message(model, model.metrics.statistics()))
     return response.SerializeToString()
 
 

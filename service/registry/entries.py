@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kan_api.v1.manifest_pb2 import ModelManifest
@@ -12,10 +12,10 @@ from service.errors import ModelNotFound, ModelNotReady
 from service.registry.model.live_model import LiveModel
 from service.registry.naming import join_some, quote_name
 from service.registry.refusal import Refusal
-from service.registry.version_status import SERVED, State, VersionStatus
+from service.registry.version_status import SERVED, State
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Entry:
     """One version that was tried, with its leases.
 
@@ -31,7 +31,7 @@ class Entry:
         refusal: Why and when it was refused; None if it was not refused, or if its files have changed since.
         due: Whether it was refused and should be tried again.
         users: Number of leases.
-        unused: Set when the last lease ends.
+        unused: Set when the last lease ends; None if nobody waits for that.
         used_at: Time of the last lease in monotonic seconds; 0 if nobody asks for it.
         memory_bytes: What it took when it was loaded last; 0 before that, or if nobody asks for it.
     """
@@ -50,7 +50,7 @@ class Entry:
     refusal: Refusal | None = None
     due: bool = False
     users: int = 0
-    unused: asyncio.Event = field(default_factory=asyncio.Event)
+    unused: asyncio.Event | None = None
     used_at: float = 0.0
     memory_bytes: int = 0
 
@@ -61,7 +61,7 @@ class Entry:
 
     def __exit__(self, *_: object) -> None:
         self.users -= 1
-        if not self.users:
+        if not self.users and self.unused is not None:
             self.unused.set()
 
     def unready_reason(self) -> str:
@@ -97,6 +97,7 @@ class Entries:
         self._by_name: dict[str, dict[int, Entry]] = {}
         self._latest: dict[str, Entry] = {}  # models without a ready version are absent
         self._armed: dict[str, tuple[Entry, Callable[[], bool]]] = {}
+        self._known_names = ""  # as messages list them; "" after a change, as thousands are not sorted at each call
 
     def __iter__(self) -> Iterator[Entry]:
         """All entries at this moment."""
@@ -114,12 +115,17 @@ class Entries:
         """The version that answers requests without a version number; None if none is ready."""
         return self._latest.get(name)
 
+    def served(self, name: str, version: int | None) -> Entry | None:
+        """A version, or with None the latest; None if there is none."""
+        return self.latest(name) if version is None else self.of(name).get(version)
+
     def add(self, name: str, version: int) -> Entry:
         """The entry of a version; a new one if there is none."""
         entries = self._by_name.setdefault(name, {})
         found = entries.get(version)
         if found is None:
             found = entries[version] = self._new_entry(name, version)
+            self._known_names = ""
         return found
 
     def remove(self, entry: Entry) -> None:
@@ -128,11 +134,12 @@ class Entries:
         del entries[entry.version]
         if not entries:
             del self._by_name[entry.name]
+            self._known_names = ""
         self.choose_latest(entry.name)
 
     def replace(self, entry: Entry, **changed: Any) -> None:
         """Put an entry with these changes in the place of one that answers. That keeps its leases."""
-        self._by_name[entry.name][entry.version] = replace(entry, users=0, unused=asyncio.Event(), **changed)
+        self._by_name[entry.name][entry.version] = replace(entry, users=0, unused=None, **changed)
         self.choose_latest(entry.name)
 
     def choose_latest(self, name: str) -> None:
@@ -154,11 +161,6 @@ class Entries:
     def ready(self) -> set[tuple[str, int]]:
         """(name, version) of the versions that answer and stay, cold ones too, but not lingering ones."""
         return {(entry.name, entry.version) for entry in self if entry.state in SERVED}
-
-    def is_cold(self, name: str, version: int | None = None) -> bool:
-        """Whether a call to a version, or to the latest, is answered after a load."""
-        entry = self.latest(name) if version is None else self.of(name).get(version)
-        return not self.draining and entry is not None and entry.state is State.COLD
 
     def lease(self, name: str, version: int | None = None) -> AbstractContextManager[LiveModel, None]:
         """A lease of a model for one with block, which must be entered at once. The model is not closed before its end.
@@ -225,24 +227,10 @@ class Entries:
             if not complete:
                 # Clients retry a ModelNotReady. They do not retry a ModelNotFound.
                 raise ModelNotReady(f"model {quote_name(name)} does not answer: models are loading")
-            raise ModelNotFound(f"model {quote_name(name)} is unknown; there is {join_some(sorted(self._by_name))}")
+            self._known_names = self._known_names or join_some(sorted(self._by_name))
+            raise ModelNotFound(f"model {quote_name(name)} is unknown; there is {self._known_names}")
         if version is None:
             return entries[max(entries)]
         if version not in entries:
             raise ModelNotFound(f"model {name!r} has no version {version} here; there is {join_some(sorted(entries))}")
         return entries[version]
-
-    def statuses(self, name: str | None = None) -> list[VersionStatus]:
-        """The status of every version of a model, or of all models, sorted by name and version."""
-        entries = self if name is None else self.of(name).values()
-        return [
-            VersionStatus(
-                name=entry.name,
-                version=entry.version,
-                state=State.REFUSED if entry.model and entry.unready_reason() else entry.state,
-                reason=entry.reason or (entry.unready_reason() if entry.model else ""),
-                latest=entry is self._latest.get(entry.name),
-                manifest=entry.manifest,
-            )
-            for entry in sorted(entries, key=lambda entry: (entry.name, entry.version))
-        ]

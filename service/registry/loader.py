@@ -149,7 +149,7 @@ class Loader:
             if self._agreement is not None:
                 await self._agree(entry, model, self._agreement)
         except StorageError as error:
-            entry.state, entry.reason, entry.held, self._storage_error = State.LOADING, str(error), True, error
+            entry.reason, entry.held, self._storage_error = str(error), True, error
         except ModelRefused as refused:
             self._refuse(entry, refused)
         except StartupError as error:
@@ -179,9 +179,9 @@ class Loader:
                 await model.close()
                 model = await self._make(artefact, self.settings)
             model.adopt(self.settings)
-            if 0 < self.settings.max_loaded_bytes < model.memory_bytes:
+            most_bytes = self.settings.max_loaded_bytes
+            if 0 < most_bytes < model.memory_bytes and not self.settings.is_pinned(entry.name):
                 await model.close()
-                most_bytes = self.settings.max_loaded_bytes
                 raise ModelRefused("size", f"it takes {model.memory_bytes} bytes, max_loaded_bytes is {most_bytes}")
             return model
         except TimeoutError as error:

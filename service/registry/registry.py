@@ -40,11 +40,11 @@ class Registry:
         agreement: What other workers say of a version; None if this process is the only one.
 
     Attributes:
-        lease, lease_or_wait, is_cold, statuses: As those of :class:`service.registry.entries.Entries`, and not
-            wrapped: every request calls one of the first two.
+        lease, lease_or_wait: As those of :class:`service.registry.entries.Entries`, and not wrapped: every request
+            calls one of them.
         load, unload: As those of :class:`service.registry.residency.requested_loads.RequestedLoads`.
         callers_may_load: Whether callers may load and unload models.
-        ready, unready_reason: As those of :class:`service.registry.readiness.Readiness`.
+        ready, unready_reason, probe, statuses: As those of :class:`service.registry.readiness.Readiness`.
 
     Raises:
         StartupError: The address of the repository is invalid.
@@ -57,9 +57,9 @@ class Registry:
         self._listing = Listing(settings.linger_seconds, settings.version_policy)
         self._entries = Entries(UsedEntry if settings.loads_on_call else Entry)
         self.lease, self.lease_or_wait = self._entries.lease, self._entries.lease_or_wait
-        self.is_cold, self.statuses = self._entries.is_cold, self._entries.statuses
         self._readiness = Readiness(self._entries)
         self.ready, self.unready_reason = self._readiness.ready, self._readiness.unready_reason
+        self.probe, self.statuses = self._readiness.probe, self._readiness.statuses
         loads = (settings, metrics, self._listing.of, self._load_changed, self._entries.arm, agreement)
         self._loader = Loader(self._source, *loads)
         self._succession = Succession(self._entries, self._loader, metrics, settings, agreement)
@@ -147,6 +147,7 @@ class Registry:
                     entry.held = False
                 self._settle(name)
             self._residency.trim()
+            self._changes.notify()  # the scan may have ended the load that a call waits for
             self._entries.complete = self._entries.complete or self._started
             await self._source.mark_used(self._entries.ready())
         storage_error = self._source.last_error or storage_error
@@ -211,7 +212,7 @@ class Registry:
         if self._entries.draining:
             return
         self._settle(entry.name)
-        self._residency.note_load(entry)
+        self._residency.admit(entry)
         self._report_change()
 
     def _unsettled(self, changed: Collection[str]) -> Collection[str]:

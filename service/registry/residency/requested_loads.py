@@ -70,12 +70,14 @@ class RequestedLoads:
                 entry.held = False
                 entry.due = entry.state is State.REFUSED
             self._settle(name)
-        await self._awaited.until_loaded(name, None)
+        await self._awaited.until_loaded(name)
         if self._entries.draining:
             raise Draining("the server is stopping and loads nothing new")
+        latest = self._entries.latest(name)
+        answers = latest is not None and latest.model is not None
         async with self._scanning:
             await self._source.mark_used(self._entries.ready())
-        if self._entries.latest(name) is None:
+        if not answers:
             newest = self._entries.of(name).get(descending[0])
             reason = "it was unloaded meanwhile" if newest is None else newest.unready_reason()
             raise ModelNotReady(f"model {name!r} version {descending[0]} does not answer: {reason}")

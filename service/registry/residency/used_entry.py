@@ -7,7 +7,9 @@ from service.registry.model.live_model import LiveModel
 
 
 class UsedEntry(Entry):
-    """An Entry that notes the time of each lease. Other servers do not pay for that."""
+    """An Entry that notes the time of each lease. Servers without bounds do not pay for that."""
+
+    __slots__ = ()
 
     def __enter__(self) -> LiveModel:
         self.used_at = time.monotonic()

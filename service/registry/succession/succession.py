@@ -77,14 +77,17 @@ class Succession:
                 self._lingering.discard(entry)
                 entry.state, entry.reason = State.READY, ""
                 kept.append(entry)
-            elif beside_slow or entry.held:
+                continue
+            # Whether it takes the place of a version in memory: then that one answers until it is loaded.
+            takes_over = not kept and before is not None and before is not entry and before.model is not None
+            stays_cold = not takes_over and self._stays_cold(entry)
+            if beside_slow or (entry.held and not stays_cold):
                 continue  # no older version is loaded because of a slow load; a loaded one keeps answering
-            elif self._stays_cold(entry):
-                entry.state, entry.reason, entry.due = State.COLD, COLD_REASON, False
-                self._metrics.model_cold(name, version)
+            if stays_cold:
+                self._keep_cold(entry)
                 kept.append(entry)
             elif entry.state in (State.LOADING, State.COLD) or entry.due:
-                if entry.state is not State.COLD or entry.load is None:  # a cold one stays so while a call loads it
+                if entry.state is not State.COLD:  # a cold one stays so during its load, since callers wait for it
                     entry.state, entry.reason, entry.due = State.LOADING, "", False
                 self._loader.start(entry)
                 beside_slow = entry.slow
@@ -171,14 +174,16 @@ class Succession:
             self._lingering.add(entry)
 
     def _stays_cold(self, entry: Entry) -> bool:
-        """Whether a version waits for a call. One that supersedes a version in memory is loaded at once."""
+        """Whether a version that takes no other's place waits for a call."""
         settings = self._loader.settings
         if not settings.loads_on_call or entry.load is not None or settings.is_pinned(entry.name):
             return False
-        if entry.state is State.COLD:
-            return True
-        loaded = [each.version for each in self._entries.of(entry.name).values() if each.model is not None]
-        return (entry.state is State.LOADING or entry.due) and entry.version < max(loaded, default=entry.version + 1)
+        return entry.state in (State.LOADING, State.COLD) or entry.due
+
+    def _keep_cold(self, entry: Entry) -> None:
+        if entry.state is not State.COLD or not entry.held:
+            entry.state, entry.reason, entry.due = State.COLD, COLD_REASON, False
+        self._metrics.model_cold(entry.name, entry.version)
 
     def _forget_unwanted(self, name: str, wanted: Sequence[int], kept: Sequence[Entry]) -> None:
         """Forget versions that do not answer and are no longer wanted, so that their alerts end without a restart."""
@@ -200,7 +205,7 @@ class Succession:
 
     async def _close_unused(self, entry: Entry, model: LiveModel) -> None:
         while entry.users:
-            entry.unused.clear()
+            entry.unused = asyncio.Event()
             await entry.unused.wait()
         await model.drain()
         await model.close()

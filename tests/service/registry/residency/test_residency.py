@@ -14,6 +14,7 @@ from service.registry.registry import Registry, State
 from service.settings import ModelTable, Settings
 from tests.kit.models.repository import WriteModel, cut_short
 from tests.kit.parts.registry import HeldLoads, loaded_registry
+from tests.kit.parts.residency import call, ready
 from tests.kit.waiting import run_test, until
 
 _NAMES = ("a", "b", "c", "d")
@@ -32,24 +33,10 @@ def _in_memory(registry: Registry) -> str:
     return "".join(status.name for status in registry.statuses() if status.is_loaded)
 
 
-async def _call(registry: Registry, name: str, version: int | None = None, seconds: float = 60) -> int:
-    """Have one row computed, and give the version that answered."""
-    with await registry.lease_or_wait(name, version, time.monotonic() + seconds) as model:
-        result = await model.submit(np.zeros((1, 4), np.float32), None)
-        assert result.outputs[0].shape == (1, 1)
-        return model.version
-
-
 def _series(metrics: Metrics, model: str) -> set[str]:
     """The metrics that have a sample of a model."""
     samples = (each for family in metrics.registry.collect() for each in family.samples)
     return {each.name for each in samples if each.labels.get("model") == model}
-
-
-def _ready(metrics: Metrics, model: str, version: int = 1) -> float | None:
-    labels = {"model": model, "version": str(version)}
-    value: float | None = metrics.registry.get_sample_value("kan_model_ready", labels)
-    return value
 
 
 @pytest.mark.parametrize("bound", [{"max_loaded_models": 2}, {"max_loaded_bytes": 2**40}])
@@ -65,15 +52,15 @@ def test_names_are_known_at_the_start_and_nothing_is_read(four: Path, bound: dic
                 (name, State.COLD, True) for name in _NAMES
             ]
             assert all(_series(metrics, name) == {"kan_model_ready"} for name in _NAMES)
-            assert [_ready(metrics, name) for name in _NAMES] == [1, 1, 1, 1]
-            assert await _call(registry, "a") == 1
+            assert [ready(metrics, name) for name in _NAMES] == [1, 1, 1, 1]
+            assert await call(registry, "a") == 1
             assert _in_memory(registry) == "a"
             assert "kan_batch_limit_rows" in _series(metrics, "a")
             with pytest.raises(ModelNotReady, match="refused"):
-                await _call(registry, "d")
-            assert _ready(metrics, "d") == 0
+                await call(registry, "d")
+            assert ready(metrics, "d") == 0
             with pytest.raises(ModelNotFound):
-                await _call(registry, "e")
+                await call(registry, "e")
 
     run_test(test())
 
@@ -95,14 +82,14 @@ def test_the_least_recently_used_is_let_go_and_comes_back(four: Path) -> None:
         metrics = Metrics()
         async with loaded_registry(Settings(models=four, max_loaded_models=2), metrics) as registry:
             for name in "abac":
-                await _call(registry, name)
+                await call(registry, name)
             assert _in_memory(registry) == "ac"
             await until(lambda: "kan_model_info" not in _series(metrics, "b"))
-            assert _ready(metrics, "b") == 1
-            assert registry.is_cold("b")
-            assert await _call(registry, "b") == 1
+            assert ready(metrics, "b") == 1
+            assert registry.probe("b") is None
+            assert await call(registry, "b") == 1
             assert _in_memory(registry) == "bc"
-            assert _ready(metrics, "b") == 1
+            assert ready(metrics, "b") == 1
 
     run_test(test())
 
@@ -115,7 +102,7 @@ def test_series_of_models_that_were_let_go_are_bounded(four: Path, monkeypatch: 
         metrics = Metrics()
         async with loaded_registry(Settings(models=four, max_loaded_models=1), metrics) as registry:
             for name in "abcd":
-                await _call(registry, name)
+                await call(registry, name)
             await until(lambda: _series(metrics, "b") == {"kan_model_ready"})
             assert _series(metrics, "a") == {"kan_model_ready"}
             assert "kan_batch_limit_rows" in _series(metrics, "c") & _series(metrics, "d")
@@ -131,9 +118,9 @@ def test_a_pinned_model_and_one_in_use_stay(four: Path) -> None:
         async with loaded_registry(settings) as registry:
             assert _in_memory(registry) == "a"
             with await registry.lease_or_wait("b") as model:
-                waiting = asyncio.create_task(_call(registry, "c"))
+                waiting = asyncio.create_task(call(registry, "c"))
                 with pytest.raises(ModelNotReady, match="not loaded after"):
-                    await _call(registry, "d", seconds=0.2)
+                    await call(registry, "d", seconds=0.2)
                 assert not waiting.done()
                 assert _in_memory(registry) == "ab"
                 await model.submit(np.zeros((1, 4), np.float32), None)
@@ -151,10 +138,10 @@ def test_pinned_models_that_fill_the_bound_refuse_a_cold_call_at_once(four: Path
         settings = Settings(models=four, max_loaded_models=2, tables=tables)
         async with loaded_registry(settings) as registry:
             with pytest.raises(Overloaded, match=r"pinned models leave no room.*max_loaded_models is 2"):
-                await _call(registry, "c")
-            assert [await _call(registry, name) for name in "ab"] == [1, 1]
+                await call(registry, "c")
+            assert [await call(registry, name) for name in "ab"] == [1, 1]
             await registry.adopt(settings.model_copy(update={"tables": {"b": settings.tables["b"]}}))
-            await _call(registry, "c")
+            await call(registry, "c")
             assert _in_memory(registry) == "bc"
             await registry.adopt(settings.model_copy(update={"tables": {"*": settings.tables["b"]}}))
             await until(lambda: _in_memory(registry) == "abcd")  # the table pins all
@@ -171,16 +158,16 @@ def test_the_bound_on_bytes_holds_for_what_models_take(four: Path) -> None:
                 one = model.memory_bytes
         async with loaded_registry(Settings(models=four, max_loaded_bytes=2 * one)) as registry:
             for name in "abcdba":
-                await _call(registry, name)
+                await call(registry, name)
                 assert len(_in_memory(registry)) <= 2
             assert _in_memory(registry) == "ab"
             with await registry.lease_or_wait("a"), await registry.lease_or_wait("b"):
                 with pytest.raises(ModelNotReady, match="not loaded after"):
-                    await _call(registry, "c", seconds=0.5)
+                    await call(registry, "c", seconds=0.5)
                 assert _in_memory(registry) == "ab"
         async with loaded_registry(Settings(models=four, max_loaded_bytes=one - 1)) as registry:
             with pytest.raises(ModelNotReady, match=f"it takes {one} bytes, max_loaded_bytes is {one - 1}"):
-                await _call(registry, "a")
+                await call(registry, "a")
 
     run_test(test())
 
@@ -191,17 +178,17 @@ def test_a_cold_call_keeps_its_deadline_and_holds_up_no_hot_one(four: Path, held
     async def test() -> None:
         metrics = Metrics()
         async with loaded_registry(Settings(models=four, max_loaded_models=2), metrics) as registry:
-            await _call(registry, "a")
+            await call(registry, "a")
             held_loads.holding = True
             began = time.monotonic()
             with pytest.raises(ModelNotReady, match="not loaded after"):
-                await _call(registry, "b", seconds=0.5)
+                await call(registry, "b", seconds=0.5)
             assert time.monotonic() - began < 0.5
-            assert await _call(registry, "a") == 1
-            assert registry.is_cold("b")  # health and lists say that it is ready while it is being loaded
-            assert _ready(metrics, "b") == 1
+            assert await call(registry, "a") == 1
+            assert registry.probe("b") is None  # health and lists say that it is ready while it is being loaded
+            assert ready(metrics, "b") == 1
             held_loads.go_on.set()
-            assert await _call(registry, "b") == 1
+            assert await call(registry, "b") == 1
 
     run_test(test())
 
@@ -216,7 +203,7 @@ def test_many_callers_of_more_models_than_fit_are_all_answered(four: Path) -> No
             async def ask(name: str) -> None:
                 nonlocal most
                 for _ in range(5):
-                    assert await _call(registry, name) == 1
+                    assert await call(registry, name) == 1
                     most = max(most, len(_in_memory(registry)))
 
             await asyncio.gather(*(ask(name) for name in _NAMES * 4))
@@ -237,17 +224,17 @@ def test_a_new_version_of_a_model_in_use_is_loaded_and_of_a_cold_one_is_not(
         settings = Settings(models=models, max_loaded_models=5, linger_seconds=0)
         async with loaded_registry(settings, metrics) as registry:
             if is_hot:
-                await _call(registry, "affine")
+                await call(registry, "affine")
             write_model("affine", 2)
             await registry.refresh()
             assert [(one.version, one.state) for one in registry.statuses()] == [
                 (2, State.READY if is_hot else State.COLD)
             ]
-            await until(lambda: _ready(metrics, "affine", 1) is None)
-            assert _ready(metrics, "affine", 2) == 1
-            assert await _call(registry, "affine") == 2
+            await until(lambda: ready(metrics, "affine", 1) is None)
+            assert ready(metrics, "affine", 2) == 1
+            assert await call(registry, "affine") == 2
             with pytest.raises(ModelNotFound):
-                await _call(registry, "affine", 1)
+                await call(registry, "affine", 1)
 
     run_test(test())
 
@@ -260,10 +247,10 @@ def test_a_cold_version_that_is_refused_leaves_the_one_before(models: Path, writ
     async def test() -> None:
         metrics = Metrics()
         async with loaded_registry(Settings(models=models, max_loaded_models=1), metrics) as registry:
-            assert await _call(registry, "affine") == 1
-            assert (_ready(metrics, "affine", 1), _ready(metrics, "affine", 2)) == (1, 0)
+            assert await call(registry, "affine") == 1
+            assert (ready(metrics, "affine", 1), ready(metrics, "affine", 2)) == (1, 0)
             await registry.scan()
-            assert await _call(registry, "affine") == 1
+            assert await call(registry, "affine") == 1
 
     run_test(test())
 
@@ -277,9 +264,9 @@ def test_removed_models_are_forgotten_and_new_ones_found(models: Path, write_mod
         async with loaded_registry(Settings(models=models, max_loaded_models=1), metrics) as registry:
             (models / "old").rename(models / ".old")
             write_model("affine", name="new")
-            assert await _call(registry, "new") == 1  # it makes the server scan
+            assert await call(registry, "new") == 1  # it makes the server scan
             assert [one.name for one in registry.statuses()] == ["new"]
-            assert _ready(metrics, "old") is None
+            assert ready(metrics, "old") is None
 
     run_test(test())
 
@@ -295,9 +282,9 @@ def test_callers_may_load_and_unload(four: Path) -> None:
             await registry.unload("b")
             for name in "ab":
                 with pytest.raises(ModelNotFound):
-                    await _call(registry, name)
+                    await call(registry, name)
             await registry.load("b")
-            assert await _call(registry, "b") == 1
+            assert await call(registry, "b") == 1
             assert _in_memory(registry) == "b"
 
     run_test(test())
@@ -310,13 +297,12 @@ def test_a_drain_ends_readiness_of_cold_models_and_waiting_calls(four: Path, hel
         metrics = Metrics()
         async with loaded_registry(Settings(models=four, max_loaded_models=2), metrics) as registry:
             held_loads.holding = True
-            waiting: asyncio.Task[Any] = asyncio.create_task(_call(registry, "a"))
+            waiting: asyncio.Task[Any] = asyncio.create_task(call(registry, "a"))
             await asyncio.to_thread(held_loads.begun.wait)
             await registry.drain()
             with pytest.raises(Exception, match="stopping"):
                 await waiting
-            assert [_ready(metrics, name) for name in _NAMES] == [None] * 4
+            assert [ready(metrics, name) for name in _NAMES] == [None] * 4
             assert not registry.ready()
-            assert not registry.is_cold("b")
 
     run_test(test())
