@@ -14,9 +14,10 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from kan_api.v1 import prediction_pb2 as pb
 from tests.kit.callers.calls import ask, ask_inference, failure_of, infer, predict
+from tests.kit.callers.protocols import KanApi
 from tests.kit.models.repository import write_version
 from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve, serving
-from tests.kit.waiting import wait_for
+from tests.kit.waiting import until_elsewhere, wait_for
 
 _BOUND, _COUNT = 3, 12
 _NAMES = [f"m{number:02}" for number in range(_COUNT)]
@@ -110,6 +111,44 @@ def test_a_load_by_name_brings_a_model_into_memory(server: KanServe) -> None:
             assert (await failure_of(predict(channel, "m07")))[0] == "NOT_FOUND"
             await ask_inference(channel, "RepositoryModelLoad", model_name="m07")
             assert (await predict(channel, "m07")).version == 1
+
+    asyncio.run(check())
+
+
+def test_questions_about_a_model_do_not_keep_it_in_memory(server: KanServe) -> None:
+    """Health, readiness and statistics are asked all the time, also of models that nobody calls."""
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            health: Any = HealthStub(channel)
+            for name in ("m01", "m02"):
+                await predict(channel, name)
+            await health.Check(health_pb2.HealthCheckRequest(service="m01"), timeout=60)
+            assert (await ask_inference(channel, "ModelReady", name="m01")).ready
+            assert (await ask_inference(channel, "ModelStatistics", name="m01")).model_stats
+            assert (await ask_inference(channel, "ModelStatistics")).model_stats
+            await predict(channel, "m03")
+
+    asyncio.run(check())
+    wait_for(lambda: server.sample("kan_model_info", model="m01") == 0, "the model called longest ago to be let go")
+    assert server.sample("kan_model_info", model="m02") == 1
+
+
+def test_an_open_stream_holds_no_model(server: KanServe) -> None:
+    """Between two messages its model may be let go. The next message has it loaded again."""
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            method: Any = channel.stream_stream(KanApi.stream_path, None, pb.PredictStreamResponse.FromString)
+            stream = method(timeout=60)
+            for _ in range(2):
+                await stream.write(KanApi.request("m04", np.ones((1, 4), np.float32), "one"))
+                assert (await stream.read()).prediction.version == 1
+                for name in ("m05", "m06"):
+                    await predict(channel, name)
+                await until_elsewhere(lambda: server.sample("kan_model_info", model="m04") == 0)
+            await stream.done_writing()
+            assert await stream.read() is grpc.aio.EOF
 
     asyncio.run(check())
 

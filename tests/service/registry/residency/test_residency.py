@@ -1,11 +1,15 @@
 """Bounds on models in memory: which versions are loaded and when, which are let go, and what callers see of it."""
 
 import asyncio
+import gc
+import threading
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from service.errors import ModelNotFound, ModelNotReady, Overloaded
@@ -145,6 +149,30 @@ def test_pinned_models_that_fill_the_bound_refuse_a_cold_call_at_once(four: Path
             assert _in_memory(registry) == "bc"
             await registry.adopt(settings.model_copy(update={"tables": {"*": settings.tables["b"]}}))
             await until(lambda: _in_memory(registry) == "abcd")  # the table pins all
+
+    run_test(test())
+
+
+def test_a_model_that_is_let_go_leaves_nothing_behind(four: Path) -> None:
+    """Its session is freed without the garbage collector. Threads, open files and tasks do not grow."""
+
+    async def test() -> None:
+        async with loaded_registry(Settings(models=four, max_loaded_models=1)) as registry:
+            with await registry.lease_or_wait("a") as model:
+                let_go = weakref.ref(model)
+            del model
+            gc.disable()
+            try:
+                await call(registry, "b")
+                await until(lambda: let_go() is None)
+            finally:
+                gc.enable()
+            process = psutil.Process()
+            before = threading.active_count(), process.num_fds(), len(asyncio.all_tasks())
+            for name in "abcd" * 5:
+                await call(registry, name)
+            await until(lambda: threading.active_count() <= before[0] and len(asyncio.all_tasks()) <= before[2])
+            assert process.num_fds() <= before[1]
 
     run_test(test())
 
