@@ -55,7 +55,7 @@ def main() -> int:
         began = time.monotonic()
         flags = ("--max-loaded-models", str(_BOUND))
         bounded = stack.enter_context(servers.ours("many", "ours", many, options.frontend, *flags))
-        seconds, megabytes = time.monotonic() - began, _resident_megabytes(bounded.pid)
+        seconds, megabytes = time.monotonic() - began, _megabytes(bounded.pid)
         alone = stack.enter_context(servers.ours("few", "ours", few, options.frontend))
         load = stack.enter_context(LoadProcess())
         exchanges = _exchanges(model, names[:_HOT])
@@ -67,7 +67,7 @@ def main() -> int:
             with cold.once_a_second():
                 result = load.run(_job(bounded, exchanges, rate=options.rate, seconds=options.seconds))
             p99["many"].append(result.p99_seconds)
-        after = _resident_megabytes(bounded.pid)
+        after = _megabytes(bounded.pid)
     print(surroundings("python -m benchmarks.many_models", ("grpcio", "onnxruntime")))
     rows = [
         ["seconds until the server is ready", f"{seconds:.2f}"],
@@ -154,9 +154,19 @@ def _job(server: servers.Server, exchanges: tuple[Exchange, ...], **load: Any) -
     return Job(*(server.address, server.pid, PREDICT, "predict", exchanges), callers=1, **load)
 
 
-def _resident_megabytes(pid: int) -> float:
+def _megabytes(pid: int) -> float:
+    """Memory of a server's processes. Pages of a file that several of them map are counted once.
+
+    The sum of resident memory counts such pages for each process. The proportional set size (PSS) counts too little
+    where other servers on the machine map the same files.
+    """
     parent = psutil.Process(pid)
-    return sum(each.memory_info().rss for each in (parent, *parent.children(recursive=True))) / 1e6
+    anonymous, of_files = 0, dict[str, int]()
+    for process in (parent, *parent.children(recursive=True)):
+        for mapped in process.memory_maps(grouped=True):
+            anonymous += mapped.anonymous
+            of_files[mapped.path] = max(of_files.get(mapped.path, 0), mapped.rss - mapped.anonymous)
+    return (anonymous + sum(of_files.values())) / 1e6
 
 
 def _judge(frontend: str, seconds: float, megabytes: float, failures: int, ratio: float) -> int:

@@ -41,7 +41,8 @@ class Listing:
             new = {(name, each) for name in changed for each in versions[name] if each not in before.get(name, ())}
             self._found_at.update((version, now) for version in new)
         self._found_at = {key: at for key, at in self._found_at.items() if now < at + self._remembered_seconds}
-        self._versions = versions
+        if self._versions is None or versions != self._versions:  # else the old names stay: entries have the same ones
+            self._versions = versions
         self._changed |= changed
 
     def take_changed(self) -> Collection[str]:
