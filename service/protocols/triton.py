@@ -23,6 +23,7 @@ from service.protocols.open_inference import (
     method,
     read_version,
 )
+from service.protocols.paced import paced
 from service.protocols.triton_statistics import model_statistics
 from service.registry.registry import Registry, State
 from service.rpc.calls import BidiStream, Method, RequestContext, parse
@@ -120,18 +121,16 @@ async def _repository_index(registry: Registry, call: RequestContext, request: b
     """RepositoryIndex: every version, or those that are ready."""
     message = parse(pb.RepositoryIndexRequest, request)
     _check_repository(message.repository_name)
-    return pb.RepositoryIndexResponse(
-        models=[
-            pb.RepositoryIndexResponse.ModelIndex(
+    response = pb.RepositoryIndexResponse()
+    async for status in paced(call.caller.visible(registry.statuses())):
+        if status.answers or not message.ready:
+            response.models.add(
                 name=status.name,
                 version=str(status.version),
                 state=_STATES[status.state],
                 reason=shorten(status.reason),
             )
-            for status in call.caller.visible(registry.statuses())
-            if status.answers or not message.ready
-        ]
-    ).SerializeToString()
+    return response.SerializeToString()
 
 
 async def _repository_model_load(registry: Registry, call: RequestContext, request: bytes) -> bytes:

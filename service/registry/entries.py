@@ -9,6 +9,7 @@ from typing import Any
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.access.authorizer import ANYBODY, Caller
 from service.errors import ModelNotFound, ModelNotReady
+from service.quota import TokenBucket
 from service.registry.model.live_model import LiveModel
 from service.registry.naming import join_some, quote_name
 from service.registry.refusal import Refusal
@@ -34,6 +35,7 @@ class Entry:
         unused: Set when the last lease ends; None if nobody waits for that.
         used_at: Time of the last lease in monotonic seconds; 0 if nobody asks for it.
         memory_bytes: What it took when it was loaded last; 0 before that, or if nobody asks for it.
+        quota: Of the model that was let go: it is kept for the next one.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Entry:
     unused: asyncio.Event | None = None
     used_at: float = 0.0
     memory_bytes: int = 0
+    quota: TokenBucket | None = None
 
     def __enter__(self) -> LiveModel:
         assert self.model is not None

@@ -120,7 +120,8 @@ class Succession:
         if entry.state is State.LINGERING or entry.model is None:
             self.retire(entry)
         else:
-            self._entries.replace(entry, model=None, manifest=None, state=State.COLD, reason=COLD_REASON)
+            cold = {"model": None, "manifest": None, "state": State.COLD, "reason": COLD_REASON}
+            self._entries.replace(entry, **cold, quota=entry.model.quota)
             self._metrics.model_cold(entry.name, entry.version)
             self._close_later(entry, entry.model)
 

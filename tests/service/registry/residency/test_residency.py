@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
-from service.errors import ModelNotFound, ModelNotReady, Overloaded
+from service.errors import ModelNotFound, ModelNotReady, Overloaded, QuotaExceeded
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry, State
 from service.settings import ModelTable, Settings
@@ -173,6 +173,22 @@ def test_a_model_that_is_let_go_leaves_nothing_behind(four: Path) -> None:
                 await call(registry, name)
             await until(lambda: threading.active_count() <= before[0] and len(asyncio.all_tasks()) <= before[2])
             assert process.num_fds() <= before[1]
+
+    run_test(test())
+
+
+def test_a_model_that_is_let_go_keeps_what_was_used_of_its_quota(four: Path) -> None:
+    """Otherwise callers of other models could fill it."""
+
+    async def test() -> None:
+        settings = Settings(models=four, max_loaded_models=1, tables={"a": ModelTable(quota_rows_per_second=1)})
+        async with loaded_registry(settings) as registry:
+            with await registry.lease_or_wait("a") as model:
+                await model.submit(np.zeros((1000, 4), np.float32), None)  # paid back after a quarter of an hour
+            await call(registry, "b")
+            assert _in_memory(registry) == "b"
+            with pytest.raises(QuotaExceeded):
+                await call(registry, "a")
 
     run_test(test())
 
