@@ -74,14 +74,28 @@ _HISTOGRAMS: Sequence[tuple[str, str, Sequence[float], Callable[[ModelMetrics], 
 Versions = Sequence[tuple[tuple[str, str], VersionSeries]]
 
 
-def families(versions: Versions, models: Mapping[str, ModelSeries]) -> Iterator[Metric]:
-    """All metrics of versions, labelled (model, version), and of models, labelled by name."""
+def ready_of(versions: Versions) -> dict[tuple[str, str], bool]:
+    """Whether versions answer at this moment, without those that were retired."""
+    return {labels: version.ready for labels, version in versions if version.ready is not None}
+
+
+def families(
+    versions: Versions, models: Mapping[str, ModelSeries], ready: Mapping[tuple[str, str], bool]
+) -> Iterator[Metric]:
+    """All metrics of versions, labelled (model, version), and of models, labelled by name.
+
+    Args:
+        versions: Those that were loaded or refused.
+        models: Those with a version that was loaded.
+        ready: Whether a version answers, also of versions that the next call loads. It is given apart, because a
+            version may change while the metrics are read.
+    """
     yield from _of_answers(versions)
     for name, text, bounds, read in _HISTOGRAMS:
         yield _histogram(name, text, _MODEL, bounds, ((labels, read(version.counts)) for labels, version in versions))
     yield from _of_explanations(versions)
     yield from _of_queues(versions)
-    yield from _of_lives(versions)
+    yield from _of_lives(versions, ready)
     yield from _of_models(models)
     served = [(labels, version.counts.served) for labels, version in versions]
     yield from of_served_rows([(labels, rows) for labels, rows in served if rows is not None])
@@ -168,25 +182,27 @@ def _of_queues(versions: Versions) -> Iterator[Metric]:
     yield from (queue_rows, queue_limit, batch_limit, rejected)
 
 
-def _of_lives(versions: Versions) -> Iterator[Metric]:
+def _of_lives(versions: Versions, ready: Mapping[tuple[str, str], bool]) -> Iterator[Metric]:
     """Whether versions answer, on which device they run, and which were refused."""
-    ready = GaugeMetricFamily("kan_model_ready", "1 where a version answers, 0 where not.", labels=_MODEL)
+    answering = GaugeMetricFamily(
+        "kan_model_ready", "1 where a version answers or the next call loads it, else 0.", labels=_MODEL
+    )
+    for labels, is_ready in ready.items():
+        answering.add_metric(labels, is_ready)
     info = GaugeMetricFamily("kan_model_info", "Always 1; where a version runs.", labels=(*_MODEL, "provider"))
     inline = GaugeMetricFamily(
         "kan_model_inline", "1 where runs are on the event loop, 0 where in a thread.", labels=_MODEL
     )
     refused = CounterMetricFamily("kan_model_refused_total", "Versions refused.", labels=(*_MODEL, "reason"))
     for labels, version in versions:
-        if version.ready is not None:
-            ready.add_metric(labels, version.ready)
-            # A load that was refused as too slow still sets the provider when it ends, so `ready` is checked too.
-            if version.ready and version.counts.provider is not None:
-                info.add_metric((*labels, version.counts.provider), 1)
-            if version.ready and version.counts.inline is not None:
-                inline.add_metric(labels, version.counts.inline)
+        # A load that was refused as too slow still sets the provider when it ends, so `ready` is checked too.
+        if version.ready and version.counts.provider is not None:
+            info.add_metric((*labels, version.counts.provider), 1)
+        if version.ready and version.counts.inline is not None:
+            inline.add_metric(labels, version.counts.inline)
         for reason, count in list(version.refused.items()):
             refused.add_metric((*labels, reason), count)
-    yield from (ready, info, inline, refused)
+    yield from (answering, info, inline, refused)
 
 
 def _of_models(models: Mapping[str, ModelSeries]) -> Iterator[Metric]:

@@ -10,26 +10,36 @@ Each metric has one reporter, so that nothing is counted twice:
 
 The series of a version stay for 15 minutes after it was retired, or after the last request that still ended on it.
 By then every Prometheus has scraped the last count, and the rates in the alert rules, over 5 minutes, are zero. A
-scrape removes the series; there is no timer.
+scrape removes the series; there is no timer. Of the cold versions, which were closed and are loaded again by a call,
+only the last 100 keep theirs. Otherwise a server of ten thousand models would soon show the series of all.
 """
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from service.metrics.access_metrics import AccessMetrics
-from service.metrics.exposition import ModelSeries, VersionSeries, build_info, families, repository_seen, traces
+from service.metrics.exposition import (
+    ModelSeries,
+    VersionSeries,
+    build_info,
+    families,
+    ready_of,
+    repository_seen,
+    traces,
+)
 from service.metrics.model_metrics import ModelMetrics, Rejection
 from service.metrics.reload_metrics import ReloadMetrics
 
 __all__ = ["Metrics", "ModelMetrics", "Rejection"]
 
 _KEPT_SECONDS = 15 * 60
+_MOST_COLD_KEPT = 100
 
 
 class Metrics(Collector):
@@ -55,6 +65,9 @@ class Metrics(Collector):
         self._changing = threading.Lock()
         self._versions: dict[tuple[str, str], VersionSeries] = {}
         self._models: dict[str, ModelSeries] = {}
+        self._cold: set[tuple[str, str]] = set()
+        # Cold versions whose series are kept, and when each was retired, oldest first. Some have been loaded since.
+        self._cooled: deque[tuple[tuple[str, str], float]] = deque()
         self._repository_seen, self._build_info = repository_seen(), build_info()
         self.access, self.reloads = AccessMetrics(), ReloadMetrics()
         self._traces: Counter[str] = Counter()
@@ -63,7 +76,10 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """All metrics at this moment. Any thread may call it."""
         self._remove_retired()
-        yield from families(list(self._versions.items()), dict(self._models))
+        with self._changing:  # together, so that no version that changes meanwhile is missing
+            versions, models = list(self._versions.items()), dict(self._models)
+            ready = dict.fromkeys(self._cold, True) | ready_of(versions)
+        yield from families(versions, models, dict(sorted(ready.items())))
         yield from self._repository_seen.collect()
         yield traces(self._traces)
         yield from self._build_info.collect()
@@ -127,6 +143,15 @@ class Metrics(Collector):
             elif owner is not None and owner is not series.owner:
                 return
             series.ready, series.retired_at = ready, None
+            self._cold.discard((name, str(version)))
+
+    def model_cold(self, name: str, version: int) -> None:
+        """Report a version that the next call loads: it is ready, and has no series but that until it is loaded."""
+        with self._changing:
+            self._cold.add((name, str(version)))
+            series = self._versions.get((name, str(version)))
+            if series is not None and series.ready is False:
+                series.ready, series.owner, series.retired_at = None, None, self._clock()
 
     def model_loaded(self, name: str, seconds: float) -> None:
         """Count a load and its duration in seconds."""
@@ -145,10 +170,15 @@ class Metrics(Collector):
                 every owner.
         """
         with self._changing:
+            if owner is None:
+                self._cold.discard((name, str(version)))
             series = self._versions.get((name, str(version)))
             if series is None or series.retired_at is not None or (owner is not None and owner is not series.owner):
                 return
             series.ready, series.owner, series.retired_at = None, None, self._clock()
+            if (name, str(version)) in self._cold:
+                self._cooled.append(((name, str(version)), series.retired_at))
+                self._remove_cooled()
 
     def model_swapped(self, name: str) -> None:
         """Count a swap: another version took over."""
@@ -159,6 +189,7 @@ class Metrics(Collector):
         with self._changing:
             series = self._series(name, str(version))
             series.refused[kind] += 1
+            self._cold.discard((name, str(version)))
             series.ready, series.owner, series.retired_at = False, None, None
 
     def _series(self, name: str, version: str) -> VersionSeries:
@@ -201,8 +232,19 @@ class Metrics(Collector):
                 for key, series in self._versions.items()
                 if series.retired_at is not None and series.retired_at <= before
             ]
-            for key in gone:
-                self._forget(self._versions.pop(key).counts)
-            left = {name for name, _ in self._versions}
-            for name in {name for name, _ in gone} - left:
-                self._models.pop(name, None)
+            self._remove(gone)
+
+    def _remove_cooled(self) -> None:
+        """Forget the series of all but the last of the cold versions.
+
+        The series of a version that is being loaded again stay: its model counts in them already.
+        """
+        gone = [self._cooled.popleft() for _ in range(len(self._cooled) - _MOST_COLD_KEPT)]
+        self._remove([key for key, at in gone if key in self._versions and self._versions[key].retired_at == at])
+
+    def _remove(self, gone: Collection[tuple[str, str]]) -> None:
+        for key in gone:
+            self._forget(self._versions.pop(key).counts)
+        left = {name for name, _ in self._versions}
+        for name in {name for name, _ in gone} - left:
+            self._models.pop(name, None)

@@ -20,7 +20,8 @@ from service.protocols import open_inference, prediction, reflection, triton
 from service.protocols.health import SERVICE, Health
 from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.model.session import check_providers
-from service.registry.registry import Registry, State
+from service.registry.registry import Registry
+from service.registry.version_status import SERVED
 from service.rpc import calls
 from service.settings import Settings
 from service.tracing.start import Tracing
@@ -233,7 +234,7 @@ async def run(
 
 def versions_that_answer(registry: Registry) -> list[str]:
     """The versions that answer, as "digits/1". If there are none, the reason is logged."""
-    found = [f"{status.name}/{status.version}" for status in registry.statuses() if status.state is State.READY]
+    found = [f"{status.name}/{status.version}" for status in registry.statuses() if status.state in SERVED]
     if not found:
         _log.warning("no model answers: %s", registry.no_versions_reason or registry.unready_reason())
     return found

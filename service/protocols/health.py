@@ -145,8 +145,8 @@ class Health:
             ready = self._registry.ready()
         else:
             try:
-                with self._registry.lease(name):
-                    ready = not self._registry.draining
+                self._registry.probe(name)
+                ready = not self._registry.draining
             except ModelNotFound:
                 return pb.HealthCheckResponse.SERVICE_UNKNOWN
             except ModelNotReady:

@@ -22,7 +22,8 @@ from service.errors import InvalidRequest, ModelNotReady
 from service.protocols.explanation import INLINE_NUMBERS, explain
 from service.protocols.ground import look_at, unknown_cells
 from service.protocols.open_inference_codec import choose_outputs, decode_infer, encode_infer
-from service.registry.registry import Registry, State
+from service.registry.registry import Registry
+from service.registry.version_status import SERVED
 from service.rpc.calls import Method, RequestContext, Unary, parse
 
 SERVICE = "inference.GRPCInferenceService"
@@ -74,7 +75,7 @@ def read_version(version: str) -> int | None:
 
 def list_ready_versions(registry: Registry, name: str) -> list[int]:
     """The versions of a model that answer, oldest first."""
-    return [status.version for status in registry.statuses() if status.name == name and status.state is State.READY]
+    return [status.version for status in registry.statuses(name) if status.state in SERVED]
 
 
 async def infer(
@@ -140,11 +141,12 @@ async def _model_ready(registry: Registry, call: RequestContext, request: bytes)
     message = parse(pb.ModelReadyRequest, request)
     call.caller.check_model(message.name)
     try:
-        with registry.lease(message.name, read_version(message.version)) as model:
-            call.model, call.version = model.name, str(model.version)
-            ready = not registry.draining
+        model = registry.probe(message.name, read_version(message.version))
     except ModelNotReady:
-        ready = False
+        return pb.ModelReadyResponse(ready=False).SerializeToString()
+    if model is not None:
+        call.model, call.version = model.name, str(model.version)
+    ready = not registry.draining
     return pb.ModelReadyResponse(ready=ready).SerializeToString()
 
 

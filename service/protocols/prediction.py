@@ -11,6 +11,7 @@ from service.errors import InvalidRequest
 from service.protocols.explanation import INLINE_NUMBERS, explain
 from service.protocols.explanation_codec import encode_explanation
 from service.protocols.ground import look_at
+from service.protocols.paced import paced
 from service.protocols.prediction_codec import decode_matrix, encode_matrix
 from service.registry.registry import Registry, State
 from service.rpc.calls import BidiStream, Method, RequestContext, Unary, parse
@@ -41,6 +42,7 @@ _DISPENSABLE = (
 
 _STATES = {
     State.LOADING: pb.MODEL_STATE_LOADING,
+    State.COLD: pb.MODEL_STATE_READY,
     State.READY: pb.MODEL_STATE_READY,
     State.LINGERING: pb.MODEL_STATE_READY,
     State.REFUSED: pb.MODEL_STATE_REFUSED,
@@ -167,7 +169,7 @@ async def _list_models(registry: Registry, call: RequestContext, request: bytes)
     """ListModels: every version that the caller may use, ready or not."""
     parse(pb.ListModelsRequest, request)
     response = pb.ListModelsResponse()
-    for status in call.caller.visible(registry.statuses()):
+    async for status in paced(call.caller.visible(registry.statuses())):
         model = response.models.add(
             name=status.name,
             version=status.version,

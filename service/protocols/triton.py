@@ -23,6 +23,7 @@ from service.protocols.open_inference import (
     method,
     read_version,
 )
+from service.protocols.paced import paced
 from service.protocols.triton_statistics import model_statistics
 from service.registry.registry import Registry, State
 from service.rpc.calls import BidiStream, Method, RequestContext, parse
@@ -33,7 +34,13 @@ EXTENSIONS = ("model_configuration", "model_repository", "statistics")
 
 _DATA_TYPES = {"FP32": model_config_pb2.TYPE_FP32, "BYTES": model_config_pb2.TYPE_STRING}
 # Triton's words; it shows a version that failed to load as UNAVAILABLE, with a reason.
-_STATES = {State.LOADING: "LOADING", State.READY: "READY", State.LINGERING: "READY", State.REFUSED: "UNAVAILABLE"}
+_STATES = {
+    State.LOADING: "LOADING",
+    State.COLD: "READY",
+    State.READY: "READY",
+    State.LINGERING: "READY",
+    State.REFUSED: "UNAVAILABLE",
+}
 _SHARED_MEMORY = "this server reads no shared memory; send the tensors in the request"
 _UNSUPPORTED = {
     **{
@@ -114,18 +121,16 @@ async def _repository_index(registry: Registry, call: RequestContext, request: b
     """RepositoryIndex: every version, or those that are ready."""
     message = parse(pb.RepositoryIndexRequest, request)
     _check_repository(message.repository_name)
-    return pb.RepositoryIndexResponse(
-        models=[
-            pb.RepositoryIndexResponse.ModelIndex(
+    response = pb.RepositoryIndexResponse()
+    async for status in paced(call.caller.visible(registry.statuses())):
+        if status.answers or not message.ready:
+            response.models.add(
                 name=status.name,
                 version=str(status.version),
                 state=_STATES[status.state],
                 reason=shorten(status.reason),
             )
-            for status in call.caller.visible(registry.statuses())
-            if status.answers or not message.ready
-        ]
-    ).SerializeToString()
+    return response.SerializeToString()
 
 
 async def _repository_model_load(registry: Registry, call: RequestContext, request: bytes) -> bytes:

@@ -10,21 +10,21 @@ from service.rpc.calls import RequestContext, parse
 
 
 async def model_statistics(registry: Registry, call: RequestContext, request: bytes) -> bytes:
-    """ModelStatistics: of the versions asked for that answer, of models that the caller may use."""
+    """ModelStatistics: of the versions asked for that answer and are in memory, of models that the caller may use."""
     message = parse(pb.ModelStatisticsRequest, request)
     version = read_version(message.version)
     if message.name:
         call.caller.check_model(message.name)
-        with registry.lease(message.name, version) as model:
+        model = registry.probe(message.name, version)
+        if model is not None:
             call.model, call.version = model.name, str(model.version)
     elif version is not None:
         raise InvalidRequest(f"version is {message.version!r} and name is ''; wanted a model's name beside it")
     response = pb.ModelStatisticsResponse()
-    for status in call.caller.visible(registry.statuses()):
-        asked = message.name in ("", status.name) and version in (None, status.version)
-        if asked and status.answers:
-            with registry.lease(status.name, status.version) as model:
-                response.model_stats.append(_to_message(model, model.metrics.statistics()))
+    for status in call.caller.visible(registry.statuses(message.name or None)):
+        asked = version in (None, status.version) and status.is_loaded
+        if asked and (model := registry.probe(status.name, status.version)) is not None:
+            response.model_stats.append(_to_message(model, model.metrics.statistics()))
     return response.SerializeToString()
 
 

@@ -21,4 +21,8 @@ class ChangeSignal:
     async def until(self, holds: Callable[[], bool]) -> None:
         """Wait until a condition is true. Return at once if it is true already."""
         while not holds():
-            await self._event.wait()
+            await self.wait()
+
+    async def wait(self) -> None:
+        """Wait for the next change."""
+        await self._event.wait()

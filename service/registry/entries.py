@@ -3,21 +3,20 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from dataclasses import dataclass, replace
+from typing import Any
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.access.authorizer import ANYBODY, Caller
 from service.errors import ModelNotFound, ModelNotReady
+from service.quota import TokenBucket
 from service.registry.model.live_model import LiveModel
+from service.registry.naming import join_some, quote_name
 from service.registry.refusal import Refusal
-from service.registry.version_status import State, VersionStatus
-
-# Enough names to find a typing error in, and few enough for a status message.
-_NAMES_SHOWN = 20
+from service.registry.version_status import SERVED, State
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Entry:
     """One version that was tried, with its leases.
 
@@ -33,7 +32,10 @@ class Entry:
         refusal: Why and when it was refused; None if it was not refused, or if its files have changed since.
         due: Whether it was refused and should be tried again.
         users: Number of leases.
-        unused: Set when the last lease ends.
+        unused: Set when the last lease ends; None if nobody waits for that.
+        used_at: Time of the last lease in monotonic seconds; 0 if nobody asks for it.
+        memory_bytes: What it took when it was loaded last; 0 before that, or if nobody asks for it.
+        quota: Of the model that was let go: it is kept for the next one.
     """
 
     name: str
@@ -50,7 +52,10 @@ class Entry:
     refusal: Refusal | None = None
     due: bool = False
     users: int = 0
-    unused: asyncio.Event = field(default_factory=asyncio.Event)
+    unused: asyncio.Event | None = None
+    used_at: float = 0.0
+    memory_bytes: int = 0
+    quota: TokenBucket | None = None
 
     def __enter__(self) -> LiveModel:
         assert self.model is not None
@@ -59,7 +64,7 @@ class Entry:
 
     def __exit__(self, *_: object) -> None:
         self.users -= 1
-        if not self.users:
+        if not self.users and self.unused is not None:
             self.unused.set()
 
     def unready_reason(self) -> str:
@@ -71,15 +76,15 @@ class Entry:
         return "" if self.model.batcher.alive else "its batcher broke"
 
 
-_NONE: Mapping[int, Entry] = MappingProxyType({})
-
-
 async def _come_never(_name: str, _version: int | None, _deadline: float | None) -> bool:
     return False
 
 
 class Entries:
     """Entries by model and version. Used on one event loop. They may be changed during an iteration.
+
+    Args:
+        new_entry: Makes an entry of a name and a version.
 
     Attributes:
         draining: Whether the server is stopping: no version is loaded any more.
@@ -88,12 +93,14 @@ class Entries:
             arguments of `lease_or_wait` and raises its errors.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, new_entry: Callable[[str, int], Entry] = Entry) -> None:
+        self._new_entry = new_entry
         self.complete = self.draining = False
         self.wait_for: Callable[[str, int | None, float | None], Awaitable[bool]] = _come_never
         self._by_name: dict[str, dict[int, Entry]] = {}
         self._latest: dict[str, Entry] = {}  # models without a ready version are absent
         self._armed: dict[str, tuple[Entry, Callable[[], bool]]] = {}
+        self._known_names = ""  # as messages list them; "" after a change, as thousands are not sorted at each call
 
     def __iter__(self) -> Iterator[Entry]:
         """All entries at this moment."""
@@ -105,18 +112,23 @@ class Entries:
 
     def of(self, name: str) -> Mapping[int, Entry]:
         """A model's entries, by version."""
-        return self._by_name.get(name, _NONE)
+        return self._by_name.get(name) or {}
 
     def latest(self, name: str) -> Entry | None:
         """The version that answers requests without a version number; None if none is ready."""
         return self._latest.get(name)
+
+    def served(self, name: str, version: int | None) -> Entry | None:
+        """A version, or with None the latest; None if there is none."""
+        return self.latest(name) if version is None else self.of(name).get(version)
 
     def add(self, name: str, version: int) -> Entry:
         """The entry of a version; a new one if there is none."""
         entries = self._by_name.setdefault(name, {})
         found = entries.get(version)
         if found is None:
-            found = entries[version] = Entry(name, version)
+            found = entries[version] = self._new_entry(name, version)
+            self._known_names = ""
         return found
 
     def remove(self, entry: Entry) -> None:
@@ -125,16 +137,17 @@ class Entries:
         del entries[entry.version]
         if not entries:
             del self._by_name[entry.name]
+            self._known_names = ""
         self.choose_latest(entry.name)
 
-    def replace(self, entry: Entry, model: LiveModel) -> None:
-        """Put another model in the place of the one that answers. The entry keeps the leases of the old one."""
-        self._by_name[entry.name][entry.version] = replace(entry, model=model, users=0, unused=asyncio.Event())
+    def replace(self, entry: Entry, **changed: Any) -> None:
+        """Put an entry with these changes in the place of one that answers. That keeps its leases."""
+        self._by_name[entry.name][entry.version] = replace(entry, users=0, unused=None, **changed)
         self.choose_latest(entry.name)
 
     def choose_latest(self, name: str) -> None:
         """Choose the latest version again. Call it after a version became ready or stopped to be."""
-        ready = [version for version, entry in self.of(name).items() if entry.state is State.READY]
+        ready = [version for version, entry in self.of(name).items() if entry.state in SERVED]
         if name in self._armed:
             armed, _ = self._armed[name]
             if armed.state is not State.LOADING or self.of(name).get(armed.version) is not armed:
@@ -149,8 +162,8 @@ class Entries:
         self._armed[entry.name] = (entry, is_switched)
 
     def ready(self) -> set[tuple[str, int]]:
-        """(name, version) of the versions that answer and stay. Lingering versions are not among them."""
-        return {(entry.name, entry.version) for entry in self if entry.state is State.READY}
+        """(name, version) of the versions that answer and stay, cold ones too, but not lingering ones."""
+        return {(entry.name, entry.version) for entry in self if entry.state in SERVED}
 
     def lease(self, name: str, version: int | None = None) -> AbstractContextManager[LiveModel, None]:
         """A lease of a model for one with block, which must be entered at once. The model is not closed before its end.
@@ -217,34 +230,10 @@ class Entries:
             if not complete:
                 # Clients retry a ModelNotReady. They do not retry a ModelNotFound.
                 raise ModelNotReady(f"model {quote_name(name)} does not answer: models are loading")
-            raise ModelNotFound(f"model {quote_name(name)} is unknown; there is {_join_some(sorted(self._by_name))}")
+            self._known_names = self._known_names or join_some(sorted(self._by_name))
+            raise ModelNotFound(f"model {quote_name(name)} is unknown; there is {self._known_names}")
         if version is None:
             return entries[max(entries)]
         if version not in entries:
-            raise ModelNotFound(f"model {name!r} has no version {version} here; there is {_join_some(sorted(entries))}")
+            raise ModelNotFound(f"model {name!r} has no version {version} here; there is {join_some(sorted(entries))}")
         return entries[version]
-
-    def statuses(self) -> list[VersionStatus]:
-        """The status of every version, sorted by name and version."""
-        return [
-            VersionStatus(
-                name=entry.name,
-                version=entry.version,
-                state=State.REFUSED if entry.model and entry.unready_reason() else entry.state,
-                reason=entry.reason or (entry.unready_reason() if entry.model else ""),
-                latest=entry is self._latest.get(entry.name),
-                manifest=entry.manifest,
-            )
-            for entry in sorted(self, key=lambda entry: (entry.name, entry.version))
-        ]
-
-
-def quote_name(name: str) -> str:
-    """A name from a request in quotes, cut to a length that fits a message."""
-    return repr(name if len(name) <= 80 else name[:80] + "…")
-
-
-def _join_some(items: list[str] | list[int]) -> str:
-    """Names or versions for a message."""
-    more = f" and {len(items) - _NAMES_SHOWN} more" if len(items) > _NAMES_SHOWN else ""
-    return ", ".join(map(str, items[:_NAMES_SHOWN])) + more if items else "none"

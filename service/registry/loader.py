@@ -179,6 +179,10 @@ class Loader:
                 await model.close()
                 model = await self._make(artefact, self.settings)
             model.adopt(self.settings)
+            most_bytes = self.settings.max_loaded_bytes
+            if 0 < most_bytes < model.memory_bytes and not self.settings.is_pinned(entry.name):
+                await model.close()
+                raise ModelRefused("size", f"it takes {model.memory_bytes} bytes, max_loaded_bytes is {most_bytes}")
             return model
         except TimeoutError as error:
             raise self._too_slow() from error

@@ -1,12 +1,14 @@
-"""Whether the server should get requests, and why not."""
+"""Whether the server and each version should get requests, and why not."""
 
+from service.errors import ModelNotReady
 from service.registry.entries import Entries
+from service.registry.model.live_model import LiveModel
 from service.registry.scanning.watcher import Watcher
-from service.registry.version_status import State
+from service.registry.version_status import State, VersionStatus
 
 
 class Readiness:
-    """The readiness of one server. Used on one event loop.
+    """The readiness of one server and of its versions. Used on one event loop.
 
     Args:
         entries: The versions that were tried.
@@ -40,4 +42,41 @@ class Readiness:
         for entry in served:
             if reason := entry.unready_reason():
                 return f"model {entry.name!r} version {entry.version} does not answer: {reason}"
-        return "" if served else "no model is ready"
+        is_served = served or any(entry.state is State.COLD for entry in self._entries)
+        return "" if is_served else "no model is ready"
+
+    def probe(self, name: str, version: int | None = None) -> LiveModel | None:
+        """The model of a version that answers; None if it is cold, so that the next call loads it.
+
+        This is no lease, so that probes do not keep models in memory that nobody calls. Use the model in the same turn
+        of the event loop.
+
+        Args:
+            name: The model.
+            version: None for the latest.
+
+        Raises:
+            ModelNotFound: There is no such model or version. The message lists the known ones.
+            ModelNotReady: It is loading, was refused, or its batcher broke.
+        """
+        entry = self._entries.find(name, version, complete=self._entries.complete)
+        if entry.state is State.COLD:
+            return None
+        if reason := entry.unready_reason():
+            raise ModelNotReady(f"model {name!r} version {entry.version} does not answer: {reason}")
+        return entry.model
+
+    def statuses(self, name: str | None = None) -> list[VersionStatus]:
+        """The status of every version of a model, or of all models, sorted by name and version."""
+        entries = self._entries if name is None else self._entries.of(name).values()
+        return [
+            VersionStatus(
+                name=entry.name,
+                version=entry.version,
+                state=State.REFUSED if entry.model and entry.unready_reason() else entry.state,
+                reason=entry.reason or (entry.unready_reason() if entry.model else ""),
+                latest=entry is self._entries.latest(entry.name),
+                manifest=entry.manifest,
+            )
+            for entry in sorted(entries, key=lambda entry: (entry.name, entry.version))
+        ]

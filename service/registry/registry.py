@@ -3,17 +3,20 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
-from service.errors import Draining, ModelNotFound, ModelNotReady, StorageError
+from service.errors import StorageError
 from service.metrics.metrics import Metrics
 from service.registry.agreement import Agreement
-from service.registry.awaited_versions import AwaitedVersions
 from service.registry.change_signal import ChangeSignal
-from service.registry.entries import Entries, Entry, quote_name
+from service.registry.entries import Entries, Entry
 from service.registry.loader import Loader
 from service.registry.model.session import check_providers
 from service.registry.readiness import Readiness
+from service.registry.residency.awaited_versions import AwaitedVersions
+from service.registry.residency.requested_loads import RequestedLoads
+from service.registry.residency.residency import Residency
+from service.registry.residency.used_entry import UsedEntry
 from service.registry.retries import Retries
 from service.registry.scanning.listing import Listing
 from service.registry.scanning.watcher import Watcher
@@ -37,10 +40,11 @@ class Registry:
         agreement: What other workers say of a version; None if this process is the only one.
 
     Attributes:
-        lease, lease_or_wait, statuses: As those of :class:`service.registry.entries.Entries`, and not wrapped: every
-            request calls one of the first two.
+        lease, lease_or_wait: As those of :class:`service.registry.entries.Entries`, and not wrapped: every request
+            calls one of them.
+        load, unload: As those of :class:`service.registry.residency.requested_loads.RequestedLoads`.
         callers_may_load: Whether callers may load and unload models.
-        ready, unready_reason: As those of :class:`service.registry.readiness.Readiness`.
+        ready, unready_reason, probe, statuses: As those of :class:`service.registry.readiness.Readiness`.
 
     Raises:
         StartupError: The address of the repository is invalid.
@@ -51,22 +55,26 @@ class Registry:
         self.callers_may_load = settings.allow_load
         self._source = open_source(settings)
         self._listing = Listing(settings.linger_seconds, settings.version_policy)
-        self._entries = Entries()
+        self._entries = Entries(UsedEntry if settings.loads_on_call else Entry)
         self.lease, self.lease_or_wait = self._entries.lease, self._entries.lease_or_wait
-        self.statuses = self._entries.statuses
         self._readiness = Readiness(self._entries)
         self.ready, self.unready_reason = self._readiness.ready, self._readiness.unready_reason
+        self.probe, self.statuses = self._readiness.probe, self._readiness.statuses
         loads = (settings, metrics, self._listing.of, self._load_changed, self._entries.arm, agreement)
         self._loader = Loader(self._source, *loads)
         self._succession = Succession(self._entries, self._loader, metrics, settings, agreement)
+        self._residency = Residency(self._entries, self._loader, self._succession, settings)
         self._adoption = Adoption(self._entries, self._loader, self._succession, settings)
         self._retries = Retries(self._entries, self._source)
         self._changes = ChangeSignal()
         self._unloaded: set[str] = set()
-        waits = (self._listing, self._loader, self.scan, self._changes, self._unloaded, settings)
+        waits = (self._listing, self._loader, self._residency, self.scan, self._changes, self._unloaded, settings)
         self._awaited = AwaitedVersions(self._entries, *waits)
         self._entries.wait_for = self._awaited.wait_for
         self._scanning = asyncio.Lock()
+        parts = (self._source, self._awaited, self._succession, self._scanning, self._unloaded)
+        requested = RequestedLoads(self._entries, self._listing, *parts, self._settle, self._report_change)
+        self.load, self.unload = requested.load, requested.unload
         self._notify: Callable[[], None] = lambda: None
         self._started = False  # load_all has ended; the entries are complete once the repository has been read too
 
@@ -129,60 +137,23 @@ class Registry:
         """
         storage_error = self._loader.take_error()
         async with self._scanning:
-            changed = self._listing.update(await self._source.list_models(), time.monotonic())
+            self._listing.update(await self._source.list_models(), time.monotonic())
+            changed = self._listing.take_changed()
             self._succession.forget_removed(self._listing.names)
             await self._retries.check()
             self._retries.compare_again(changed)
-            for name in self._listing.names - self._unloaded:
+            for name in self._unsettled(changed):
                 for entry in self._entries.of(name).values():
                     entry.held = False
                 self._settle(name)
+            self._residency.trim()
+            self._changes.notify()  # the scan may have ended the load that a call waits for
             self._entries.complete = self._entries.complete or self._started
             await self._source.mark_used(self._entries.ready())
         storage_error = self._source.last_error or storage_error
         if storage_error is not None:
             raise storage_error
         self._metrics.repository_seen()
-
-    async def load(self, name: str) -> None:
-        """Load one model now, and wait for it. Unloaded models and refused versions are tried again.
-
-        Raises:
-            ModelNotFound: The repository has no version of it that the policy allows.
-            ModelNotReady: None of its versions can be served. The message has the reason of the newest one.
-            StartupError: The repository cannot be read.
-        """
-        async with self._scanning:
-            self._listing.update(await self._source.list_models(), time.monotonic())
-            descending, _ = self._listing.wanted(name)
-            if not descending:
-                raise ModelNotFound(f"the repository has no version of model {quote_name(name)} to load")
-            self._unloaded.discard(name)
-            for entry in self._entries.of(name).values():
-                entry.held = False
-                entry.due = entry.state is State.REFUSED
-            self._settle(name)
-        await self._changes.until(lambda: self._entries.draining or not self._awaited.is_loading(name, None))
-        if self._entries.draining:
-            raise Draining("the server is stopping and loads nothing new")
-        async with self._scanning:
-            await self._source.mark_used(self._entries.ready())
-        if self._entries.latest(name) is None:
-            newest = self._entries.of(name).get(descending[0])
-            reason = "it was unloaded meanwhile" if newest is None else newest.unready_reason()
-            raise ModelNotReady(f"model {name!r} version {descending[0]} does not answer: {reason}")
-
-    async def unload(self, name: str) -> None:
-        """Stop to serve a model until it is loaded again. Requests that have its lease are still answered.
-
-        Raises:
-            ModelNotFound: No version of it is known.
-        """
-        self._entries.find(name, None, complete=True)
-        self._unloaded.add(name)
-        for entry in list(self._entries.of(name).values()):
-            self._succession.retire(entry)
-        self._report_change()
 
     async def adopt(self, settings: Settings) -> None:
         """Have models run with other settings; what only a restart changes stays. Raises as `Adoption.adopt`."""
@@ -218,6 +189,9 @@ class Registry:
         models = self._succession.models()
         for model in models:
             self._metrics.model_ready(model.name, model.version, ready=False)
+        for entry in self._entries:
+            if entry.state is State.COLD:
+                self._metrics.model_retired(entry.name, entry.version)
         await asyncio.gather(self._stop_loading(), *(model.drain() for model in models))
 
     async def close(self) -> None:
@@ -238,7 +212,15 @@ class Registry:
         if self._entries.draining:
             return
         self._settle(entry.name)
+        self._residency.admit(entry)
         self._report_change()
+
+    def _unsettled(self, changed: Collection[str]) -> Collection[str]:
+        """The models to settle after a scan. Of ten thousand models those alone for which something has changed."""
+        names = self._listing.names - self._unloaded
+        if not self._settings.loads_on_call:
+            return names
+        return names & {*changed, *(entry.name for entry in self._entries if entry.held or entry.due)}
 
     def _settle(self, name: str) -> None:
         self._succession.settle(name, *self._listing.wanted(name))

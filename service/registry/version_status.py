@@ -5,15 +5,23 @@ from enum import StrEnum
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 
+COLD_REASON = "it is not in memory; the next call loads it"
+
 
 class State(StrEnum):
     """The state of a version."""
 
     LOADING = "loading"
+    # Known and not in memory: the next call loads it. It stays in this state during that load.
+    COLD = "cold"
     READY = "ready"
     # Superseded; it still answers requests that name its number.
     LINGERING = "lingering"
     REFUSED = "refused"
+
+
+# A version in one of these states is served by policy: a call for the model may get it.
+SERVED = (State.READY, State.COLD)
 
 
 @dataclass(frozen=True)
@@ -35,5 +43,10 @@ class VersionStatus:
 
     @property
     def answers(self) -> bool:
-        """Whether requests that name this version are answered."""
+        """Whether requests that name this version are answered; those for a cold one, after its load."""
+        return self.is_loaded or self.state is State.COLD
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the version answers and is in memory."""
         return self.state in (State.READY, State.LINGERING)

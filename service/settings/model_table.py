@@ -60,6 +60,11 @@ class ModelTable(BaseModel):
     versions: str | None = Field(
         default=None, description='Versions that are served: "latest", "latest:2", "all", "3" or "3+4".'
     )
+    pinned: bool | None = Field(
+        default=None,
+        description="Load the model at the start and keep it in memory, whatever max_loaded_models and "
+        "max_loaded_bytes are.",
+    )
     unknown_ground: Literal["answer", "flag", "refuse"] | None = Field(
         default=None, description="What happens to rows on unknown ground, in place of what the manifest says."
     )

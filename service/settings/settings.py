@@ -77,6 +77,16 @@ class Settings(
         """What a model has of its own: its table over the one for all models."""
         return self.tables.get(name, _NO_TABLE).over(self.tables.get(EVERY, _NO_TABLE))
 
+    @property
+    def loads_on_call(self) -> bool:
+        """Whether models in memory are bounded, so that each is loaded by its first call."""
+        return self.max_loaded_models > 0 or self.max_loaded_bytes > 0
+
+    def is_pinned(self, name: str) -> bool:
+        """Whether a model stays in memory. Scans ask for thousands of models, so no table is copied."""
+        own = self.tables.get(name, _NO_TABLE).pinned
+        return bool(self.tables.get(EVERY, _NO_TABLE).pinned if own is None else own)
+
     def of_model(self, name: str) -> "Settings":
         """The settings by which a model runs."""
         own = {"max_batch_rows", "max_queue_rows", "provider"}
@@ -103,6 +113,11 @@ class Settings(
         if self.workers != 1 and self.allow_load:
             raise ValueError(
                 f"workers is {self.workers!r}: with --allow-load only 1 is possible, as a call reaches one"
+            )
+        if self.workers != 1 and self.loads_on_call:
+            raise ValueError(
+                f"workers is {self.workers!r}: with --max-loaded-models or --max-loaded-bytes only 1 is possible, as "
+                "each worker would load and let go other models"
             )
         return self
 

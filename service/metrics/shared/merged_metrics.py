@@ -11,7 +11,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from service.metrics.access_metrics import access_families
-from service.metrics.exposition import build_info, families, repository_seen, traces
+from service.metrics.exposition import build_info, families, ready_of, repository_seen, traces
 from service.metrics.reload_metrics import ReloadMetrics
 from service.metrics.shared.cells import read
 from service.metrics.shared.merged_counts import Numbers, is_gauge, merge, model_series, version_series
@@ -69,7 +69,7 @@ class MergedMetrics(Collector):
         series = [(version, version_series(numbers)) for version, numbers in of_versions.items()]
         names = {name for name, _ in of_versions if name}
         loaded = sorted(names & {str(path[1]) for path in worker if path[0] == "swaps"})
-        yield from families(series, {name: model_series(name, worker) for name in loaded})
+        yield from families(series, {name: model_series(name, worker) for name in loaded}, ready_of(series))
         yield from _of_workers(worker)
         yield from self.reloads.collect()
 

@@ -40,6 +40,11 @@ class Allowance:
         self._quota: TokenBucket | None = None
         self._max_seconds: float | None = None
 
+    @property
+    def quota(self) -> TokenBucket | None:
+        """The bucket of the quota, which versions of the model share as long as something holds it."""
+        return self._quota
+
     def adopt(self, table: ModelTable) -> None:
         """Take the quota and the ceiling of a table. A quota that stays the same keeps what was used of it."""
         self._max_seconds = table.max_deadline_seconds

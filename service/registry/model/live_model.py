@@ -15,7 +15,7 @@ from service.batching.turns import Turn, Turns
 from service.metrics.drift.served_rows import ServedRows
 from service.metrics.metrics import Metrics
 from service.metrics.model_observer import ModelObserver
-from service.quota import Quotas
+from service.quota import Quotas, TokenBucket
 from service.registry.model.allowance import Allowance, Submit
 from service.registry.model.attribution import QUIET_TURNS, Attribution, ReadFile
 from service.registry.model.footprint import memory_bytes
@@ -98,6 +98,11 @@ class LiveModel:
     def memory_bytes(self) -> int:
         """Upper estimate of the memory of its open sessions."""
         return self._memory_bytes + (self.attribution.memory_bytes if self.attribution else 0)
+
+    @property
+    def quota(self) -> TokenBucket | None:
+        """What is left of the model's quota; None without one."""
+        return self._allowance.quota
 
     def adopt(self, settings: Settings) -> None:
         """Take what may change while it answers: quota, ceiling for deadlines, priority, policy on unknown ground.

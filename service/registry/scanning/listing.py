@@ -23,27 +23,31 @@ class Listing:
         self._remembered_seconds = remembered_seconds
         self._versions: dict[str, list[int]] | None = None  # None before the first scan
         self._found_at: dict[tuple[str, int], float] = {}
+        self._changed: set[str] = set()
 
-    def update(self, found: Iterable[tuple[str, int]], now: float) -> Collection[str]:
+    def update(self, found: Iterable[tuple[str, int]], now: float) -> None:
         """Take the result of a scan.
 
         Args:
             found: (name, version) of every version in the repository.
             now: Monotonic seconds.
-
-        Returns:
-            The models whose versions have changed since the last scan.
         """
         versions: dict[str, list[int]] = {}
-        for name, version in found:
+        for name, version in sorted(found):
             versions.setdefault(name, []).append(version)
-        before = {name: set(numbers) for name, numbers in (self._versions or {}).items()}
-        changed = {name for name, numbers in versions.items() if set(numbers) != before.get(name)}
+        before = self._versions or {}
+        changed = {name for name, numbers in versions.items() if numbers != before.get(name)}
         if self._versions is not None:
             new = {(name, each) for name in changed for each in versions[name] if each not in before.get(name, ())}
             self._found_at.update((version, now) for version in new)
         self._found_at = {key: at for key, at in self._found_at.items() if now < at + self._remembered_seconds}
-        self._versions = versions
+        if self._versions is None or versions != self._versions:  # else the old names stay: entries have the same ones
+            self._versions = versions
+        self._changed |= changed
+
+    def take_changed(self) -> Collection[str]:
+        """The models whose versions have changed since this was called last."""
+        changed, self._changed = self._changed, set()
         return changed
 
     @property

@@ -10,7 +10,7 @@ from service.registry.entries import Entries, Entry
 from service.registry.loader import Loader
 from service.registry.model.live_model import LiveModel
 from service.registry.succession.lingering import Lingering
-from service.registry.version_status import State
+from service.registry.version_status import COLD_REASON, State
 from service.rpc.memory import container_limit_bytes, linger_room_bytes, most_bytes
 from service.settings import Settings
 
@@ -77,10 +77,18 @@ class Succession:
                 self._lingering.discard(entry)
                 entry.state, entry.reason = State.READY, ""
                 kept.append(entry)
-            elif beside_slow or entry.held:
+                continue
+            # Whether it takes the place of a version in memory: then that one answers until it is loaded.
+            takes_over = not kept and before is not None and before is not entry and before.model is not None
+            stays_cold = not takes_over and self._stays_cold(entry)
+            if beside_slow or (entry.held and not stays_cold):
                 continue  # no older version is loaded because of a slow load; a loaded one keeps answering
-            elif entry.state is State.LOADING or entry.due:
-                entry.state, entry.reason, entry.due = State.LOADING, "", False
+            if stays_cold:
+                self._keep_cold(entry)
+                kept.append(entry)
+            elif entry.state in (State.LOADING, State.COLD) or entry.due:
+                if entry.state is not State.COLD:  # a cold one stays so during its load, since callers wait for it
+                    entry.state, entry.reason, entry.due = State.LOADING, "", False
                 self._loader.start(entry)
                 beside_slow = entry.slow
                 awaited += not entry.slow
@@ -107,11 +115,21 @@ class Succession:
         else:
             self._close_later(entry, entry.model)
 
+    def let_go(self, entry: Entry) -> None:
+        """Close a version that has no lease: the next call loads it again. A superseded version is retired."""
+        if entry.state is State.LINGERING or entry.model is None:
+            self.retire(entry)
+        else:
+            cold = {"model": None, "manifest": None, "state": State.COLD, "reason": COLD_REASON}
+            self._entries.replace(entry, **cold, quota=entry.model.quota)
+            self._metrics.model_cold(entry.name, entry.version)
+            self._close_later(entry, entry.model)
+
     def replace(self, entry: Entry, model: LiveModel) -> None:
         """Put another model of the same version in the place of one that answers. Close that after its last lease."""
         old = entry.model
         assert old is not None
-        self._entries.replace(entry, model)
+        self._entries.replace(entry, model=model)
         model.report()
         self._metrics.model_ready(entry.name, entry.version, ready=True, owner=model)
         self._close_later(entry, old)
@@ -156,6 +174,18 @@ class Succession:
             self._entries.choose_latest(name)
             self._lingering.add(entry)
 
+    def _stays_cold(self, entry: Entry) -> bool:
+        """Whether a version that takes no other's place waits for a call."""
+        settings = self._loader.settings
+        if not settings.loads_on_call or entry.load is not None or settings.is_pinned(entry.name):
+            return False
+        return entry.state in (State.LOADING, State.COLD) or entry.due
+
+    def _keep_cold(self, entry: Entry) -> None:
+        if entry.state is not State.COLD or not entry.held:
+            entry.state, entry.reason, entry.due = State.COLD, COLD_REASON, False
+        self._metrics.model_cold(entry.name, entry.version)
+
     def _forget_unwanted(self, name: str, wanted: Sequence[int], kept: Sequence[Entry]) -> None:
         """Forget versions that do not answer and are no longer wanted, so that their alerts end without a restart."""
         oldest = min((entry.version for entry in kept), default=0)
@@ -165,7 +195,7 @@ class Succession:
                 continue
             if version not in there or version < oldest:
                 self._metrics.model_retired(name, version)
-            if version not in there:
+            if version not in there or (entry.state is State.COLD and version < oldest):
                 self._entries.remove(entry)
 
     def _close_later(self, entry: Entry, model: LiveModel) -> None:
@@ -176,7 +206,7 @@ class Succession:
 
     async def _close_unused(self, entry: Entry, model: LiveModel) -> None:
         while entry.users:
-            entry.unused.clear()
+            entry.unused = asyncio.Event()
             await entry.unused.wait()
         await model.drain()
         await model.close()

@@ -49,6 +49,19 @@ class RepositorySettings(BaseModel):
         le=2**50,
         description="Most memory that superseded versions may hold together; beyond it the oldest are closed.",
     )
+    max_loaded_models: int = Field(
+        default=0,
+        ge=0,
+        le=10**6,
+        description="Most models in memory: each is loaded by its first call, and that used least recently is let go; "
+        "0: all are loaded at the start.",
+    )
+    max_loaded_bytes: int = Field(
+        default=0,
+        ge=0,
+        le=2**50,
+        description="Most memory that loaded models may take by estimate, in the same way; 0: no bound.",
+    )
     allow_incompatible: str = Field(
         default="",
         description="Models, separated by commas, whose new versions may have other inputs or outputs.",

@@ -37,6 +37,7 @@ class HeldLoads:
         holding: Whether loads that begin now wait; False at first.
         fault: What these loads raise; None if they go on as others do.
         begun: Set once a load waits.
+        count: How many loads have waited.
         go_on: Set it to let all loads go on.
     """
 
@@ -44,6 +45,7 @@ class HeldLoads:
         self.holding = False
         self.fault: Exception | None = None
         self.begun, self.go_on = threading.Event(), threading.Event()
+        self.count = 0
         self._open_session = onnxruntime.InferenceSession
         monkeypatch.setattr(onnxruntime, "InferenceSession", self._open)
 
@@ -59,6 +61,7 @@ class HeldLoads:
 
     def _open(self, *given: Any, **more: Any) -> Any:
         if self.holding:
+            self.count += 1
             self.begun.set()
             self.go_on.wait()
             if self.fault is not None:

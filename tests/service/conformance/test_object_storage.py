@@ -22,7 +22,7 @@ import pytest
 from service.client import Client
 from service.errors import StorageError
 from service.repository.storage import Storage
-from tests.kit.callers.calls import predict
+from tests.kit.callers.calls import failure_of, predict
 from tests.kit.models.repository import WriteModel, move_weights
 from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve
 from tests.kit.waiting import wait_for
@@ -289,6 +289,45 @@ def test_servers_share_a_cache(start: Start, upload: Callable[..., Path], tmp_pa
     wait_for(lambda: all(_seen(one) > before for one, before in zip((latest, pinned), seen, strict=True)))
     assert _answered(pinned)[0] == 1
     assert _cached(tmp_path) == [f"affine/{version}/{file}" for version in (1, 2, 3) for file in _FILES]
+
+
+def test_more_models_than_fit_into_memory(
+    start: Start, bucket: Bucket, write_model: WriteModel, tmp_path: Path
+) -> None:
+    """The first call downloads a model. One that was let go comes back from the cache, also without the storage."""
+    for name in "abc":
+        bucket.upload(write_model("affine", name=name))
+    server = start(*_FLAGS, "--max-loaded-models", "1")
+    assert server.served == "a/1,b/1,c/1"
+    assert _cached(tmp_path) == []
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            for name in "ab":
+                assert (await predict(channel, name)).version == 1
+            bucket.go_away()
+            assert (await predict(channel, "a")).version == 1
+            code, _ = await failure_of(predict(channel, "c"))
+            assert code == "UNAVAILABLE"
+            bucket.come_back()
+            assert (await predict(channel, "c")).version == 1
+
+    asyncio.run(check())
+    assert _cached(tmp_path) == [f"{name}/1/{file}" for name in "abc" for file in _FILES]
+    assert server.sample("kan_model_ready") == 3
+    bucket.upload(write_model("affine", 2, name="b"))
+    bucket.remove("a/1")
+    wait_for(lambda: server.sample("kan_model_ready", model="b", version="2") == 1)
+    wait_for(lambda: server.sample("kan_model_ready", model="a") == 0)
+
+    async def check_again() -> None:
+        async with grpc.aio.insecure_channel(server.grpc) as channel:
+            assert (await predict(channel, "b")).version == 2
+            assert (await failure_of(predict(channel, "a")))[0] == "NOT_FOUND"
+
+    asyncio.run(check_again())
+    code, log = server.stop()
+    assert (code, "Traceback" in log) == (0, False)
 
 
 class _Slow(ThreadingHTTPServer):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from kan_api.v1.manifest_pb2 import ModelManifest
 from service.errors import ModelNotFound, ModelNotReady
 from service.registry.entries import Entries, Entry
+from service.registry.readiness import Readiness
 from service.registry.version_status import State
 
 
@@ -55,15 +55,6 @@ def test_what_is_not_there_is_told_by_kind() -> None:
         entries.find("a" * 100, None, complete=True)
 
 
-def test_statuses_come_in_order() -> None:
-    """By name, then by number; one of a model is the latest."""
-    entries = Entries()
-    for name, version in (("b", 10), ("b", 9), ("a", 1)):
-        _ready(entries, name, version)
-    found = [(status.name, status.version, status.latest) for status in entries.statuses()]
-    assert found == [("a", 1, True), ("b", 9, False), ("b", 10, True)]
-
-
 def test_a_superseded_version_is_not_the_latest() -> None:
     """It answers by its number, yet an older one that is ready is the latest, and it is not among those."""
     entries = Entries()
@@ -75,7 +66,7 @@ def test_a_superseded_version_is_not_the_latest() -> None:
     older.state = State.REFUSED
     entries.choose_latest("affine")
     assert entries.latest("affine") is None
-    assert [status.answers for status in entries.statuses()] == [False, True]
+    assert [status.answers for status in Readiness(entries).statuses()] == [False, True]
 
 
 def test_entries_may_change_during_an_iteration() -> None:
@@ -92,20 +83,6 @@ def test_entries_may_change_during_an_iteration() -> None:
     assert entries.names() == ["c"]
     with pytest.raises(ModelNotFound, match=r"there is c$"):
         entries.find("a", None, complete=True)
-
-
-def test_a_version_that_does_not_answer_says_why() -> None:
-    """Refused or not readable, with the reason; otherwise it is loading. Listings omit the latter."""
-    entries = Entries()
-    entry = entries.add("affine", 1)
-    entry.manifest = ModelManifest(name="affine")
-    assert (entry.unready_reason(), entries.statuses()[0].reason) == ("it is loading", "")
-    entry.reason = "no route to host"
-    assert (entry.unready_reason(), entries.statuses()[0].reason) == ("no route to host", "no route to host")
-    entry.state = State.REFUSED
-    assert entry.unready_reason() == "it was refused: no route to host"
-    assert entries.statuses()[0].manifest is entry.manifest
-    assert not entries.statuses()[0].answers
 
 
 @pytest.mark.parametrize(("count", "end"), [(20, "m18, m19"), (22, "m18, m19 and 2 more")])

@@ -216,7 +216,7 @@ def test_a_wait_ends_with_its_deadline(
             # A fifth of the time is left, in which the caller asks another replica.
             assert float(str(caught.value).split(" after ")[1].split()[0]) <= 0.16
             with monkeypatch.context() as patch:
-                patch.setattr("service.registry.awaited_versions._WAIT_SECONDS", 0.01)
+                patch.setattr("service.registry.residency.awaited_versions._WAIT_SECONDS", 0.01)
                 with pytest.raises(ModelNotReady, match=r"after 0\.01 s"):
                     await registry.lease_or_wait("affine", 2)
             assert await answers(registry, None) == 1

@@ -1,5 +1,9 @@
 """The reasons why a server gets no requests. Those of batchers and of the watch: test_registry.py, test_versions.py."""
 
+import pytest
+
+from kan_api.v1.manifest_pb2 import ModelManifest
+from service.errors import ModelNotFound, ModelNotReady
 from service.registry.entries import Entries
 from service.registry.readiness import Readiness
 from service.registry.version_status import State
@@ -28,3 +32,44 @@ def test_a_server_that_drains_says_nothing_else() -> None:
     readiness = Readiness(entries)
     readiness.start_error, entries.draining = "no route to host", True
     assert (readiness.ready(), readiness.unready_reason()) == (False, "draining")
+
+
+def test_statuses_come_in_order() -> None:
+    """By name, then by number; one of a model is the latest."""
+    entries = Entries()
+    for name, version in (("b", 10), ("b", 9), ("a", 1)):
+        entries.add(name, version).state = State.READY
+        entries.choose_latest(name)
+    found = [(status.name, status.version, status.latest) for status in Readiness(entries).statuses()]
+    assert found == [("a", 1, True), ("b", 9, False), ("b", 10, True)]
+
+
+def test_a_version_that_does_not_answer_says_why() -> None:
+    """Refused or not readable, with the reason; otherwise it is loading. Listings omit the latter."""
+    entries = Entries()
+    statuses = Readiness(entries).statuses
+    entry = entries.add("affine", 1)
+    entry.manifest = ModelManifest(name="affine")
+    assert (entry.unready_reason(), statuses()[0].reason) == ("it is loading", "")
+    entry.reason = "no route to host"
+    assert (entry.unready_reason(), statuses()[0].reason) == ("no route to host", "no route to host")
+    entry.state = State.REFUSED
+    assert entry.unready_reason() == "it was refused: no route to host"
+    assert statuses()[0].manifest is entry.manifest
+    assert not statuses()[0].answers
+
+
+def test_a_probe_tells_what_a_call_would_meet() -> None:
+    """A cold version answers after a load, so it has no model yet. An unknown or refused one is told as a call is."""
+    entries = Entries()
+    readiness = Readiness(entries)
+    entries.complete = True
+    entries.add("affine", 1).state = State.COLD
+    entries.choose_latest("affine")
+    assert readiness.probe("affine") is readiness.probe("affine", 1) is None
+    assert readiness.ready()
+    with pytest.raises(ModelNotFound):
+        readiness.probe("affine", 2)
+    entries.add("affine", 2).state = State.REFUSED
+    with pytest.raises(ModelNotReady, match="refused"):
+        readiness.probe("affine", 2)

@@ -53,6 +53,9 @@ def test_every_field_is_described() -> None:
         ("KAN_WORKERS", "257"),
         ("KAN_WORKERS", "many"),
         ("KAN_MAX_BATCH_ROWS", "0"),
+        ("KAN_MAX_LOADED_MODELS", "-1"),
+        ("KAN_MAX_LOADED_MODELS", "few"),
+        ("KAN_MAX_LOADED_BYTES", "-1"),
         ("KAN_TRACE_SAMPLE", "1.01"),
         ("KAN_TRACE_SAMPLE", "-0.1"),
         ("KAN_TRACE_SAMPLE", "nan"),
@@ -105,6 +108,25 @@ def test_several_workers_cannot_be_told_what_to_load(workers: Any) -> None:
     with pytest.raises(ValidationError, match=f"workers is {workers!r}: with --allow-load only 1"):
         Settings(workers=workers, allow_load=True)
     assert Settings(workers=1, allow_load=True).workers == 1
+
+
+@pytest.mark.parametrize("workers", [2, "auto"])
+@pytest.mark.parametrize("bound", ["max_loaded_models", "max_loaded_bytes"])
+def test_several_workers_cannot_bound_what_is_loaded(workers: Any, bound: str) -> None:
+    """Each worker would load and let go other models."""
+    with pytest.raises(
+        ValidationError, match=f"workers is {workers!r}: with --max-loaded-models or --max-loaded-bytes"
+    ):
+        Settings.model_validate({"workers": workers, bound: 5})
+    assert Settings.model_validate({"workers": 1, bound: 5}).loads_on_call
+    assert Settings.model_validate({"workers": workers, bound: 0}).loads_on_call is False
+
+
+def test_a_table_pins_its_model() -> None:
+    """A model's own table wins over the one for all models; without either nothing is pinned."""
+    settings = Settings(tables={"*": ModelTable(pinned=True), "wine": ModelTable(pinned=False), "iris": ModelTable()})
+    assert [settings.is_pinned(name) for name in ("digits", "wine", "iris")] == [True, False, True]
+    assert not Settings(tables={"wine": ModelTable(pinned=True)}).is_pinned("digits")
 
 
 def test_workers_are_a_number_or_auto(monkeypatch: pytest.MonkeyPatch) -> None:
