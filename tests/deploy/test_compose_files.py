@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from deploy.envoy.loopback import FLAGS as ENVOY_FLAGS
 from service.process.stop import GONE
 from service.settings import FLAGS
 
@@ -59,6 +60,13 @@ def test_overlays_mount_what_envoy_reads(name: str) -> None:
     text = (DEPLOY / "envoy" / f"{name}.json").read_text()
     wanted = {str(Path(each).parent) for each in re.findall(r'"filename": "([^"]+)"', text)}
     assert wanted < mounts
+
+
+@pytest.mark.parametrize("overlays", [(), *OVERLAYS[-2:]], ids=["alone", "tls", "jwt"])
+def test_envoy_has_the_flags_of_the_tests(overlays: tuple[Path, ...]) -> None:
+    """What the tests and benchmarks find out about Envoy, they find out with the flags of compose."""
+    envoy = yaml.safe_load(config(*overlays))["services"]["envoy"]
+    assert tuple(envoy["command"][3:]) == ENVOY_FLAGS
 
 
 def test_every_service_is_hardened(services: dict[str, Any]) -> None:
@@ -127,6 +135,6 @@ def test_envoy_fits_its_container(services: dict[str, Any]) -> None:
     monitors = yaml.safe_load((DEPLOY / "envoy" / "envoy.yaml").read_text())["overload_manager"]["resource_monitors"]
     (heap,) = [each["typed_config"]["max_heap_size_bytes"] for each in monitors if each["name"].endswith("fixed_heap")]
     assert heap <= 0.9 * int(limits["memory"])
-    assert envoy["command"][-2:] == ["--concurrency", str(int(limits["cpus"]))]
+    assert f"--concurrency {int(limits['cpus'])}" in " ".join(envoy["command"])
     assert "SECONDS + 20" in (DEPLOY / "envoy" / "drain.sh").read_text()
     assert envoy["stop_grace_period"] == "30s"

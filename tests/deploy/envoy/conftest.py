@@ -16,6 +16,7 @@ import psutil
 import pytest
 import yaml
 
+from deploy.envoy import loopback
 from tests.kit.callers.load import Load, calling, connected
 from tests.kit.callers.protocols import KanApi
 from tests.kit.server import metrics
@@ -111,8 +112,8 @@ def front(digits: Path, tmp_path: Path) -> Iterator[Front]:
         Replica(digits, ports[2], ports[3], tmp_path / "second.log"),
     )
     path = tmp_path / "envoy.yaml"
-    path.write_text(yaml.safe_dump(moved(ports)))
-    arguments = ("-c", path, "--log-level", "warning", "--concurrency", "1", "--use-dynamic-base-id")
+    path.write_text(yaml.safe_dump(loopback.on_loopback([ports[0], ports[2]], *ports[4:])))
+    arguments = ("-c", path, *loopback.FLAGS)
     with ExitStack() as stack:
         for replica in replicas:
             replica.start()
@@ -125,25 +126,6 @@ def front(digits: Path, tmp_path: Path) -> Iterator[Front]:
         found = Front(f"127.0.0.1:{ports[4]}", f"http://127.0.0.1:{ports[5]}", replicas, envoy)
         wait_for(lambda: found.statistic("envoy_cluster_membership_healthy") == 2, "both replicas are healthy")
         yield found
-
-
-def moved(ports: list[int]) -> dict[str, Any]:
-    """The configuration on other addresses: replicas that have none but ports, instead of a name."""
-    configuration: dict[str, Any] = yaml.safe_load((FOLDER / "envoy.yaml").read_text())
-    callers, metrics = configuration["static_resources"]["listeners"]
-    replicas, admin = configuration["static_resources"]["clusters"]
-    del replicas["cluster_type"]
-    replicas["type"] = "STATIC"
-    replicas["load_assignment"]["endpoints"][0]["lb_endpoints"] = [endpoint(ports[0]), endpoint(ports[2])]
-    admin["load_assignment"]["endpoints"][0]["lb_endpoints"] = [endpoint(ports[6])]
-    for holder, port in ((callers, ports[4]), (metrics, ports[5]), (configuration["admin"], ports[6])):
-        holder["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": port}
-    return configuration
-
-
-def endpoint(port: int) -> dict[str, Any]:
-    """An address of loopback, as Envoy writes it."""
-    return {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}}
 
 
 def read(address: str) -> str:

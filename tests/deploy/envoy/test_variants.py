@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from deploy.envoy import variants
+from deploy.envoy import loopback, variants
 from service.client import TLS, Client, Forbidden, Unauthenticated, Unavailable
-from tests.deploy.envoy.conftest import Replica, moved
+from tests.deploy.envoy.conftest import Replica
 from tests.kit.callers.protocols import KanApi
 from tests.kit.server.certificates import Authority
 from tests.kit.server.programs import free_ports
@@ -86,11 +86,11 @@ def guarded(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     (folder / "tls.crt").write_bytes(pair.cert.read_bytes())
     (folder / "tls.key").write_bytes(pair.key.read_bytes())
     (folder / "jwks.json").write_text(issuer.keys())
-    configuration = variants.with_tls(moved(ports), str(folder))
+    configuration = variants.with_tls(loopback.on_loopback([ports[0], ports[2]], *ports[4:]), str(folder))
     configuration = variants.with_jwt(configuration, _ISSUER, _AUDIENCE, str(folder / "jwks.json"))
     path = folder / "envoy.yaml"
     path.write_text(yaml.safe_dump(configuration))
-    arguments = ("-c", path, "--log-level", "warning", "--concurrency", "1", "--use-dynamic-base-id")
+    arguments = ("-c", path, *loopback.FLAGS)
     replica = Replica(digits, ports[0], ports[1], folder / "replica.log")
     with ExitStack() as stack:
         replica.start()
