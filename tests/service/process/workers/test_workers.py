@@ -50,15 +50,22 @@ def test_calls_are_counted_once_whichever_worker_answers(two_workers: Start, wri
     assert 0 < min(of_workers) <= max(of_workers) < 80
     assert server.sample("kan_model_ready", model="affine") == server.sample("kan_build_info") == 1
     assert server.sample("kan_queue_limit_rows", model="affine") == 2 * 8192
-    # The same metrics as of one process, and two of the workers.
-    assert {family.name for family in metrics.read(server.http)} > {"kan_workers", "kan_worker_restarts"}
+    # The same metrics as of one process, and three of the workers.
+    of_workers_alone = {"kan_workers", "kan_workers_configured", "kan_worker_restarts"}
+    assert {family.name for family in metrics.read(server.http)} > of_workers_alone
+    assert server.sample("kan_workers_configured") == 2
     assert server.get("/livez") == server.get("/readyz") == (200, "ok\n")
 
 
 def test_a_killed_worker_is_replaced_and_what_it_counted_stays(two_workers: Start, write_model: WriteModel) -> None:
-    """The port answers without a pause, on the other worker; no count goes back; the server stays ready."""
+    """The port answers without a pause, on the other worker; no count goes back; the server stays ready.
+
+    Envoy shares no memory with a next Envoy, which would be a file that a kill leaves behind.
+    """
     write_model("affine")
     server = two_workers()
+    maps = [each.path for process in server.processes() for each in process.memory_maps()]
+    assert not [path for path in maps if "envoy_shared_memory" in path]
     for _ in range(20):
         call(server)
     first, second = workers(server)
