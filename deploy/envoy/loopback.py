@@ -1,4 +1,4 @@
-"""Envoy's configuration for tests and benchmarks: envoy.yaml on addresses of this machine, nothing else changed."""
+"""Compose's Envoy for tests and benchmarks: its files with addresses of this machine, and nothing else changed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ Object = dict[str, Any]
 FLAGS = ("--log-level", "warning", "--concurrency", "1", "--disable-hot-restart")
 
 
-def on_loopback(replicas: Sequence[int], callers: int, metrics: int, admin: int) -> Object:
+def on_loopback(replicas: Sequence[int], callers: int, metrics: int, admin: int, file: str = "envoy.yaml") -> Object:
     """The configuration, with addresses of 127.0.0.1.
 
     Args:
@@ -21,8 +21,9 @@ def on_loopback(replicas: Sequence[int], callers: int, metrics: int, admin: int)
         callers: The port for callers.
         metrics: The port for Prometheus.
         admin: The port of the admin API.
+        file: In the folder deploy/envoy.
     """
-    configuration: Object = yaml.safe_load((Path(__file__).parent / "envoy.yaml").read_text())
+    configuration: Object = yaml.safe_load((Path(__file__).parent / file).read_text())
     resources = configuration["static_resources"]
     listeners = {each["name"]: each for each in resources["listeners"]}
     clusters = {each["name"]: each for each in resources["clusters"]}

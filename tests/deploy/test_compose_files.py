@@ -31,12 +31,12 @@ def services() -> dict[str, Any]:
     return dict(yaml.safe_load(config())["services"])
 
 
-def config(*overlays: Path) -> str:
+def config(*overlays: Path, **environment: str) -> str:
     """What `docker compose config` makes of the file."""
     files = [word for path in (COMPOSE, *overlays) for word in ("-f", str(path))]
     found = subprocess.run(
         ["/usr/bin/docker", "compose", *files, "config"],
-        env={"PATH": "/usr/bin:/bin", "KAN_PUBLISHED": "/nowhere", "HOME": "/nowhere"},
+        env={"PATH": "/usr/bin:/bin", "KAN_PUBLISHED": "/nowhere", "HOME": "/nowhere", **environment},
         capture_output=True,
         text=True,
         timeout=60,
@@ -67,6 +67,20 @@ def test_envoy_has_the_flags_of_the_tests(overlays: tuple[Path, ...]) -> None:
     """What the tests and benchmarks find out about Envoy, they find out with the flags of compose."""
     envoy = yaml.safe_load(config(*overlays))["services"]["envoy"]
     assert tuple(envoy["command"][3:]) == ENVOY_FLAGS
+
+
+@pytest.mark.parametrize("overlays", [(), *OVERLAYS[-2:]], ids=["alone", "tls", "jwt"])
+def test_envoy_spreads_calls_when_there_are_several_workers(overlays: tuple[Path, ...]) -> None:
+    """One variable starts the workers, and Envoy with the file for them, which there is."""
+    one, two = (yaml.safe_load(config(*overlays, **each))["services"] for each in ({}, {"KAN_WORKERS": "2"}))
+    assert (one["kan-serve"]["environment"]["KAN_WORKERS"], two["kan-serve"]["environment"]["KAN_WORKERS"]) == (
+        "1",
+        "2",
+    )
+    of_one, of_two = (Path(each["envoy"]["command"][2]).relative_to("/etc/envoy") for each in (one, two))
+    assert of_two == "workers" / of_one
+    assert (DEPLOY / "envoy" / of_one).exists()
+    assert (DEPLOY / "envoy" / of_two).exists()
 
 
 def test_every_service_is_hardened(services: dict[str, Any]) -> None:

