@@ -20,8 +20,11 @@ _KEYS = "/etc/envoy-keys"
 # Of one connection to a replica. 64 calls at once then open 16 connections, and the median share of the weaker of two
 # workers is that of 16 throws of a coin, 44 %. With 8 calls a connection it is 38 %.
 WORKERS_CALLS_AT_ONCE = 4
-# Of one connection, after which it ends.
+# Of one connection, after which it ends. Otherwise a worker that is started again would get none, and an uneven spread
+# would last.
 _WORKERS_CALLS = 1000
+# Envoy does not close them when their caller's connection ends.
+_WORKERS_IDLE_SECONDS = 5
 
 Object = dict[str, Any]
 
@@ -91,15 +94,20 @@ def with_jwt(
 def with_workers(configuration: Object) -> Object:
     """Calls at once go over several connections to a replica, which the kernel spreads over its workers.
 
-    By default Envoy has one HTTP/2 connection to each replica, so one worker would get all calls. A connection ends
-    after some calls: otherwise a worker that is started again would get none, and an uneven spread would last.
+    By default Envoy has one HTTP/2 connection to each replica, so one worker would get all calls. Connections are not
+    shared among callers, because a server that gets too many unfinished requests tells honest callers by their
+    connection.
 
     Args:
         configuration: Of envoy.yaml; is changed.
     """
     (cluster,) = [each for each in configuration["static_resources"]["clusters"] if each["name"] == "kan-serve"]
+    cluster["connection_pool_per_downstream_connection"] = True
     (options,) = cluster["typed_extension_protocol_options"].values()
-    options["common_http_protocol_options"] = {"max_requests_per_connection": _WORKERS_CALLS}
+    options["common_http_protocol_options"] = {
+        "max_requests_per_connection": _WORKERS_CALLS,
+        "idle_timeout": f"{_WORKERS_IDLE_SECONDS}s",
+    }
     options["explicit_http_config"]["http2_protocol_options"]["max_concurrent_streams"] = WORKERS_CALLS_AT_ONCE
     return configuration
 

