@@ -76,7 +76,7 @@ def _measure(front_end: str, model: ServedModel, parts: Sequence[str], options: 
         found = measure_kills(front_end, model, options.kills)
         calls = found.answered + len(found.failures)
         print(f"{front_end}: {options.kills} kills, {len(found.failures)} of {calls:,} calls failed", flush=True)
-        print(*sorted(set(found.failures)), sep="\n", end="\n" if found.failures else "\n\n")
+        print("\n".join(sorted(set(found.failures))), flush=True)
         missed += bool(found.failures) + bool(found.counts_lost)
     return missed
 
@@ -104,10 +104,10 @@ def _print_shares(front_end: str, shares: Mapping[int | str, Sequence[float]]) -
     rows = [["front end", "connections", "share of the weaker worker", "least", "starts", "must", "", "aim", ""]]
     missed = 0
     for name, found in shares.items():
-        bounds = {"must": _LEAST_SHARES[name], "aim": _AIMED_SHARE}
-        verdict = Verdict(front_end, "share", str(name), statistics.median(found), **bounds, at_most=False)
+        share, least = statistics.median(found), _LEAST_SHARES[name]
+        verdict = Verdict(front_end, "share", str(name), share, least, at_most=False, aim=_AIMED_SHARE)
         missed += not verdict.keeps(verdict.must)
-        shown = [f"{statistics.median(found):.1%}", f"{min(found):.1%}", str(len(found))]
+        shown = [f"{share:.1%}", f"{min(found):.1%}", str(len(found))]
         rows.append([front_end, str(name), *shown, *bounds_row(verdict)])
     print(render(rows), flush=True)
     return missed

@@ -8,8 +8,8 @@ which connection gets a call is up to Envoy, and depends on the open calls.
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from benchmarks.common import servers
@@ -46,8 +46,8 @@ def measure_shares(front_end: str, model: ServedModel, starts: int) -> dict[int 
         for start in range(1, starts + 1):
             with servers.ours("2 workers", "ours", model, front_end, "--workers", str(_WORKERS)) as server:
                 for connections in CONNECTIONS:
-                    job = _job(server, model, connections)
-                    shares[connections].append(_weaker_share(server, lambda job=job: load.run(job)))
+                    with _counting(server, shares[connections]):
+                        load.run(_job(server, model, connections))
                 ours = _WORKERS * CALLERS
                 for name, callers, connections in (
                     (THROUGH_ENVOY, ours, ours // CALLERS_A_CONNECTION),
@@ -56,23 +56,26 @@ def measure_shares(front_end: str, model: ServedModel, starts: int) -> dict[int 
                     with (
                         envoy_before([server.address], model) as envoy,
                         closing(Callers(envoy.address, model, callers, connections)) as asked,
+                        _counting(server, shares[name]),
                     ):
-                        shares[name].append(_weaker_share(server, lambda asked=asked: asked.ask(_SECONDS)))
+                        asked.ask(_SECONDS)
             latest = ", ".join(f"{name}: {found[-1]:.0%}" for name, found in shares.items())
             print(f"shares, {front_end}: start {start}: {latest}", file=sys.stderr, flush=True)
     return dict(shares)
+
+
+@contextmanager
+def _counting(server: servers.Server, shares: list[float]) -> Iterator[None]:
+    """Append the share of the weaker worker during the block."""
+    before = _answered_by_worker(server)
+    yield
+    shares.append(weaker_share(before, _answered_by_worker(server)))
 
 
 def weaker_share(before: Sequence[float], after: Sequence[float]) -> float:
     """The share of the worker that answered least meanwhile."""
     answered = [end - start for start, end in zip(before, after, strict=True)]
     return min(answered) / sum(answered)
-
-
-def _weaker_share(server: servers.Server, load: Callable[[], object]) -> float:
-    before = _answered_by_worker(server)
-    load()
-    return weaker_share(before, _answered_by_worker(server))
 
 
 def _answered_by_worker(server: servers.Server) -> list[float]:
@@ -91,5 +94,10 @@ def _answered_by_worker(server: servers.Server) -> list[float]:
 def _job(server: servers.Server, model: ServedModel, connections: int) -> Job:
     """Calls by a schedule, evenly on fresh connections."""
     exchanges = model.exchanges("predict", 1, CALLERS)
-    where = (server.address, server.pid, PREDICT, "predict", exchanges)
-    return Job(*where, callers=1, seconds=_SECONDS, rate=_RATE, connections=connections)
+    return Job(
+        *(server.address, server.pid, PREDICT, "predict", exchanges),
+        callers=1,
+        seconds=_SECONDS,
+        rate=_RATE,
+        connections=connections,
+    )

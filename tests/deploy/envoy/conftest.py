@@ -43,19 +43,22 @@ class Replica:
         ports = ("--grpc-port", str(self.grpc_port), "--http-port", str(self.http_port))
         self.server = KanServe.start(self.models, *ports, *self.flags, log=self.log)
 
+    def running(self) -> KanServe:
+        """The server, once it was started."""
+        assert self.server is not None
+        return self.server
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal, and wait for nothing."""
-        assert self.server is not None
-        self.server.signal(number)
+        self.running().signal(number)
 
     def end(self, by: signal.Signals = signal.SIGTERM) -> None:
         """Send a signal, and wait for the end; one that has ended stays so."""
-        assert self.server is not None
-        if self.server.process.poll() is None:
+        if self.running().process.poll() is None:
             self.send(by)
             # For one that was stopped by a test that failed.
             self.send(signal.SIGCONT)
-            self.server.finish(40)
+            self.running().finish(40)
 
     def answered(self) -> int:
         """Predictions that it answered since its start; 0 while nobody listens."""

