@@ -12,7 +12,7 @@ import psutil
 from service.client import Client, ClientError
 from tests.kit.callers.protocols import Rows
 from tests.kit.server.kan_serve import KanServe
-from tests.kit.server.workers import answered, taking_calls, wait_for_workers, workers
+from tests.kit.server.workers import answered, wait_for_workers, workers
 from tests.kit.waiting import wait_for
 
 CALLERS = 8
@@ -77,7 +77,7 @@ def kill_workers(
             time.sleep(max(0.0, steady_at.get(victim, 0.0) - time.monotonic()))
             counted = answered(server, model)
             victim.kill()
-            wait_for(lambda: taking_calls(server) < count, "the end of the worker")
+            victim.wait(60)
             counts_lost += answered(server, model) < counted
             wait_for_workers(server, count, restarts=kill)
             for worker in workers(server):
