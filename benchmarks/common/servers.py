@@ -98,7 +98,7 @@ def shape(name: str, model: ServedModel) -> Iterator[Server]:
 @contextmanager
 def peer(name: str, python: Path, model: ServedModel) -> Iterator[Server]:
     """Start a peer from its own environment. Its output is shown only in error messages."""
-    grpc_port, *others = _free_ports({"kserve": 2}.get(name, 3))
+    grpc_port, *others = free_ports({"kserve": 2}.get(name, 3))
     command = [
         str(python),
         str(_BENCHMARKS / "serving" / "peer_servers" / f"{name}_server.py"),
@@ -174,7 +174,8 @@ class _Process:
         return self.log.read_text(errors="replace")[-_LOG_CHARACTERS:]
 
 
-def _free_ports(count: int) -> list[str]:
+def free_ports(count: int) -> list[str]:
+    """Ports that nobody listens on."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [str(one.getsockname()[1]) for one in sockets]

@@ -2,16 +2,10 @@
 # Runs Envoy, and at SIGTERM lets it finish. Envoy by itself would end at once and lose every open call.
 #   bash drain.sh ADMIN_PORT ENVOY [ARGUMENT…]
 # At SIGTERM or SIGINT: new connections are refused, open connections get GOAWAY, open calls are answered, for 20 s at most;
-# then Envoy ends. A second signal ends it at once. Needs bash, cat, grep, sed and sleep, which Envoy's image has (the
-# distroless image does not).
-# If STREAMS_A_CONNECTION is set, and the arguments begin with -c FILE: so many calls share a connection to a replica.
+# then Envoy ends. A second signal ends it at once. Needs bash, cat, grep and sleep, which Envoy's image has (the distroless
+# image does not).
 admin_port=$1
 shift
-
-if [[ ${STREAMS_A_CONNECTION:-} ]]; then
-  sed -E "s/(max_concurrent_streams\"?: )1024/\\1$STREAMS_A_CONNECTION/" "$3" >"/tmp/${3##*/}"
-  set -- "$1" "$2" "/tmp/${3##*/}" "${@:4}"
-fi
 
 ask() { # METHOD PATH; in a shell of its own, since a port where nobody listens would end this one
   (

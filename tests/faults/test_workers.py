@@ -5,10 +5,9 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,17 +17,16 @@ import numpy as np
 import psutil
 import pytest
 
-from service.client import Client, ClientError
 from tests.kit.callers.load import connected
 from tests.kit.callers.protocols import KanApi
 from tests.kit.server.kan_serve import KanServe, Start
-from tests.kit.server.workers import answered, taking_calls, wait_for_workers, workers
+from tests.kit.server.kills import CALLERS, calling, kill_workers
+from tests.kit.server.workers import wait_for_workers, workers
 from tests.kit.waiting import wait_for
 
 pytestmark = pytest.mark.faults
 
 _ROWS = np.array([[0, 1, 2, 0.5], [1, 2, 0, 1.5]], np.float32)
-_CALLERS = 8
 
 
 @pytest.fixture
@@ -38,47 +36,6 @@ def server(kan_serve: Start, publish_version: Callable[..., Path]) -> KanServe:
     return kan_serve("--workers", "2", "--poll-seconds", "0.2")
 
 
-@dataclass
-class Calls:
-    """What became of the calls of our client."""
-
-    answered: int = 0
-    failures: list[str] = field(default_factory=list)
-
-
-@contextmanager
-def calling(server: KanServe, timeout_seconds: float = 30) -> Iterator[Calls]:
-    """Have clients with their usual retries call without a pause until the block ends."""
-    calls, over, lock = Calls(), threading.Event(), threading.Lock()
-
-    def call() -> None:
-        with Client(server.grpc, timeout_seconds=timeout_seconds) as client:
-            while not over.is_set():
-                try:
-                    client.predict("kan", _ROWS)
-                except ClientError as error:
-                    with lock:
-                        calls.failures.append(repr(error))
-                else:
-                    with lock:
-                        calls.answered += 1
-
-    with ThreadPoolExecutor(_CALLERS) as pool:
-        running = [pool.submit(call) for _ in range(_CALLERS)]
-        try:
-            yield calls
-        finally:
-            over.set()
-        for each in running:
-            each.result()
-
-
-def more(calls: Calls, count: int = 200) -> None:
-    """Wait until more calls have been answered."""
-    wanted = calls.answered + count
-    wait_for(lambda: calls.answered >= wanted, "more answers")
-
-
 @pytest.mark.timeout(300)
 def test_killed_workers_fail_no_call_of_our_client(server: KanServe) -> None:
     """Six kills under load: 0 failed calls, the server stays ready, and each answer is counted exactly once.
@@ -86,17 +43,10 @@ def test_killed_workers_fail_no_call_of_our_client(server: KanServe) -> None:
     The server counts a call when it is computed. So each kill may leave the calls in flight counted and unanswered.
     """
     kills = 6
-    with calling(server) as calls:
-        for kill in range(1, kills + 1):
-            more(calls)
-            counted = answered(server, "kan")
-            workers(server)[0].kill()
-            wait_for(lambda: taking_calls(server) == 1, "the end of the worker")
-            assert answered(server, "kan") >= counted
-            wait_for_workers(server, 2, restarts=kill)
-        more(calls)
-    assert calls.failures == []
-    assert calls.answered <= answered(server, "kan") <= calls.answered + kills * _CALLERS
+    found = kill_workers(server, "kan", _ROWS, kills)
+    assert found.failures == []
+    assert found.counts_lost == 0
+    assert found.answered <= found.counted <= found.answered + kills * CALLERS
 
 
 @pytest.mark.timeout(300)
@@ -113,15 +63,15 @@ def test_a_killed_worker_is_started_again_within_a_second(server: KanServe) -> N
 @pytest.mark.timeout(300)
 def test_a_stopped_worker_is_out_within_10_seconds(server: KanServe) -> None:
     """Its callers wait for so long and are then answered by the other one: 0 failed calls."""
-    with calling(server) as calls:
-        more(calls)
+    with calling(server, "kan", _ROWS) as calls:
+        calls.more()
         stopped = workers(server)[0]
         stopped.suspend()
         stopped_at = time.monotonic()
         wait_for(lambda: stopped not in workers(server), "the end of the stopped worker")
         assert time.monotonic() - stopped_at < 10.0
         wait_for_workers(server, 2, restarts=1)
-        more(calls)
+        calls.more()
     assert calls.failures == []
 
 
@@ -154,8 +104,8 @@ def test_a_pause_of_all_processes_ends_no_worker(server: KanServe) -> None:
     for process in processes:  # the parent first: it looks after its workers at once
         process.resume()
     assert server.sample("kan_worker_restarts_total") == 0
-    with calling(server) as calls:
-        more(calls)
+    with calling(server, "kan", _ROWS) as calls:
+        calls.more()
     assert calls.failures == []
     assert server.sample("kan_worker_restarts_total") == 0
 
@@ -164,7 +114,7 @@ def test_a_pause_of_all_processes_ends_no_worker(server: KanServe) -> None:
 def test_workers_that_end_again_and_again_take_readiness_away(server: KanServe) -> None:
     """The pauses grow, the other worker answers, and the server is ready again when a worker has stayed for 10 s."""
     steady = workers(server)[1]
-    with calling(server) as calls:
+    with calling(server, "kan", _ROWS) as calls:
         for _ in range(4):
             young = wait_for(lambda: [each for each in workers(server) if each != steady], "a worker to kill")
             young[0].kill()
@@ -172,7 +122,7 @@ def test_workers_that_end_again_and_again_take_readiness_away(server: KanServe) 
         status, reason = server.get("/readyz")
         assert status == 503
         assert re.search(r"worker \d ended [34] times soon after its start", reason)
-        more(calls)
+        calls.more()
         assert server.get("/livez") == (200, "ok\n")
         wait_for(server.is_ready, "readiness")
     assert calls.failures == []

@@ -40,7 +40,7 @@ def _all() -> Iterator[tuple[str, Metric, list[str]]]:
     metrics.model_loaded("digits", 0.2)
     metrics.model_refused("digits", 4, "checksum")
     metrics.build_info(version="0", onnxruntime="0")
-    for metric in (*metrics.collect(), *WorkerCounts(lambda: 2, lambda: 0).collect()):
+    for metric in (*metrics.collect(), *WorkerCounts(lambda: 2, 2, lambda: 0).collect()):
         labels = dict.fromkeys(label for sample in metric.samples for label in sample.labels)
         name = metric.name + ("_total" if metric.type == "counter" else "")
         yield name, metric, [label for label in labels if label != "le"]

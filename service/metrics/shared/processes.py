@@ -47,20 +47,23 @@ class Processes(Collector):
 
 
 class WorkerCounts(Collector):
-    """How many workers take calls, and how often one was started in the place of another.
+    """How many workers take calls, how many should, and how often one was started in the place of another.
 
     Args:
         listening: Gives the first number.
-        restarts: Gives the second.
+        configured: The second.
+        restarts: Gives the third.
     """
 
-    def __init__(self, listening: Callable[[], int], restarts: Callable[[], int]) -> None:
+    def __init__(self, listening: Callable[[], int], configured: int, restarts: Callable[[], int]) -> None:
         self._listening = listening
+        self._configured = configured
         self._restarts = restarts
 
     def collect(self) -> Iterator[Metric]:
         """The metrics now."""
         yield GaugeMetricFamily("kan_workers", "Worker processes that take calls.", self._listening())
+        yield GaugeMetricFamily("kan_workers_configured", "Worker processes by the settings.", self._configured)
         yield CounterMetricFamily(
             "kan_worker_restarts_total", "Worker processes started in the place of one.", self._restarts()
         )

@@ -66,6 +66,11 @@ class Fleet:
         """The processes of the workers. Any thread may call it."""
         return [pid for slot in self._slots if (process := slot.process) is not None for pid in process.pids]
 
+    @property
+    def configured(self) -> int:
+        """How many workers there should be."""
+        return len(self._slots)
+
     def listening(self) -> int:
         """How many workers take calls. Any thread may call it."""
         return sum(slot.listening is not None for slot in self._slots)

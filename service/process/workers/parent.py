@@ -46,7 +46,7 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop,
         metrics = MergedMetrics(folder)
         fleet = Fleet(settings.model_copy(update={"grpc_port": port.number}), flags, metrics, stop)
         metrics.registry.register(Processes(fleet.pids))
-        metrics.registry.register(WorkerCounts(fleet.listening, lambda: fleet.restarts))
+        metrics.registry.register(WorkerCounts(fleet.listening, fleet.configured, lambda: fleet.restarts))
         http = HttpPorts(settings, metrics.registry, fleet.unready_reason)
         tasks = [asyncio.create_task(_announce(settings, fleet, port.number, http, announce), name="announce")]
         if reload is not None:

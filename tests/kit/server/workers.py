@@ -6,6 +6,7 @@ from typing import Any
 import grpc
 import psutil
 
+from open_inference import grpc_predict_v2_pb2
 from tests.kit.callers.protocols import KanApi, Rows
 from tests.kit.server.kan_serve import KanServe
 from tests.kit.waiting import wait_for
@@ -42,6 +43,20 @@ def wait_for_workers(server: KanServe, count: int, restarts: int = 0) -> None:
         lambda: server.sample("kan_worker_restarts_total") >= restarts and taking_calls(server) == count,
         f"{count} workers after {restarts} restarts",
     )
+
+
+def statistics(server: KanServe, model: str) -> Any:
+    """The sums of rows and runs of the worker that a new connection meets."""
+    with grpc.insecure_channel(server.grpc, server.options) as channel:
+        ask_statistics: Any = channel.unary_unary("/inference.GRPCInferenceService/ModelStatistics")
+        request = grpc_predict_v2_pb2.ModelStatisticsRequest(name=model).SerializeToString()
+        answer = grpc_predict_v2_pb2.ModelStatisticsResponse.FromString(ask_statistics(request, timeout=60))
+        return answer.model_stats[0]
+
+
+def rows_by_worker(server: KanServe, model: str) -> set[int]:
+    """The rows that each worker has answered since its start, found over so many connections that none is missed."""
+    return {statistics(server, model).inference_count for _ in range(40)}
 
 
 def answered(server: KanServe, model: str) -> int:

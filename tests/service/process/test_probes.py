@@ -55,7 +55,7 @@ _METRICS = {
     "kan_build_info": ("gauge", {"version", "onnxruntime"}),
 }
 # Of a server with several workers.
-_WORKER_METRICS = {"kan_workers", "kan_worker_restarts_total"}
+_WORKER_METRICS = {"kan_workers", "kan_workers_configured", "kan_worker_restarts_total"}
 
 
 def test_probes_follow_the_server(serving: Serving, write_model: WriteModel) -> None:

@@ -5,18 +5,15 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any
 
-import grpc
 import numpy as np
 import psutil
 
-from open_inference import grpc_predict_v2_pb2 as pb
 from tests.kit.models.graphs import KINDS
 from tests.kit.models.repository import WriteModel, cut_short, replace_graph
 from tests.kit.server import metrics
 from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve, starter
-from tests.kit.server.workers import answered, ask, taking_calls, wait_for_workers, workers
+from tests.kit.server.workers import answered, ask, rows_by_worker, taking_calls, wait_for_workers, workers
 from tests.kit.waiting import wait_for
 
 _ROWS = np.ones((2, 4), np.float32)
@@ -25,14 +22,6 @@ _ROWS = np.ones((2, 4), np.float32)
 def call(server: KanServe, version: int = 0) -> int:
     """The version that answers."""
     return ask(server, "affine", _ROWS, version)
-
-
-def statistics(server: KanServe) -> Any:
-    """The sums of rows and runs of the worker that answers."""
-    with grpc.insecure_channel(server.grpc, server.options) as channel:
-        ask_statistics: Any = channel.unary_unary("/inference.GRPCInferenceService/ModelStatistics")
-        request = pb.ModelStatisticsRequest(name="affine").SerializeToString()
-        return pb.ModelStatisticsResponse.FromString(ask_statistics(request, timeout=60)).model_stats[0]
 
 
 def test_calls_are_counted_once_whichever_worker_answers(two_workers: Start, write_model: WriteModel) -> None:
@@ -45,20 +34,27 @@ def test_calls_are_counted_once_whichever_worker_answers(two_workers: Start, wri
         call(server)
     assert answered(server, "affine") == server.sample("kan_request_rows_count", model="affine") == 40
     assert server.sample("kan_request_rows_sum", model="affine") == 80
-    of_workers = {statistics(server).inference_count for _ in range(40)}
+    of_workers = rows_by_worker(server, "affine")
     assert of_workers == {80 - count for count in of_workers}
     assert 0 < min(of_workers) <= max(of_workers) < 80
     assert server.sample("kan_model_ready", model="affine") == server.sample("kan_build_info") == 1
     assert server.sample("kan_queue_limit_rows", model="affine") == 2 * 8192
-    # The same metrics as of one process, and two of the workers.
-    assert {family.name for family in metrics.read(server.http)} > {"kan_workers", "kan_worker_restarts"}
+    # The same metrics as of one process, and three of the workers.
+    of_workers_alone = {"kan_workers", "kan_workers_configured", "kan_worker_restarts"}
+    assert {family.name for family in metrics.read(server.http)} > of_workers_alone
+    assert server.sample("kan_workers_configured") == 2
     assert server.get("/livez") == server.get("/readyz") == (200, "ok\n")
 
 
 def test_a_killed_worker_is_replaced_and_what_it_counted_stays(two_workers: Start, write_model: WriteModel) -> None:
-    """The port answers without a pause, on the other worker; no count goes back; the server stays ready."""
+    """The port answers without a pause, on the other worker; no count goes back; the server stays ready.
+
+    Envoy shares no memory with a next Envoy, which would be a file that a kill leaves behind.
+    """
     write_model("affine")
     server = two_workers()
+    maps = [each.path for process in server.processes() for each in process.memory_maps()]
+    assert not [path for path in maps if "envoy_shared_memory" in path]
     for _ in range(20):
         call(server)
     first, second = workers(server)
