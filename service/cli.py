@@ -21,6 +21,7 @@ from service.rpc.cores import with_worker_count
 from service.settings import Settings, Sources, flag
 from service.settings.check import absent_models, describe
 from service.settings.groups import GROUPS
+from service.settings.variables import unknown_variables
 
 _log = logging.getLogger(__name__)
 
@@ -64,10 +65,12 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
         return 2
     if only_check:
         sys.stdout.write(describe(settings, sources, content))
-        if warning := absent_models(settings):
+        for warning in filter(None, (absent_models(settings), unknown_variables())):
             print(f"kan-serve: warning: {warning}", file=sys.stderr)
         return 0
     log.set_up(settings.log_format)
+    if warning := unknown_variables():
+        _log.warning("%s", warning)
     if settings.workers == "auto":
         settings = with_worker_count(settings)
         _log.info("workers: %s, the cores of the container", settings.workers)
@@ -152,7 +155,8 @@ def new_parser() -> argparse.ArgumentParser:
 
 def _add_flag(group: "argparse._ArgumentGroup", name: str, field: FieldInfo) -> None:
     """Add the flag of one field."""
-    text = f"{field.description} (default: {field.default})".replace("%", "%%")
+    default = "" if field.default in (None, "") else f" (default: {field.default})"
+    text = f"{field.description}{default}".replace("%", "%%")
     if field.annotation is bool:
         group.add_argument(flag(name), dest=name, action=argparse.BooleanOptionalAction, default=None, help=text)
     else:
