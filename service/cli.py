@@ -90,9 +90,10 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
 
 def _make_token(arguments: Sequence[str]) -> int:
     from service.access.new_token import make_token
+    from service.protocols.methods import paths
 
     try:
-        print(make_token(arguments))
+        print(make_token(arguments, paths()))
     except StartupError as error:
         print(f"kan-serve token: {error}", file=sys.stderr)
         return 1
