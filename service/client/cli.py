@@ -7,6 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
+# Read when gRPC is imported: its own lines about a connection that fails are for its developers.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
 from service.client.access import TLS
 from service.client.client import Client
 from service.client.command.answer_table import table_lines

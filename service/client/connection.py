@@ -153,7 +153,7 @@ class Connection:
         try:
             return method(step.request, timeout=deadline.left(), metadata=self._access.metadata())
         except grpc.RpcError as error:
-            raise from_rpc_error(error, self.address, deadline.seconds) from error
+            raise self._explained(from_rpc_error(error, self.address, deadline.seconds)) from error
 
     def stream(
         self, path: str, requests: Iterator[Message], response: type[_Response], deadline: Deadline
@@ -176,13 +176,16 @@ class Connection:
         try:
             yield from call
         except grpc.RpcError as error:
-            raise stream_error(error, self.address, deadline) from error
+            raise self._explained(stream_error(error, self.address, deadline)) from error
         finally:
             call.cancel()
 
     def close(self) -> None:
         """Close the channel; calls in flight are cancelled."""
         self._channel.close()
+
+    def _explained(self, error: ClientError) -> ClientError:
+        return self._access.explained(error, self.address)
 
 
 def _open_channel(target: Target, options: Options, access: Access) -> grpc.Channel:
