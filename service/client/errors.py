@@ -1,6 +1,6 @@
 """Errors that a caller of the service can get, as one tree. Every message says what to do next."""
 
-from typing import cast
+from typing import Final, cast
 
 import grpc
 
@@ -81,6 +81,13 @@ class NotConnected(Unavailable):
     is_reachable = False
 
 
+# Ends of a table after which its rest can be asked for: nothing is wrong with its rows.
+INTERRUPTIONS: Final = (
+    *(KeyboardInterrupt, SystemExit),
+    *(Overloaded, DeadlineExceeded, Unavailable, Unauthenticated, Forbidden),
+)
+
+
 def from_rpc_error(error: grpc.RpcError, address: str, timeout_seconds: float) -> ClientError:
     """The error of the client for an error of grpc.
 
@@ -109,9 +116,8 @@ def from_status(
     if code is grpc.StatusCode.FAILED_PRECONDITION:
         return NotPublished(f"{address}: {details}")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        overloaded = Overloaded(
-            f"{address} has refused the call: {details}; try again later or send fewer rows at a time"
-        )
+        how = "" if " again after " in details else "; try again later or send fewer rows at a time"
+        overloaded = Overloaded(f"{address} has refused the call: {details}{how}")
         overloaded.retry_after_seconds = retry_after_seconds
         return overloaded
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:

@@ -88,8 +88,8 @@ def test_a_replaced_token_keeps_its_rights(tmp_path: Path, capsys: pytest.Captur
     file.write_text(f"# ours\n{file.read_text()}")
     before = file.read_text()
     new = _make(capsys, "one", str(file), "--replace")
-    hashes = [hashlib.sha256(each.encode()).hexdigest() for each in (old, new)]
-    assert file.read_text() == before.replace(*hashes) != before
+    was, now = (hashlib.sha256(each.encode()).hexdigest() for each in (old, new))
+    assert file.read_text() == before.replace(was, now) != before
 
 
 def test_a_server_knows_the_methods_that_the_command_knows(
