@@ -27,7 +27,7 @@ def run() -> NoReturn:
     try:
         start = Start.found()
         settings = start.read_settings()
-        log.set_up(settings.log_format)
+        log.set_up(settings.log_format, start.number)
         serve = partial(_serve, start, settings)
         # The parent alone obeys SIGHUP.
         code = life.run(serve, settings.grace_seconds, life.new_fast_loop(), last=True, on_hangup=lambda: None)

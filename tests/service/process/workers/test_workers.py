@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import grpc
 import numpy as np
 import psutil
+import pytest
 
 from open_inference import grpc_predict_v2_pb2 as pb
 from tests.kit.models.graphs import KINDS
@@ -53,6 +55,25 @@ def test_calls_are_counted_once_whichever_worker_answers(two_workers: Start, wri
     # The same metrics as of one process, and two of the workers.
     assert {family.name for family in metrics.read(server.http)} > {"kan_workers", "kan_worker_restarts"}
     assert server.get("/livez") == server.get("/readyz") == (200, "ok\n")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_log_lines_name_their_worker(two_workers: Start, write_model: WriteModel, form: str) -> None:
+    """Each worker's lines have its number and the process that wrote them; the parent's have neither."""
+    write_model("affine")
+    server = two_workers("--log-format", form)
+    serving = {each.pid for each in workers(server)}
+    lines = server.stop()[1].splitlines()
+    if form == "text":
+        loads = [re.search(r"INFO worker (\d) \(pid (\d+)\): model affine version 1 ready", line) for line in lines]
+        found = {(int(each[1]), int(each[2])) for each in loads if each}
+        assert sum("INFO SIGTERM: stopping" in line for line in lines) == 1
+    else:
+        records = [json.loads(line) for line in lines]
+        found = {(each["worker"], each["pid"]) for each in records if "version 1 ready" in each["message"]}
+        assert sum("worker" not in each for each in records) == 1
+    assert {number for number, _ in found} == {0, 1}
+    assert {pid for _, pid in found} == serving
 
 
 def test_a_killed_worker_is_replaced_and_what_it_counted_stays(two_workers: Start, write_model: WriteModel) -> None:
