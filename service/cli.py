@@ -116,6 +116,8 @@ def _serve(settings: Settings, reload: Reload | None) -> Callable[[Stop], Corout
             return await serve_behind_envoy(settings, standard_streams.announce, stop, reload)
         # Set before gRPC is imported: its newer event engine wakes three more threads for each call (decision 0006).
         os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
+        # A caller without TLS would fill the log with lines for gRPC's developers, which are no JSON either.
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
         from service.process.server import serve as serve_here
 
         return await serve_here(settings, standard_streams.announce, stop, reload)

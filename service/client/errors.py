@@ -110,7 +110,8 @@ def from_status(
     if code is grpc.StatusCode.NOT_FOUND:
         return NotFound(f"{address}: {details}")
     if code is grpc.StatusCode.UNAUTHENTICATED:
-        return Unauthenticated(f"{address}: {details}")
+        how = "; give it with --token-file or KAN_TOKEN (in Python token=)" if " has no token" in details else ""
+        return Unauthenticated(f"{address}: {details}{how}")
     if code is grpc.StatusCode.PERMISSION_DENIED:
         return Forbidden(f"{address}: {details}")
     if code is grpc.StatusCode.FAILED_PRECONDITION:

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 # Set before gRPC is imported; see service/cli.py.
 os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 from service.errors import StartupError
 from service.process import life, server
