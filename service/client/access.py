@@ -166,7 +166,7 @@ def _difference(host: str, port: int, tls: TLS | None) -> str:
         refusal = reason.partition("ALERT_")[2].replace("_", " ").lower() or "it hangs up"
     except ConnectionError:
         refusal = "it hangs up"
-    except OSError:  # a time-out, or a file of `tls` that has gone
+    except (OSError, ValueError):  # a time-out, a file of `tls` that has gone, a name that is no host's
         pass
     if not speaks_tls:
         return ""

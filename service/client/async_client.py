@@ -14,6 +14,7 @@ from service.client.async_connection import AsyncConnection
 from service.client.channel import MOST_ATTEMPTS, options, target
 from service.client.connection import Deadline, Steps
 from service.client.explanations import Explanation
+from service.client.limits import widest
 from service.client.streaming.async_streams import predictions
 from service.client.streaming.block_stream import BlockStream
 from service.client.streaming.conversation import Conversation, RowsLike
@@ -62,6 +63,10 @@ class AsyncClient:
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.close()
+
+    def request_rows(self, manifest: manifest_pb2.ModelManifest) -> int:
+        """As :meth:`service.client.client.Client.request_rows`."""
+        return self._conversation.limits.shared_rows(widest(manifest))
 
     async def predict(
         self,
