@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from service.client.access import Access
 from service.client.channel import Options, Target
 from service.client.connection import Deadline, Rpc, Steps, Wait, serialize, stream_error
-from service.client.errors import ClientError, cancellation, from_rpc_error
+from service.client.errors import ClientError, NotConnected, cancellation, from_rpc_error
 
 _CLOSED = "the client is closed"
 
@@ -112,6 +112,8 @@ class AsyncConnection:
             raise cancellation(self.address) from None
 
     async def _explained(self, error: ClientError) -> ClientError:
+        if not isinstance(error, NotConnected):
+            return error
         return await asyncio.to_thread(self._access.explained, error, self.address)
 
 

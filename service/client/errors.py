@@ -155,7 +155,7 @@ def list_names(names: list[str]) -> str:
 
 def _unavailable(address: str, details: str) -> Unavailable:
     # Only the text of grpc's message tells whether the server is absent or has answered UNAVAILABLE itself.
-    if "last error: " in details or any(word in details.lower() for word in ("failed to connect", "resolv")):
+    if "last error: " in details or any(word in details.lower() for word in ("failed to connect", "resol")):
         reason = details.rstrip(".]) ").rpartition(": ")[2]
         if "Failed parsing HTTP/2" in details:
             return NotConnected(f"{address} does not speak gRPC: is it the HTTP port? kan-serve's line says both ports")
