@@ -21,6 +21,7 @@ from service.rpc.cores import with_worker_count
 from service.settings import Settings, Sources, flag
 from service.settings.check import absent_models, describe
 from service.settings.groups import GROUPS
+from service.settings.variables import unknown_variables
 
 _log = logging.getLogger(__name__)
 
@@ -64,10 +65,12 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
         return 2
     if only_check:
         sys.stdout.write(describe(settings, sources, content))
-        if warning := absent_models(settings):
+        for warning in filter(None, (absent_models(settings), unknown_variables())):
             print(f"kan-serve: warning: {warning}", file=sys.stderr)
         return 0
     log.set_up(settings.log_format)
+    if warning := unknown_variables():
+        _log.warning("%s", warning)
     if settings.workers == "auto":
         settings = with_worker_count(settings)
         _log.info("workers: %s, the cores of the container", settings.workers)
@@ -87,9 +90,10 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
 
 def _make_token(arguments: Sequence[str]) -> int:
     from service.access.new_token import make_token
+    from service.protocols.methods import paths
 
     try:
-        print(make_token(arguments))
+        print(make_token(arguments, paths()))
     except StartupError as error:
         print(f"kan-serve token: {error}", file=sys.stderr)
         return 1
@@ -112,6 +116,8 @@ def _serve(settings: Settings, reload: Reload | None) -> Callable[[Stop], Corout
             return await serve_behind_envoy(settings, standard_streams.announce, stop, reload)
         # Set before gRPC is imported: its newer event engine wakes three more threads for each call (decision 0006).
         os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
+        # A caller without TLS would fill the log with lines for gRPC's developers, which are no JSON either.
+        os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
         from service.process.server import serve as serve_here
 
         return await serve_here(settings, standard_streams.announce, stop, reload)
@@ -152,7 +158,8 @@ def new_parser() -> argparse.ArgumentParser:
 
 def _add_flag(group: "argparse._ArgumentGroup", name: str, field: FieldInfo) -> None:
     """Add the flag of one field."""
-    text = f"{field.description} (default: {field.default})".replace("%", "%%")
+    default = "" if field.default in (None, "") else f" (default: {field.default})"
+    text = f"{field.description}{default}".replace("%", "%%")
     if field.annotation is bool:
         group.add_argument(flag(name), dest=name, action=argparse.BooleanOptionalAction, default=None, help=text)
     else:

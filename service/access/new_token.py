@@ -4,10 +4,13 @@ import argparse
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from service.access.token_file import parse_tokens
 from service.errors import StartupError
@@ -15,25 +18,28 @@ from service.settings.toml_text import quoted
 
 # 256 random bits: no guess finds it, so its plain SHA-256 may be kept.
 _TOKEN_BYTES = 32
+# As names of models are, with the signs of a pattern.
+_MODELS = re.compile(r"[A-Za-z0-9_*?\[][A-Za-z0-9_.*?\[\]!-]*")
 _PREFIX = "kan_"  # so that scanners of repositories find one that was committed
 
 
-def make_token(arguments: Sequence[str]) -> str:
+def make_token(arguments: Sequence[str], paths: Collection[str]) -> str:
     """Make a token and add its hash to a file.
 
     Args:
         arguments: Those after "kan-serve token".
+        paths: The methods of a server.
 
     Returns:
         The token.
 
     Raises:
-        StartupError: The file cannot be written, or would be invalid.
+        StartupError: The file cannot be written, or a server would not take it, or would refuse the token.
     """
     given = _parser().parse_args(arguments)
     token = _PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
     try:
-        _add(given.file, _table(given, token))
+        _change(given.file, lambda before: _with_token(before, given, token, paths))
     except (StartupError, OSError) as error:
         raise StartupError(f"token file {str(given.file)!r}: {error}") from error
     return token
@@ -48,17 +54,64 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("name", help="name of the token, for logs and messages")
     parser.add_argument("file", type=Path, help="token file; made if there is none")
-    parser.add_argument("--models", metavar="PATTERN", nargs="+", help="models that it may use (default: all)")
-    parser.add_argument(
-        "--methods", metavar="PATTERN", nargs="+", help="methods that it may call (default: all that load no models)"
+    rights = parser.add_argument_group("rights")
+    patterns: dict[str, Any] = {"type": _patterns, "action": "extend", "metavar": "PATTERNS"}
+    rights.add_argument("--models", **patterns, help="models that it may use, such as fraud-*,wine (default: all)")
+    rights.add_argument(
+        "--methods", **patterns, help="methods that it may call, such as Predict,GetModel (default: all but loading)"
     )
-    parser.add_argument("--rows-per-second", metavar="N", type=float, help="quota (default: none)")
-    parser.add_argument("--expires", metavar="DATE", help="from when on it is refused, such as 2027-01-31")
+    rights.add_argument("--rows-per-second", metavar="N", type=float, help="quota (default: none)")
+    rights.add_argument(
+        "--expires", metavar="DATE", help="from when on it is refused, 0:00 UTC, such as 2027-01-31 (default: never)"
+    )
+    parser.add_argument(
+        "--replace", action="store_true", help="replace the token of this name, which keeps its rights in the file"
+    )
     return parser
 
 
-def _table(given: argparse.Namespace, token: str) -> str:
-    lines = [f"[tokens.{quoted(given.name)}]", f'sha256 = "{hashlib.sha256(token.encode()).hexdigest()}"']
+def _patterns(text: str) -> list[str]:
+    """Names or patterns with commas between them."""
+    return [each.strip() for each in text.split(",")]
+
+
+def _with_token(before: str, given: argparse.Namespace, token: str, paths: Collection[str]) -> str:
+    """The text of the file with the token."""
+    for pattern in given.models or ():
+        if _MODELS.fullmatch(pattern) is None:
+            raise StartupError(
+                f"--models has {pattern!r}, and no model can have such a name; wanted names with commas between them, "
+                "of letters, digits, '_', '-' and '.', or with the signs * ? [ ] of a pattern"
+            )
+    there = {each.name: each for each in parse_tokens(before.encode(), paths)} if before.strip() else {}
+    digest, old = hashlib.sha256(token.encode()).hexdigest(), there.get(given.name)
+    if given.replace:
+        if old is None:
+            raise StartupError(f"there is no token {given.name!r} to replace; there is {', '.join(there) or 'none'}")
+        if any(value is not None for value in (given.models, given.methods, given.rows_per_second, given.expires)):
+            raise StartupError(f"--replace keeps the rights of token {given.name!r}; change them in the file")
+        text = before.replace(old.digest.hex(), digest)
+    elif old is not None:
+        raise StartupError(
+            f"there is a token {given.name!r} already. --replace makes a new one in its place at once; with a token of "
+            "another name beside it, the caller can change over in their own time (docs/security.md#rotate-a-token)"
+        )
+    else:
+        text = f"{before.rstrip()}\n\n" if before.strip() else ""
+        text += _table(given, digest)
+    made = next(each for each in parse_tokens(text.encode(), paths) if each.name == given.name)
+    now = datetime.now(UTC)
+    if made.expires is not None and made.expires <= now:
+        expires = made.expires.astimezone(UTC)
+        raise StartupError(
+            f"token {given.name!r} would be refused at once: it expires at {expires:%Y-%m-%d %H:%M} UTC, and now it is "
+            f"{now:%Y-%m-%d %H:%M} UTC"
+        )
+    return text
+
+
+def _table(given: argparse.Namespace, digest: str) -> str:
+    lines = [f"[tokens.{quoted(given.name)}]", f'sha256 = "{digest}"']
     patterns = {key: getattr(given, key) for key in ("models", "methods")}
     lines += [f"{key} = [{', '.join(map(quoted, each))}]" for key, each in patterns.items() if each is not None]
     if given.rows_per_second is not None:
@@ -68,21 +121,18 @@ def _table(given: argparse.Namespace, token: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _add(file: Path, table: str) -> None:
-    """Add a table in one step: a server that reads the file meanwhile never sees half of it. One at a time."""
+def _change(file: Path, change: Callable[[str], str]) -> None:
+    """Change the text in one step: a server that reads the file meanwhile never sees half of it. One at a time."""
     file = file.resolve()  # a symbolic link stays one
     folder = os.open(file.parent, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
-        _replace(file, table)
+        _replace(file, change(file.read_text() if file.exists() else ""))
     finally:
         os.close(folder)
 
 
-def _replace(file: Path, table: str) -> None:
-    before = file.read_text() if file.exists() else ""
-    text = f"{before.rstrip()}\n\n{table}" if before.strip() else table
-    parse_tokens(text.encode(), paths=None)
+def _replace(file: Path, text: str) -> None:
     descriptor, new = tempfile.mkstemp(dir=file.parent, prefix=file.name)  # for this user alone, until it has a mode
     try:
         with os.fdopen(descriptor, "w") as opened:

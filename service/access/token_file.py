@@ -1,5 +1,6 @@
 """The token file: TOML, each table one token."""
 
+import difflib
 import fnmatch
 import re
 import tomllib
@@ -100,11 +101,20 @@ def _parse_token(name: str, table: Any, paths: Collection[str] | None) -> Token:
     methods = _patterns(name, table, "methods")
     for pattern in methods:
         if paths is not None and not any(_matches(path, pattern) for path in paths):
-            raise StartupError(f"token {name!r}: methods has {pattern!r}, which allows no method of this server")
+            reason = f"which allows no method of this server; {_near(pattern, paths)}"
+            raise StartupError(f"token {name!r}: methods has {pattern!r}, {reason}")
     return Token(
         *(name, bytes.fromhex(digest), _patterns(name, table, "models") or ("*",), methods),
         *(_rows_per_second(name, table), _expires(name, table)),
     )
+
+
+def _near(pattern: str, paths: Collection[str]) -> str:
+    """The methods that may be meant; all of them if none is near."""
+    whole = [path.removeprefix("/") for path in paths]
+    names = sorted(whole if "/" in pattern else {each.rpartition("/")[2] for each in whole})
+    near = difflib.get_close_matches(pattern, names, n=3)
+    return f"did you mean {' or '.join(near)}?" if near else f"the methods are {', '.join(names)}"
 
 
 def _patterns(name: str, table: Mapping[str, Any], key: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from service.client.async_connection import AsyncConnection
 from service.client.channel import MOST_ATTEMPTS, options, target
 from service.client.connection import Deadline, Steps
 from service.client.explanations import Explanation
+from service.client.limits import widest
 from service.client.streaming.async_streams import predictions
 from service.client.streaming.block_stream import BlockStream
 from service.client.streaming.conversation import Conversation, RowsLike
@@ -63,6 +64,10 @@ class AsyncClient:
         if connection is not None:
             await connection.close()
 
+    def request_rows(self, manifest: manifest_pb2.ModelManifest) -> int:
+        """As :meth:`service.client.client.Client.request_rows`."""
+        return self._conversation.limits.shared_rows(widest(manifest))
+
     async def predict(
         self,
         model: str,
@@ -72,9 +77,12 @@ class AsyncClient:
         *,
         bulk: bool = False,
         report_ground: bool = False,
+        wait: bool = True,
     ) -> Prediction:
         """As :meth:`service.client.client.Client.predict`."""
-        return await self._run(self._conversation.predict(model, rows, version, bulk, report_ground), timeout_seconds)
+        return await self._run(
+            self._conversation.predict(model, rows, version, bulk, report_ground), timeout_seconds, wait
+        )
 
     def predict_stream(
         self,
@@ -115,9 +123,12 @@ class AsyncClient:
         *,
         reference: RowsLike | None = None,
         bulk: bool = False,
+        wait: bool = True,
     ) -> Explanation:
         """As :meth:`service.client.client.Client.explain`."""
-        return await self._run(explain(self._conversation, model, rows, reference, version, bulk), timeout_seconds)
+        return await self._run(
+            explain(self._conversation, model, rows, reference, version, bulk), timeout_seconds, wait
+        )
 
     async def models(self, timeout_seconds: float | None = None) -> list[ModelInfo]:
         """As :meth:`service.client.client.Client.models`."""
@@ -133,13 +144,13 @@ class AsyncClient:
         """As :meth:`service.client.client.Client.health`."""
         return await self._run(self._conversation.health(service), timeout_seconds)
 
-    async def _run(self, steps: Steps[_Result], timeout_seconds: float | None) -> _Result:
-        return await self._require_connection().run(steps, self._deadline(timeout_seconds))
+    async def _run(self, steps: Steps[_Result], timeout_seconds: float | None, wait: bool = True) -> _Result:
+        return await self._require_connection().run(steps, self._deadline(timeout_seconds, wait))
 
     def _require_connection(self) -> AsyncConnection:
         if self._connection is None:
             raise ValueError("the client is not connected; use it inside an `async with`")
         return self._connection
 
-    def _deadline(self, timeout_seconds: float | None) -> Deadline:
-        return Deadline.after(self._timeout_seconds if timeout_seconds is None else timeout_seconds)
+    def _deadline(self, timeout_seconds: float | None, wait: bool = True) -> Deadline:
+        return Deadline.after(self._timeout_seconds if timeout_seconds is None else timeout_seconds, wait)

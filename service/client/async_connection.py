@@ -1,8 +1,8 @@
 """A gRPC channel for asyncio. connection.py is the same for threads."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from contextlib import aclosing, asynccontextmanager
 from typing import Final, TypeVar, cast
 
 import grpc
@@ -12,7 +12,7 @@ from google.protobuf.message import Message
 from service.client.access import Access
 from service.client.channel import Options, Target
 from service.client.connection import Deadline, Rpc, Steps, Wait, serialize, stream_error
-from service.client.errors import ClientError, cancellation, from_rpc_error
+from service.client.errors import ClientError, NotConnected, cancellation, from_rpc_error
 
 _CLOSED = "the client is closed"
 
@@ -44,7 +44,7 @@ class AsyncConnection:
             request_serializer=serialize,
             response_deserializer=step.response.FromString,
         )
-        with self._errors(deadline):
+        async with self._errors(deadline):
             return await method(step.request, timeout=deadline.left(), metadata=self._access.metadata())
 
     async def stream(
@@ -58,7 +58,7 @@ class AsyncConnection:
         method = self._channel.stream_stream(
             path, request_serializer=serialize, response_deserializer=response.FromString
         )
-        with self._errors(deadline):
+        async with self._errors(deadline):
             call = method(timeout=deadline.left(), metadata=self._access.metadata())
 
         async def write() -> None:
@@ -74,13 +74,13 @@ class AsyncConnection:
                 async for answer in call:
                     arrived.put_nowait(answer)
             except grpc.aio.AioRpcError as error:
-                raise stream_error(error, self.address, deadline) from error
+                raise await self._explained(stream_error(error, self.address, deadline)) from error
             finally:
                 arrived.put_nowait(None)
 
         tasks = [asyncio.create_task(each, name=f"stream {path}") for each in (write(), read())]
         try:
-            with self._errors(deadline):
+            async with self._errors(deadline):
                 while (answer := await arrived.get()) is not None:
                     yield answer
                 await tasks[1]
@@ -95,13 +95,13 @@ class AsyncConnection:
         """Close the channel; calls in flight are cancelled."""
         await self._channel.close()
 
-    @contextmanager
-    def _errors(self, deadline: Deadline) -> Iterator[None]:
+    @asynccontextmanager
+    async def _errors(self, deadline: Deadline) -> AsyncIterator[None]:
         """Turn errors of grpc into errors of this client."""
         try:
             yield
         except grpc.RpcError as error:
-            raise from_rpc_error(error, self.address, deadline.seconds) from error
+            raise await self._explained(from_rpc_error(error, self.address, deadline.seconds)) from error
         except grpc.aio.UsageError:
             raise ValueError(_CLOSED) from None
         except asyncio.CancelledError:
@@ -110,6 +110,11 @@ class AsyncConnection:
             if task is None or task.cancelling():
                 raise
             raise cancellation(self.address) from None
+
+    async def _explained(self, error: ClientError) -> ClientError:
+        if not isinstance(error, NotConnected):
+            return error
+        return await asyncio.to_thread(self._access.explained, error, self.address)
 
 
 def _open_channel(target: Target, options: Options, access: Access) -> grpc.aio.Channel:

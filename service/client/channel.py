@@ -11,7 +11,7 @@ from service.client.limits import MAX_MESSAGE_BYTES
 # gRPC treats a higher number as 5.
 MOST_ATTEMPTS: Final = 5
 
-_NAME_OF_SEVERAL = "dns:///"
+NAME_OF_SEVERAL: Final = "dns:///"
 
 _OPTIONS: Final = (
     # gRPC retries a call only if the whole request fits into this buffer, by default 256 KiB.
@@ -62,8 +62,8 @@ def target(addresses: str | Sequence[str]) -> Target:
     Raises:
         ValueError: when an address has another form.
     """
-    if isinstance(addresses, str) and addresses.startswith(_NAME_OF_SEVERAL):
-        _read_host(addresses.removeprefix(_NAME_OF_SEVERAL))
+    if isinstance(addresses, str) and addresses.startswith(NAME_OF_SEVERAL):
+        _read_host(addresses.removeprefix(NAME_OF_SEVERAL))
         return Target(addresses, addresses, several=True)
     parts = addresses.split(",") if isinstance(addresses, str) else list(addresses)
     hosts = [_read_host(part.strip()) for part in parts]
@@ -76,7 +76,7 @@ def target(addresses: str | Sequence[str]) -> Target:
     if len(families) > 1 or None in families:
         raise ValueError(
             f"the addresses are {address!r}, wanted IP addresses of one family with ports (gRPC takes no list of "
-            f"names; one name that stands for several servers is written {_NAME_OF_SEVERAL}name:port)"
+            f"names; one name that stands for several servers is written {NAME_OF_SEVERAL}name:port)"
         )
     return Target(f"ipv{families.pop()}:{address}", address, several=True)
 

@@ -7,6 +7,9 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
+# Read when gRPC is imported: its own lines about a connection that fails are for its developers.
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
 from service.client.access import TLS
 from service.client.client import Client
 from service.client.command.answer_table import table_lines
@@ -16,6 +19,7 @@ from service.client.command.predict_command import add_model_version, add_predic
 from service.client.errors import ClientError, Forbidden, InvalidInput, NotFound, NotPublished, Unauthenticated
 
 _OK, _FAILED, _WRONG_INPUT = 0, 1, 2
+_TIMEOUT_SECONDS = 10.0
 _DESCRIPTION = "Call a kan-serve: list its models, describe one, predict or explain the rows of a file, ask for health."
 _EXIT_CODES = (
     "exit codes: 0 done, 1 the server failed or is not there, 2 wrong input, 3 done, but some rows of the file are bad "
@@ -43,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stdout is None:  # closed at the start, as by >&-
         return _fail("standard output is closed; wanted a place for the answers", _WRONG_INPUT)
     try:
-        client = Client(options.address, options.timeout_seconds, tls=_tls(options), token=_token(options.token_file))
+        seconds = _TIMEOUT_SECONDS if options.timeout_seconds is None else options.timeout_seconds
+        client = Client(options.address, seconds, tls=_tls(options), token=_token(options.token_file))
     except ValueError as error:
         return _fail(str(error), _WRONG_INPUT)
     run: Callable[[Client, argparse.Namespace], int] = options.run
@@ -110,9 +115,9 @@ def new_parser() -> argparse.ArgumentParser:
     common.add_argument(
         "--timeout-seconds",
         type=float,
-        default=10.0,
         metavar="SECONDS",
-        help="longest time of one call (default: %(default)g)",
+        help=f"longest time of one call, with the waits that a quota or a full server asks for (default: "
+        f"{_TIMEOUT_SECONDS:g}, without these waits)",
     )
     for flag, text in _ACCESS_FLAGS.items():
         variable = f"KAN_{flag.upper().replace('-', '_')}"

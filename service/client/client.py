@@ -15,6 +15,7 @@ from service.client.answers import Health, ModelInfo, Prediction
 from service.client.channel import MOST_ATTEMPTS, options, target
 from service.client.connection import Connection, Deadline, Steps
 from service.client.explanations import Explanation
+from service.client.limits import widest
 from service.client.streaming.block_stream import BlockStream
 from service.client.streaming.conversation import Conversation, RowsLike
 from service.client.streaming.explaining import explain
@@ -78,6 +79,10 @@ class Client:
         """Close the connection; calls in flight are cancelled."""
         self._connection.close()
 
+    def request_rows(self, manifest: manifest_pb2.ModelManifest) -> int:
+        """Rows of one request for a long table, as the server recommended with the latest manifest."""
+        return self._conversation.limits.shared_rows(widest(manifest))
+
     def predict(
         self,
         model: str,
@@ -87,6 +92,7 @@ class Client:
         *,
         bulk: bool = False,
         report_ground: bool = False,
+        wait: bool = True,
     ) -> Prediction:
         """Predict the rows, all with one version of the model.
 
@@ -101,6 +107,7 @@ class Client:
             timeout_seconds: for all requests together; None is the client's.
             bulk: marks rows that nobody waits for. The server computes other rows first.
             report_ground: asks which cells no training row resembles; `ground` of the prediction tells them.
+            wait: whether a request that a quota or a full server refuses is sent again; else Overloaded says when.
 
         Returns:
             One answer a row, in the order of the rows.
@@ -111,7 +118,7 @@ class Client:
             Overloaded, DeadlineExceeded, Unavailable: when the server is too busy, too slow or absent.
             ClientError: when the call fails in any other way.
         """
-        return self._run(self._conversation.predict(model, rows, version, bulk, report_ground), timeout_seconds)
+        return self._run(self._conversation.predict(model, rows, version, bulk, report_ground), timeout_seconds, wait)
 
     def predict_stream(
         self,
@@ -173,6 +180,7 @@ class Client:
         *,
         reference: RowsLike | None = None,
         bulk: bool = False,
+        wait: bool = True,
     ) -> Explanation:
         """Explain the answers to the rows: how much each column contributes to each answer, by one version.
 
@@ -188,6 +196,7 @@ class Client:
                 differ from the answer to the reference. None is the model's reference row: medians of the training
                 rows, and the most frequent words.
             bulk: marks rows that nobody waits for. The server computes other rows first.
+            wait: as for :meth:`predict`.
 
         Returns:
             One explanation a row, in the order of the rows.
@@ -197,7 +206,7 @@ class Client:
             InvalidInput: when the rows, or the reference, do not fit the model.
             NotFound, Overloaded, DeadlineExceeded, Unavailable, ClientError: as :meth:`predict`.
         """
-        return self._run(explain(self._conversation, model, rows, reference, version, bulk), timeout_seconds)
+        return self._run(explain(self._conversation, model, rows, reference, version, bulk), timeout_seconds, wait)
 
     def models(self, timeout_seconds: float | None = None) -> list[ModelInfo]:
         """Every model version that the server knows, ready or not."""
@@ -230,8 +239,8 @@ class Client:
         """
         return self._run(self._conversation.health(service), timeout_seconds)
 
-    def _run(self, steps: Steps[_Result], timeout_seconds: float | None) -> _Result:
-        return self._connection.run(steps, self._deadline(timeout_seconds))
+    def _run(self, steps: Steps[_Result], timeout_seconds: float | None, wait: bool = True) -> _Result:
+        return self._connection.run(steps, self._deadline(timeout_seconds, wait))
 
-    def _deadline(self, timeout_seconds: float | None) -> Deadline:
-        return Deadline.after(self._timeout_seconds if timeout_seconds is None else timeout_seconds)
+    def _deadline(self, timeout_seconds: float | None, wait: bool = True) -> Deadline:
+        return Deadline.after(self._timeout_seconds if timeout_seconds is None else timeout_seconds, wait)

@@ -71,7 +71,7 @@ class Pause(Wait):
             Overloaded: `error`, when a wait is useless.
         """
         left = deadline.left()
-        if not repeats or self.least >= _TRY_SHARE * left:
+        if not repeats or not deadline.waits or self.least >= _TRY_SHARE * left:
             raise self.error
         return min(self.seconds, _TRY_SHARE * left)
 
@@ -84,13 +84,17 @@ Steps: TypeAlias = Generator["Rpc[Message] | Wait", Message | None, _Result]
 
 @dataclass(frozen=True)
 class Deadline:
-    """The end of the time for one or several calls: `at` in monotonic seconds, `seconds` after its start."""
+    """The end of the time for one or several calls: `at` in monotonic seconds, `seconds` after its start.
+
+    Without `waits` a refused call is not sent again.
+    """
 
     seconds: float
     at: float
+    waits: bool = True
 
     @classmethod
-    def after(cls, seconds: float) -> Self:
+    def after(cls, seconds: float, waits: bool = True) -> Self:
         """The deadline that many seconds from now.
 
         Raises:
@@ -98,7 +102,7 @@ class Deadline:
         """
         if not 0.0 < seconds < 1e7:
             raise ValueError(f"timeout_seconds is {seconds}, wanted a positive number of seconds below 1e7")
-        return cls(seconds, time.monotonic() + seconds)
+        return cls(seconds, time.monotonic() + seconds, waits)
 
     def left(self) -> float:
         """Seconds until the deadline; 0 after it."""
@@ -153,7 +157,7 @@ class Connection:
         try:
             return method(step.request, timeout=deadline.left(), metadata=self._access.metadata())
         except grpc.RpcError as error:
-            raise from_rpc_error(error, self.address, deadline.seconds) from error
+            raise self._explained(from_rpc_error(error, self.address, deadline.seconds)) from error
 
     def stream(
         self, path: str, requests: Iterator[Message], response: type[_Response], deadline: Deadline
@@ -176,13 +180,16 @@ class Connection:
         try:
             yield from call
         except grpc.RpcError as error:
-            raise stream_error(error, self.address, deadline) from error
+            raise self._explained(stream_error(error, self.address, deadline)) from error
         finally:
             call.cancel()
 
     def close(self) -> None:
         """Close the channel; calls in flight are cancelled."""
         self._channel.close()
+
+    def _explained(self, error: ClientError) -> ClientError:
+        return self._access.explained(error, self.address)
 
 
 def _open_channel(target: Target, options: Options, access: Access) -> grpc.Channel:

@@ -1,6 +1,6 @@
 """Errors that a caller of the service can get, as one tree. Every message says what to do next."""
 
-from typing import cast
+from typing import Final, cast
 
 import grpc
 
@@ -72,6 +72,22 @@ class Unavailable(ClientError):
     code = grpc.StatusCode.UNAVAILABLE
 
 
+class NotConnected(Unavailable):
+    """No connection could be made.
+
+    is_reachable  whether something listens at the address
+    """
+
+    is_reachable = False
+
+
+# Ends of a table after which its rest can be asked for: nothing is wrong with its rows.
+INTERRUPTIONS: Final = (
+    *(KeyboardInterrupt, SystemExit),
+    *(Overloaded, DeadlineExceeded, Unavailable, Unauthenticated, Forbidden),
+)
+
+
 def from_rpc_error(error: grpc.RpcError, address: str, timeout_seconds: float) -> ClientError:
     """The error of the client for an error of grpc.
 
@@ -94,21 +110,21 @@ def from_status(
     if code is grpc.StatusCode.NOT_FOUND:
         return NotFound(f"{address}: {details}")
     if code is grpc.StatusCode.UNAUTHENTICATED:
-        return Unauthenticated(f"{address}: {details}")
+        how = "; give it with --token-file or KAN_TOKEN (in Python token=)" if " has no token" in details else ""
+        return Unauthenticated(f"{address}: {details}{how}")
     if code is grpc.StatusCode.PERMISSION_DENIED:
         return Forbidden(f"{address}: {details}")
     if code is grpc.StatusCode.FAILED_PRECONDITION:
         return NotPublished(f"{address}: {details}")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        overloaded = Overloaded(
-            f"{address} has refused the call: {details}; try again later or send fewer rows at a time"
-        )
+        how = "" if " again after " in details else "; try again later or send fewer rows at a time"
+        overloaded = Overloaded(f"{address} has refused the call: {details}{how}")
         overloaded.retry_after_seconds = retry_after_seconds
         return overloaded
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return DeadlineExceeded(f"no answer from {address} within {timeout_seconds:.3g} s; allow more timeout_seconds")
     if code is grpc.StatusCode.UNAVAILABLE:
-        return Unavailable(_unavailable(address, details))
+        return _unavailable(address, details)
     if code is grpc.StatusCode.UNIMPLEMENTED:
         result = ClientError(f"{address} does not know this call ({details}); is it a kan-serve of this version?")
     else:
@@ -137,12 +153,17 @@ def list_names(names: list[str]) -> str:
     return ", ".join(quoted(name) for name in names[:_SHOWN_NAMES]) + more
 
 
-def _unavailable(address: str, details: str) -> str:
-    if any(word in details.lower() for word in ("handshak", "certificate", "ssl")):
-        return f"{address} and this client do not trust each other: {details}; check the certificates (--ca, --cert)"
+def _unavailable(address: str, details: str) -> Unavailable:
     # Only the text of grpc's message tells whether the server is absent or has answered UNAVAILABLE itself.
-    if any(word in details.lower() for word in ("failed to connect", "dns", "resol")):
-        return f"no server at {address}: is kan-serve running? ({details})"
+    if "last error: " in details or any(word in details.lower() for word in ("failed to connect", "resol")):
+        reason = details.rstrip(".]) ").rpartition(": ")[2]
+        if "Failed parsing HTTP/2" in details:
+            return NotConnected(f"{address} does not speak gRPC: is it the HTTP port? kan-serve's line says both ports")
+        error = NotConnected(f"no server at {address}: is kan-serve running? ({reason})")
+        error.is_reachable = "last error: " in details and "refused" not in reason
+        return error
     if "it was refused: " in details:  # kan-serve's word for a version that another call will not find either
-        return f"{address} does not serve it: {details}; publish the model again, or put a version back that loads"
-    return f"{address} is not ready: {details}; try again in a moment"
+        return Unavailable(
+            f"{address} does not serve it: {details}; publish the model again, or put a version back that loads"
+        )
+    return Unavailable(f"{address} is not ready: {details}; try again in a moment")

@@ -16,13 +16,12 @@ from service.process.reload import Reload
 from service.process.server_parts import Membership, flush
 from service.process.stop import ANSWERED, CLOSED, TRACED, Stop
 from service.process.threads import where_threads_are
-from service.protocols import open_inference, prediction, reflection, triton
-from service.protocols.health import SERVICE, Health
+from service.protocols.health import Health
+from service.protocols.methods import SERVICES, methods
 from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.model.session import check_providers
 from service.registry.registry import Registry
 from service.registry.version_status import SERVED
-from service.rpc import calls
 from service.settings import Settings
 from service.tracing.start import Tracing
 
@@ -131,26 +130,17 @@ async def start(
     check_providers(settings)
     metrics.build_info(version=installed_version("kan-serving"), onnxruntime=onnxruntime.__version__)
     registry = Registry(settings, metrics, None if membership is None else membership.versions)
-    services = (prediction.SERVICE, open_inference.SERVICE)
-    health = Health(registry, services)
-    methods = calls.table(
-        [
-            *prediction.methods(registry, prediction.limits_of(settings)),
-            *open_inference.methods(registry, settings.max_request_rows, triton.EXTENSIONS),
-            *triton.methods(registry, settings.max_request_rows),
-            *health.methods(),
-            *reflection.methods((*services, SERVICE)),
-        ]
-    )
+    health = Health(registry, SERVICES)
+    table = methods(registry, health, settings)
     async with AsyncExitStack() as started:
         http = None
         if membership is None:
             warn_if_open(settings)
             http = HttpPorts(settings, metrics.registry, registry.unready_reason)
             started.push_async_callback(http.close)
-        access = Access(settings, methods, metrics, tracing.head)
+        access = Access(settings, table, metrics, tracing.head)
         started.push_async_callback(access.close)
-        front = await start_front(methods, metrics, access.entrance, access.certificates, settings)
+        front = await start_front(table, metrics, access.entrance, access.certificates, settings)
         started.pop_all()
     tracing.start(settings.host, lambda: front.port)
     return Server(registry, metrics, health, http, front, access, tracing, poll=settings.poll_seconds > 0)

@@ -41,13 +41,25 @@ def of_value(mistake: ErrorDetails) -> str:
     return f"{came}: wanted {_WANTED.get(kind, mistake['msg'])}"
 
 
-def of_flag(mistake: ErrorDetails) -> str:
-    """What is wrong with a flag or a variable, or with several settings together."""
-    reason = mistake["msg"].removeprefix("Value error, ")
-    if not mistake["loc"]:
-        return reason
-    name = str(mistake["loc"][0])
-    return f"{flag(name)} (or {variable(name)}) is {mistake['input']!r}: {reason[0].lower()}{reason[1:]}"
+def of_flags(found: Iterable[ErrorDetails], place: str) -> list[str]:
+    """A line for each flag or variable that is wrong, and for settings that do not fit together.
+
+    Args:
+        found: The mistakes. Of a value that may be of several kinds there is one for each kind.
+        place: Of the settings file, for the latter.
+    """
+    lines: dict[str, str] = {}
+    for mistake in found:
+        reason = mistake["msg"].removeprefix("Value error, ")
+        if not mistake["loc"]:
+            lines[reason] = f"{place}{reason}"
+            continue
+        name, reason = str(mistake["loc"][0]), f"{reason[0].lower()}{reason[1:]}"
+        if name in lines:
+            lines[name] += f", or {reason.removeprefix('input should be ')}"
+        else:
+            lines[name] = f"{flag(name)} (or {variable(name)}) is {mistake['input']!r}: {reason}"
+    return list(lines.values())
 
 
 def of_name(name: str, known: Iterable[str]) -> str:

@@ -67,9 +67,7 @@ class Sources:
         try:
             settings = Settings.model_validate({**given, **self.flags, "tables": dict(file.tables)})
         except ValidationError as error:
-            raise SettingsError(
-                [("" if each["loc"] else place) + mistakes.of_flag(each) for each in error.errors(include_url=False)]
-            ) from None
+            raise SettingsError(mistakes.of_flags(error.errors(include_url=False), place)) from None
         values = settings.model_dump(exclude_none=True)
         # Not by pydantic, which makes no JSON of a path that is no Unicode.
         text = json.dumps(values, default=str, ensure_ascii=False, separators=(",", ":"))

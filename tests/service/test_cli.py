@@ -24,6 +24,10 @@ def _lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
         (["--grpc-port", "70000"], "--grpc-port (or KAN_GRPC_PORT) is '70000'"),
         (["--provider", "tpu"], "--provider (or KAN_PROVIDER) is 'tpu'"),
         (["--max-queue-rows", "9"], "max_request_rows is 4096"),
+        (
+            ["--workers", "0"],
+            "--workers (or KAN_WORKERS) is '0': input should be greater than or equal to 1, or 'auto'",
+        ),
     ],
 )
 def test_a_bad_value_is_one_line_and_2(flags: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,6 +43,18 @@ def test_a_bad_variable_is_one_line_and_2(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setenv("KAN_HTTP_PORT", "-1")
     assert main([]) == 2
     assert _lines(capsys)[0].startswith("kan-serve: --http-port (or KAN_HTTP_PORT) is '-1'")
+
+
+def test_a_misspelt_variable_is_one_warning(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The start and --check-config name it and the nearest setting; the server starts all the same."""
+    monkeypatch.setenv("KAN_MAX_BATCH_ROW", "3")
+    assert main(["--check-config"]) == 0
+    told = "environment variables that set nothing: KAN_MAX_BATCH_ROW (did you mean KAN_MAX_BATCH_ROWS?)"
+    assert capsys.readouterr().err == f"kan-serve: warning: {told}\n"
+    assert main(["--models", str(tmp_path / "absent"), "--grpc-port", "0", "--http-port", "0"]) == 1
+    assert _lines(capsys)[0].endswith(f"WARNING {told}")
 
 
 @pytest.mark.parametrize("flags", [["--grpc", "1"], ["--nothing"], ["digits"]])
@@ -58,7 +74,9 @@ def test_every_setting_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
     text = " ".join(capsys.readouterr().out.split())
     for name, field in FLAGS.items():
         assert f"--{name.replace('_', '-')}" in text
-        assert f"(default: {field.default})" in text
+        assert field.default in (None, "") or f"(default: {field.default})" in text
+    assert "(default: )" not in text
+    assert "(default: None)" not in text
 
 
 def test_a_missing_folder_is_one_line_and_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

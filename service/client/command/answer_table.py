@@ -12,6 +12,7 @@ import numpy as np
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from service.client.answers import Prediction
+from service.client.errors import INTERRUPTIONS
 
 Style = Literal["table", "csv", "json"]
 # A number of an answer is np.float32. A label is None if the model answered NaN. All cells of an answer are None if the
@@ -68,20 +69,26 @@ def cells_of_all_rows(
         yield (*keys, *(nothing if row in unanswered else next(answers)))
 
 
-def lines(style: Style, names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
+def lines(style: Style, names: Sequence[str], rows: Iterable[Sequence[Cell]], skipped: int = 0) -> Iterator[str]:
     r"""The rows as lines of text, each with its "\n".
 
     Args:
         style: the format of the lines.
         names: the names of the columns.
         rows: the cells of each row. They are read lazily, at most a thousand rows ahead.
+        skipped: rows of the file before these, whose lines stand elsewhere already, with CSV's header.
     """
-    forms: dict[Style, Callable[[Sequence[str], Iterable[Sequence[Cell]]], Iterator[str]]] = {
+    forms: dict[Style, Callable[[Sequence[str], Iterable[Sequence[Cell]], int], Iterator[str]]] = {
         "table": _table_lines,
         "csv": _csv_lines,
         "json": _json_lines,
     }
-    return forms[style](names, rows)
+    return forms[style](names, rows, skipped)
+
+
+def header_lines(style: Style, skipped: int) -> int:
+    """How many lines before the rows `lines` gives."""
+    return {"table": 1, "csv": 0 if skipped else 1, "json": 0}[style]
 
 
 def table_lines(names: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[bool]) -> Iterator[str]:
@@ -92,33 +99,39 @@ def table_lines(names: Sequence[str], rows: Iterable[Sequence[str]], right: Sequ
         rows: the words of each row.
         right: for each column, whether it is aligned to the right.
     """
-    rest = iter(rows)
-    first = list(itertools.islice(rest, _ALIGNED_ROWS))
+    rest, end = iter(rows), None
+    first: list[Sequence[str]] = []
+    try:
+        first.extend(itertools.islice(rest, _ALIGNED_ROWS))
+    except INTERRUPTIONS as interruption:  # what is answered is printed
+        end = interruption
     widths = [max(map(len, column)) for column in zip(names, *first, strict=True)]
     for row in itertools.chain([names], first, rest):
         words = (word.rjust(w) if r else word.ljust(w) for word, w, r in zip(row, widths, right, strict=True))
         yield "  ".join(words).rstrip() + "\n"
+    if end is not None:
+        raise end
 
 
-def _table_lines(names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
-    words = ([str(number), *(_short(cell) for cell in row)] for number, row in enumerate(rows, start=1))
+def _table_lines(names: Sequence[str], rows: Iterable[Sequence[Cell]], skipped: int) -> Iterator[str]:
+    words = ([str(number), *(_short(cell) for cell in row)] for number, row in enumerate(rows, start=1 + skipped))
     yield from table_lines(["row", *names], words, [True] * (1 + len(names)))
 
 
-def _csv_lines(names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
+def _csv_lines(names: Sequence[str], rows: Iterable[Sequence[Cell]], skipped: int) -> Iterator[str]:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     rest = iter(rows)
     # The header waits for the first row, so that wrong input prints nothing.
     first = list(itertools.islice(rest, 1))
-    for row in itertools.chain([names], first, rest):
+    for row in itertools.chain([] if skipped else [names], first, rest):
         writer.writerow(map(_text, row))
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
 
 
-def _json_lines(names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
+def _json_lines(names: Sequence[str], rows: Iterable[Sequence[Cell]], _skipped: int) -> Iterator[str]:
     for row in rows:
         record = dict(zip(names, map(_json_value, row), strict=True))
         yield json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"

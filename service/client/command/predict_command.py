@@ -60,6 +60,13 @@ def add_predict(
         "the answer's column is then predicted_TARGET",
     )
     predict.add_argument(
+        "--skip-rows",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="begin after the first N rows of the file, and print no header: for the rest of an interrupted table",
+    )
+    predict.add_argument(
         "--strict",
         action="store_true",
         help="refuse the file at its first bad row; else such a row gets an empty answer, standard error says why, and "
@@ -105,11 +112,13 @@ def _predict(client: Client, options: argparse.Namespace) -> int:
         target=options.target,
         keep=tuple(options.keep),
         strict=options.strict,
+        longest_wait_seconds=options.timeout_seconds,
+        skip_rows=options.skip_rows,
     )
     messages = sys.stderr or io.StringIO()  # closed at the start, as by 2>&-: nobody reads them
     progress = Progress(messages, is_shown=messages.isatty() and not to_people)
     with open_file(options.file) as stream, contextlib.closing(progress), _end_on_signals():
-        outcome = predict_file(client, job, stream, sys.stdout, progress.tell, progress.show)
+        outcome = predict_file(client, job, stream, sys.stdout, progress.tell, progress.show, progress.wait)
     if outcome.score:
         messages.write(f"{outcome.score}\n")
     return _BAD_ROWS if outcome.has_bad_row else _OK
@@ -137,6 +146,12 @@ def _end_on_signals() -> Iterator[None]:
 def _version(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 0 < int(text) < 2**63):
         raise argparse.ArgumentTypeError(f"wanted a whole number from 1, got {text!r}")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 19):
+        raise argparse.ArgumentTypeError(f"wanted a whole number from 0, got {text!r}")
     return int(text)
 
 

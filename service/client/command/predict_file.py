@@ -5,7 +5,10 @@ with the newest version: the file is read again, and the printed lines are remov
 
 Lines on a pipe or a terminal cannot be removed, and holding them back would take memory that grows with the table. Then
 the table ends with a line that says that it is incomplete, and the exit code is 1. The same holds for a table that ends
-early for another reason: in a file nothing is left, elsewhere the last line says that the table is incomplete.
+because a row is wrong or the server failed: in a file nothing is left, elsewhere the last line says so.
+
+An interrupt, a server that is absent or full, and a token that ends are no fault of the rows. What is answered stays,
+and a message says how many rows that are and how to ask for the rest.
 """
 
 import json
@@ -14,12 +17,14 @@ from contextlib import suppress
 from typing import BinaryIO, TextIO
 
 from service.client.client import Client
+from service.client.command.answer_table import header_lines
 from service.client.command.bad_rows import BadRows
 from service.client.command.prediction_job import Outcome, PredictionJob
 from service.client.command.printed import Printed, Replay
 from service.client.command.table_pass import TablePass
-from service.client.errors import ClientError, NotFound
+from service.client.errors import INTERRUPTIONS, ClientError, NotFound, Overloaded
 from service.client.streaming.conversation import MOST_FRESH_STARTS
+from service.client.streaming.patience import Patience
 
 __all__ = ["IncompleteTable", "Outcome", "PredictionJob", "predict_file"]
 
@@ -35,6 +40,7 @@ def predict_file(
     output: TextIO,
     tell: Callable[[str], None],
     show_progress: Callable[[int, float | None], None] = lambda _rows, _share: None,
+    tell_wait: Callable[[float, Overloaded], None] = lambda _seconds, _refusal: None,
 ) -> Outcome:
     """Print an answer for each row of a file. The answer of a bad row is empty, unless the job is strict.
 
@@ -46,6 +52,7 @@ def predict_file(
         tell: gets messages for people, among them the first bad rows.
         show_progress: gets the number of rows answered so far, and the share of the file that has been read (None for
             a pipe).
+        tell_wait: is called before each wait that a quota or a full server asks for, with its seconds and the refusal.
 
     Returns:
         The score of the answers, and whether a row was bad.
@@ -58,14 +65,16 @@ def predict_file(
     """
     text, printed = Replay(stream), Printed(output)
     try:
-        outcome = _answer(client, job, text, printed, tell, show_progress)
+        patience = Patience(tell_wait, job.longest_wait_seconds)
+        outcome = _answer(client, job, text, printed, tell, show_progress, patience)
         printed.flush()  # here, because an interrupt or a full disk must not leave a part of the table
         return outcome
     except BrokenPipeError:
         raise  # nobody reads the output any more
     except (Exception, KeyboardInterrupt, SystemExit) as error:
         with suppress(OSError):  # a full disk
-            if not isinstance(error, IncompleteTable) and not printed.take_back():
+            stays = isinstance(error, IncompleteTable) or (isinstance(error, INTERRUPTIONS) and printed.is_file)
+            if not stays and not printed.take_back():
                 why = "interrupted" if not isinstance(error, Exception) else str(error)
                 _mark_incomplete(job, printed, f"{why}, after {printed.lines} lines")
         raise
@@ -78,13 +87,15 @@ def _answer(
     printed: Printed,
     tell: Callable[[str], None],
     show_progress: Callable[[int, float | None], None],
+    patience: Patience,
 ) -> Outcome:
     manifest = client.manifest(job.model, job.version)
-    bad_rows = BadRows(job.source, tell)
+    bad_rows = BadRows(f"{job.source} after row {job.skip_rows}" if job.skip_rows else job.source, tell)
     for begun_anew in range(MOST_FRESH_STARTS + 1):
         bad_rows.begin()
+        tell_once = _silent if begun_anew else tell
+        attempt = TablePass(client, job, manifest, bad_rows, tell_once, show_progress, patience)
         try:
-            attempt = TablePass(client, job, manifest, bad_rows, tell if not begun_anew else _silent, show_progress)
             score = attempt.run(text, printed)
             if others := attempt.others.summary():
                 tell(f"{job.source}: {others}")
@@ -98,9 +109,32 @@ def _answer(
             last = begun_anew == MOST_FRESH_STARTS
             if not printed.take_back() or last or not text.rewind():
                 raise _incomplete(job, printed, version, rows, begun_anew) from gone
+        except INTERRUPTIONS as error:
+            with suppress(OSError):  # a full disk
+                _tell_rest(job, text, printed, tell, attempt, error)
+            raise
         manifest = client.manifest(job.model)
         tell(f"{version} is gone; the table begins anew on version {manifest.version}")
     raise AssertionError("the last pass returns or raises")
+
+
+def _tell_rest(
+    job: PredictionJob,
+    text: Replay,
+    printed: Printed,
+    tell: Callable[[str], None],
+    attempt: TablePass,
+    error: BaseException,
+) -> None:
+    """Say how many rows are answered and how to ask for the rest, if any are."""
+    new = printed.keep() - header_lines(job.style, job.skip_rows)
+    if new <= 0:
+        return
+    rows, total = job.skip_rows + new, attempt.count_rows(text)
+    count = f"{rows:,} rows are" if total is None else f"{rows:,} of {total:,} rows are"
+    why = "" if isinstance(error, Exception) else "interrupted: "
+    flags = f"--skip-rows {rows} --model-version {attempt.version}"
+    tell(f"{why}{count} answered; for the rest add {flags} to the command, and append its answers (>> FILE)")
 
 
 def _incomplete(job: PredictionJob, printed: Printed, version: str, rows: int, begun_anew: int) -> IncompleteTable:

@@ -22,6 +22,8 @@ class PredictionJob:
     target             column with the true values; None if there is none
     keep               columns of the file to print before the answers
     strict             whether one bad row refuses the file
+    longest_wait_seconds  longest wait for one request that a quota refuses; None: as long as the server says
+    skip_rows          rows at the start of the file that get no line, because they were answered before
     """
 
     model: str
@@ -33,6 +35,8 @@ class PredictionJob:
     target: str | None
     keep: tuple[str, ...] = ()
     strict: bool = False
+    longest_wait_seconds: float | None = None
+    skip_rows: int = 0
 
     def columns_to_read(self, manifest: ModelManifest) -> list[str]:
         """The columns that the file must have."""

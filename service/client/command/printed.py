@@ -45,6 +45,17 @@ class Printed:
         """Hand all lines to the system."""
         self._stream.flush()
 
+    def keep(self) -> int:
+        """Hand all lines to the system after an interrupt, which may have kept the last from being written.
+
+        Returns:
+            How many there are.
+        """
+        self.flush()
+        if self._start is not None and os.fstat(self._stream.fileno()).st_size < self._start + self._bytes:
+            self.lines -= 1
+        return self.lines
+
     def take_back(self) -> bool:
         """Remove all printed lines; False if that is impossible.
 

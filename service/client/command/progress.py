@@ -7,6 +7,7 @@ from typing import Final, TextIO
 # A table that takes less time needs no line.
 _FIRST_SECONDS: Final = 3.0
 _EVERY_SECONDS: Final = 0.5
+_EVERY_WAIT_SECONDS: Final = 30.0
 _CLEAR: Final = "\r\x1b[K"
 
 
@@ -26,9 +27,13 @@ class Progress:
         self._start = clock()
         self._next = self._start + _FIRST_SECONDS
         self._is_visible = False
+        self._rows = 0
+        self._waited_seconds = 0.0
+        self._next_wait = self._start
 
     def show(self, rows: int, share: float | None) -> None:
         """Show how many rows are answered, and what share of the file that is if it is known."""
+        self._rows = rows
         if not self._is_shown or (now := self._clock()) < self._next:
             return
         self._next = now + _EVERY_SECONDS
@@ -37,6 +42,13 @@ class Progress:
         self._stream.write(f"{_CLEAR}kan-client: {rows:,} rows{percent}, {rate:,.0f} a second")
         self._stream.flush()
         self._is_visible = True
+
+    def wait(self, seconds: float, refusal: Exception) -> None:
+        """Say that the server asks for a wait: once such waits take long together, and again every half minute."""
+        self._waited_seconds += seconds
+        if self._waited_seconds >= _FIRST_SECONDS and (now := self._clock()) >= self._next_wait:
+            self._next_wait = now + _EVERY_WAIT_SECONDS
+            self.tell(f"{self._rows:,} rows are answered; waiting {seconds:.3g} s: {refusal}")
 
     def tell(self, message: str) -> None:
         """Write a message on a line of its own, where the line of progress was."""

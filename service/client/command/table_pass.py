@@ -2,7 +2,9 @@
 
 import re
 import shlex
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -15,7 +17,7 @@ from service.client.command.answer_table import Cell, cells, cells_of_all_rows, 
 from service.client.command.bad_rows import BadRows
 from service.client.command.prediction_job import PredictionJob, target_names
 from service.client.command.printed import Printed, Replay
-from service.client.command.reading.file_block import FileBlock, pick_rows
+from service.client.command.reading.file_block import FileBlock, part_of, pick_rows
 from service.client.command.row_encoder import EncodedBlock, RowEncoder, find_refused
 from service.client.command.row_file import read_blocks
 from service.client.command.scoring.score import score_for
@@ -23,9 +25,13 @@ from service.client.command.unknown_ground import UnknownGround
 from service.client.encoding.rows import numbers_of
 from service.client.errors import InvalidInput, list_names
 from service.client.limits import MAX_REQUEST_ROWS
+from service.client.streaming.pace import Pace
+from service.client.streaming.patience import Patience
 
 # A block of this many numbers is some megabytes.
 _MOST_BLOCK_NUMBERS: Final = 2**22
+# Longest time to count the rows of a file.
+_COUNT_SECONDS: Final = 1.0
 # Targets that a hint names.
 _MOST_NAMED: Final = 3
 # The server names a refused row by its number in the request.
@@ -42,8 +48,10 @@ class TablePass:
         bad_rows: tells and counts the rows without an answer.
         tell: gets other messages for people.
         show_progress: gets the number of rows answered so far, and the share of the file that has been read.
+        patience: sends refused requests again.
 
     Attributes:
+        version: that answers.
         others: counts the words that are taken as "other".
         ground: counts what lies on unknown ground.
     """
@@ -56,6 +64,7 @@ class TablePass:
         bad_rows: BadRows,
         tell: Callable[[str], None],
         show_progress: Callable[[int, float | None], None],
+        patience: Patience,
     ) -> None:
         self._client = client
         self._job = job
@@ -63,7 +72,11 @@ class TablePass:
         self._bad_rows = bad_rows
         self._tell = tell
         self._show_progress = show_progress
+        self._patience = patience
+        self._pace = Pace(client.request_rows(manifest))
         self._encoder = RowEncoder(manifest)
+        self._block_rows = max(1, min(MAX_REQUEST_ROWS, _MOST_BLOCK_NUMBERS // max(1, len(manifest.features))))
+        self.version = manifest.version
         self.others = self._encoder.others
         self.ground = UnknownGround(manifest)
         self._names = job.columns_of_answer(manifest)
@@ -76,7 +89,8 @@ class TablePass:
             InvalidInput: when the file does not fit the model, or with `strict` a row does not.
             NotFound: when the version has been removed.
         """
-        for line in lines(self._job.style, [*self._job.keep, *self._names], self._rows(text, printed)):
+        names = [*self._job.keep, *self._names]
+        for line in lines(self._job.style, names, self._rows(text, printed), self._job.skip_rows):
             printed.write(line)
         if self._score is None:
             return ""
@@ -84,27 +98,54 @@ class TablePass:
         warning = "; too good if rows of this file trained the model" if self._manifest.data.refit else ""
         return self._score.summary() + warning
 
+    def count_rows(self, text: Replay) -> int | None:
+        """How many rows the file has; None for a pipe, or if it takes long to count them."""
+        if text.share_read() is None or not text.rewind():
+            return None
+        rows, end = 0, time.monotonic() + _COUNT_SECONDS
+        with suppress(InvalidInput):
+            for block in self._blocks(text):
+                rows += block.rows.count
+                if time.monotonic() > end:
+                    return None
+            return rows
+        return None
+
+    def _blocks(self, text: Replay) -> Iterator[FileBlock]:
+        names = self._job.columns_to_read(self._manifest)
+        return read_blocks(text, self._job.source, self._job.file_format, names, self._block_rows)
+
     def _rows(self, text: Replay, printed: Printed) -> Iterator[Sequence[Cell]]:
         """The cells to print, row by row. The next block is read when the previous block has been printed."""
-        job, manifest = self._job, self._manifest
-        block_rows = max(1, min(MAX_REQUEST_ROWS, _MOST_BLOCK_NUMBERS // max(1, len(manifest.features))))
-        blocks = read_blocks(text, job.source, job.file_format, job.columns_to_read(manifest), block_rows)
-        for number, block in enumerate(blocks):
-            rows = block.rows
-            if number == 0 and rows.ignored:
-                self._tell(f"{job.source}: ignored {list_names(list(rows.ignored))}{self._target_hint(rows.ignored)}")
+        job, seen = self._job, 0
+        for number, block in enumerate(self._blocks(text)):
+            if number == 0 and block.rows.ignored:
+                hint = self._target_hint(block.rows.ignored)
+                self._tell(f"{job.source}: ignored {list_names(list(block.rows.ignored))}{hint}")
             # A full block means a long file. The server computes callers with a few rows first.
-            prediction, encoded = self._predict(block, bulk=rows.count == block_rows)
-            unscored = self._add_to_score(block, encoded, prediction) if prediction else {}
-            values = prediction.values if prediction else np.ones((0, 1), np.float32)
-            not_finite = int(np.count_nonzero(~np.isfinite(values).all(axis=1)))
-            self._bad_rows.add(rows.count, encoded.faults, unscored, not_finite)
-            if not printed.is_file:
-                text.let_go()
-            answers = cells(prediction, job.all_probabilities) if prediction else iter(())
-            kept = [rows.columns[name] for name in job.keep]
-            yield from cells_of_all_rows(answers, len(self._names), encoded.faults, kept, rows.count)
-            self._show_progress(self._bad_rows.rows, text.share_read())
+            bulk = block.rows.count == self._block_rows
+            start = max(0, job.skip_rows - seen)
+            while start < block.rows.count:
+                # One request: its answers are printed before the next one, which a quota may hold back.
+                part = part_of(block, start, self._pace.rows)
+                yield from self._answered(part, bulk)
+                start += part.rows.count
+                if not printed.is_file:
+                    text.let_go()
+                self._show_progress(self._bad_rows.rows, text.share_read())
+            seen += block.rows.count
+
+    def _answered(self, block: FileBlock, bulk: bool) -> Iterator[Sequence[Cell]]:
+        """The cells to print for the rows of a block."""
+        job, rows = self._job, block.rows
+        prediction, encoded = self._predict(block, bulk)
+        unscored = self._add_to_score(block, encoded, prediction) if prediction else {}
+        values = prediction.values if prediction else np.ones((0, 1), np.float32)
+        not_finite = int(np.count_nonzero(~np.isfinite(values).all(axis=1)))
+        self._bad_rows.add(rows.count, encoded.faults, unscored, not_finite)
+        answers = cells(prediction, job.all_probabilities) if prediction else iter(())
+        kept = [rows.columns[name] for name in job.keep]
+        yield from cells_of_all_rows(answers, len(self._names), encoded.faults, kept, rows.count)
 
     def _target_hint(self, ignored: Sequence[str]) -> str:
         """If the file seems to have the true values, how to compare the answers with them."""
@@ -157,8 +198,9 @@ class TablePass:
     def _ask(self, encoded: EncodedBlock, chosen: Sequence[int], bulk: bool) -> Prediction:
         """The answers to chosen rows of a block."""
         matrix = encoded.features_of(chosen)
-        return self._client.predict(
-            self._job.model, matrix, self._manifest.version, bulk=bulk, report_ground=self.ground.asks_server
+        fields: dict[str, bool] = {"bulk": bulk, "report_ground": self.ground.asks_server, "wait": False}
+        return self._patience.answer(
+            lambda: self._client.predict(self._job.model, matrix, self._manifest.version, **fields), self._pace
         )
 
     def _add_to_score(self, block: FileBlock, encoded: EncodedBlock, prediction: Prediction) -> dict[int, str]:

@@ -40,6 +40,7 @@ from service.settings import Settings, Sources
 
 if TYPE_CHECKING:
     from service.process.workers.membership import Membership
+    from service.process.workers.messages import Start
 
 _log = logging.getLogger(__name__)
 
@@ -66,24 +67,34 @@ class Application:
         """Start before Envoy listens, and end when Envoy ends."""
         await receive()
         settings = Settings(**json.loads(os.environ[SETTINGS_VARIABLE]))
-        log.set_up(settings.log_format)
+        worker = None
+        if settings.workers != 1:
+            from service.process.workers.messages import Start
+
+            worker = Start.found()
+        log.set_up(settings.log_format, worker.number if worker else None)
         asyncio.get_running_loop().set_exception_handler(_report)
         control = BlockingControl(socket.socket(fileno=int(os.environ[FD_VARIABLE])))
         orders = _Orders(settings)
         # In a thread, so that orders are read while a run blocks the event loop.
         threading.Thread(target=_obey, args=(control, orders), name="orders", daemon=True).start()
-        await self._live_under(control, orders, settings, receive, send)
+        await self._live_under(control, orders, settings, worker, receive, send)
 
     async def _live_under(
-        self, control: BlockingControl, orders: "_Orders", settings: Settings, receive: Receive, send: Send
+        self,
+        control: BlockingControl,
+        orders: "_Orders",
+        settings: Settings,
+        worker: "Start | None",
+        receive: Receive,
+        send: Send,
     ) -> None:
         """Start, serve, and end when Envoy ends."""
         membership = None
-        if settings.workers != 1:
+        if worker is not None:
             from service.process.workers.membership import Membership
-            from service.process.workers.messages import Start
 
-            membership = Membership(Start.found())
+            membership = Membership(worker)
         try:
             started = await server.start(settings, self._start_front, membership)
         except StartupError as error:

@@ -22,7 +22,7 @@ def run() -> NoReturn:
     try:
         start = Start.found()
         settings = start.read_settings()
-        log.set_up(settings.log_format)
+        log.set_up(settings.log_format, start.number)
         serve = partial(parent.serve, settings, _say_nothing, more_fds=(start.control, start.flags))
         try:
             # The parent of the workers alone obeys SIGHUP.

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -14,15 +15,18 @@ _LONGEST_MESSAGE = 4000
 _LONGEST_TRACEBACK = 12_000
 
 
-def set_up(form: Literal["text", "json"]) -> None:
+def set_up(form: Literal["text", "json"], worker: int | None = None) -> None:
     """Write every log line of level INFO or higher to standard error.
 
     Args:
         form: "text" for people; "json" for one JSON object a line with time, level, logger, message, for an error the
             traceback, and for a line about a call the fields of `RequestContext.log_fields`.
+        worker: The number of this process among several workers, for its lines; None for any other process.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if form == "json" else _Text("%(asctime)s %(levelname)s %(message)s"))
+    who = "" if worker is None else f"worker {worker} (pid {os.getpid()}): "
+    text = f"%(asctime)s %(levelname)s {who}%(message)s"
+    handler.setFormatter(_Json(worker) if form == "json" else _Text(text))
     handler.addFilter(Repeats(handler.handle))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -48,13 +52,18 @@ class _Text(logging.Formatter):
 
 
 class _Json(_Text):
-    """One JSON object a line."""
+    """One JSON object a line, of a worker with its number and process."""
+
+    def __init__(self, worker: int | None) -> None:
+        super().__init__()
+        self._who = {} if worker is None else {"worker": worker, "pid": os.getpid()}
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
             "level": record.levelname,
             "logger": record.name,
+            **self._who,
             "message": excerpt(record.getMessage(), _LONGEST_MESSAGE),
         }
         if record.exc_info:

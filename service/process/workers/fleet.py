@@ -176,7 +176,7 @@ class Fleet:
         slot.heard_at, slot.has_beaten, slot.failed = time.monotonic(), False, ""
         folder = self._metrics.folder / str(next(self._starts))
         try:
-            process = slot.process = await WorkerProcess.start(self._settings, self._flags, folder)
+            process = slot.process = await WorkerProcess.start(self._settings, self._flags, folder, slot.number)
         except OSError as error:
             return f"could not be started ({error})"
         member = self._versions.add(process.tell)

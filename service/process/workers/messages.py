@@ -29,18 +29,20 @@ class Start:
         control: File descriptor of its end of the socket pair.
         flags: File descriptor of the flags.
         folder: Gets its metrics. The folder above it is the parent's.
+        number: Of the worker, from 0.
         settings: As JSON.
     """
 
     control: int
     flags: int
     folder: str
+    number: int
     settings: str
 
     @classmethod
-    def of(cls, control: int, flags: int, folder: str, settings: Settings) -> "Start":
+    def of(cls, control: int, flags: int, folder: str, number: int, settings: Settings) -> "Start":
         """For a worker with these settings."""
-        return cls(control, flags, folder, settings.model_dump_json(exclude_none=True))
+        return cls(control, flags, folder, number, settings.model_dump_json(exclude_none=True))
 
     def environment(self) -> dict[str, str]:
         """The environment variables that hold it."""

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 # Set before gRPC is imported; see service/cli.py.
 os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
 from service.errors import StartupError
 from service.process import life, server
@@ -27,7 +28,7 @@ def run() -> NoReturn:
     try:
         start = Start.found()
         settings = start.read_settings()
-        log.set_up(settings.log_format)
+        log.set_up(settings.log_format, start.number)
         serve = partial(_serve, start, settings)
         # The parent alone obeys SIGHUP.
         code = life.run(serve, settings.grace_seconds, life.new_fast_loop(), last=True, on_hangup=lambda: None)

@@ -35,13 +35,14 @@ class WorkerProcess:
         self._control = control
 
     @classmethod
-    async def start(cls, settings: Settings, flags: Flags, folder: Path) -> "WorkerProcess":
+    async def start(cls, settings: Settings, flags: Flags, folder: Path, number: int) -> "WorkerProcess":
         """Start one.
 
         Args:
             settings: Its settings.
             flags: Those of the parent.
             folder: Will have its metrics.
+            number: Its place among the workers.
 
         Raises:
             OSError: There is no room for another process.
@@ -50,7 +51,7 @@ class WorkerProcess:
         control = await Control.on_socket(ours)
         try:
             with theirs:
-                start = Start.of(theirs.fileno(), flags.descriptor, str(folder), settings)
+                start = Start.of(theirs.fileno(), flags.descriptor, str(folder), number, settings)
                 process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-m", _MODULES[settings.frontend]),
                     env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **start.environment()},

@@ -4,6 +4,9 @@ from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
 
+# Each first file is of no use without the second one.
+_NEEDS = (("tls_cert", "tls_key"), ("tls_key", "tls_cert"), ("tls_client_ca", "tls_cert"))
+
 
 class AccessSettings(BaseModel):
     """The rights of callers, and the encryption of connections."""
@@ -30,8 +33,8 @@ class AccessSettings(BaseModel):
 
     @model_validator(mode="after")
     def _certificate_has_a_key(self) -> Self:
-        if bool(self.tls_cert) != bool(self.tls_key):
-            raise ValueError("tls_cert and tls_key belong together, and only one of them is set")
-        if self.tls_client_ca and not self.tls_cert:
-            raise ValueError("tls_client_ca is set, and tls_cert is not: callers' certificates need TLS")
+        for given, missing in _NEEDS:
+            if getattr(self, given) and not getattr(self, missing):
+                names = f"--{missing.replace('_', '-')}, KAN_{missing.upper()} or the key {missing}"
+                raise ValueError(f"{given} is set, and {missing} is not: give {names} too")
         return self

@@ -39,6 +39,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Any:
     authority = Authority(folder / "certificates")
     pair = authority.issue("server")
     rights = {"alice": "", "bob": 'models = ["other"]', "few": "rows_per_second = 0.001"}
+    rights["slow"] = "rows_per_second = 1"
     rights["fast"] = "rows_per_second = 3000"
     tokens = write_tokens(folder / "tokens.toml", **rights)
     flags = ["--tls-cert", str(pair.cert), "--tls-key", str(pair.key), "--tls-client-ca", str(authority.file)]
@@ -107,6 +108,25 @@ def test_beyond_the_rights_and_the_quota(secured: _Secured) -> None:
         predict_twice()
     assert (caught.value.retry_after_seconds or 0) > 100
     assert "overloaded" not in str(caught.value)  # the server has room
+
+
+def test_a_refusal_can_be_raised_at_once(secured: _Secured) -> None:
+    """With wait=False both clients say when to send the rows again, and do not wait."""
+    given: dict[str, Any] = {"tls": secured.tls, "token": secret("slow")}
+    with Client(secured.server.grpc, **given) as client:
+        assert client.request_rows(client.manifest("affine")) == 512
+        client.predict("affine", np.ones((6, 4)))
+        with pytest.raises(Overloaded) as caught:
+            client.predict("affine", _ROWS, wait=False)
+    assert 0 < (caught.value.retry_after_seconds or 0) <= 6  # a wait that fits into the time-out
+
+    async def check() -> None:
+        async with AsyncClient(secured.server.grpc, **given) as client:
+            assert client.request_rows(await client.manifest("affine")) == 512
+            with pytest.raises(Overloaded):
+                await client.predict("affine", _ROWS, wait=False)
+
+    asyncio.run(check())
 
 
 def test_a_client_waits_for_its_quota(secured: _Secured) -> None:

@@ -83,9 +83,9 @@ def test_queue_must_hold_the_largest_request() -> None:
 @pytest.mark.parametrize(
     ("given", "word"),
     [
-        ({"tls_cert": "a"}, "tls_cert and tls_key belong together"),
-        ({"tls_key": "a"}, "tls_cert and tls_key belong together"),
-        ({"tls_client_ca": "a"}, "tls_client_ca is set, and tls_cert is not"),
+        ({"tls_cert": "a"}, "tls_cert is set, and tls_key is not: give --tls-key, KAN_TLS_KEY or the key tls_key too"),
+        ({"tls_key": "a"}, "tls_key is set, and tls_cert is not: give --tls-cert"),
+        ({"tls_client_ca": "a"}, "tls_client_ca is set, and tls_cert is not: give --tls-cert"),
     ],
 )
 def test_tls_needs_all_of_its_files(given: dict[str, str], word: str) -> None:

@@ -49,9 +49,12 @@ def test_settings_that_do_not_fit_each_other_name_the_file(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('tls_cert = "a"', "tls_cert and tls_key belong together, and only one of them is set"),
-        ('tls_key = "a"', "tls_cert and tls_key belong together, and only one of them is set"),
-        ('tls_client_ca = "a"', "tls_client_ca is set, and tls_cert is not: callers' certificates need TLS"),
+        ('tls_cert = "a"', "tls_cert is set, and tls_key is not: give --tls-key, KAN_TLS_KEY or the key tls_key too"),
+        ('tls_key = "a"', "tls_key is set, and tls_cert is not: give --tls-cert, KAN_TLS_CERT or the key tls_cert too"),
+        (
+            'tls_client_ca = "a"',
+            "tls_client_ca is set, and tls_cert is not: give --tls-cert, KAN_TLS_CERT or the key tls_cert too",
+        ),
     ],
 )
 @pytest.mark.parametrize("flags", [["--check-config"], []])

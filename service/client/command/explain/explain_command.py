@@ -16,6 +16,7 @@ from service.client.command.explain.reference_row import read_reference
 from service.client.command.predict_command import add_file, add_model_version, format_of, open_file
 from service.client.command.progress import Progress
 from service.client.errors import InvalidInput, list_names
+from service.client.streaming.patience import Patience
 
 _OK: Final = 0
 _BAD_ROWS: Final = 3
@@ -75,12 +76,14 @@ def _explain(client: Client, options: argparse.Namespace) -> int:
             "without its table"
         )
     bad_rows = BadRows(job.source, messages.tell)
+    patience = Patience(messages.wait, options.timeout_seconds)
     with open_file(options.file) as stream:
         # The header waits for the first line, so that wrong input prints nothing.
         header = _header(manifest, options.output)
-        for line in explained_lines(client, job, stream, bad_rows, messages.tell):
+        for line in explained_lines(client, job, stream, bad_rows, messages.tell, patience):
             sys.stdout.write(f"{header}{line}\n")
             header = ""
+            messages.show(bad_rows.rows, None)
     return _BAD_ROWS if bad_rows.finish() else _OK
 
 

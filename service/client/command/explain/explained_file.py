@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,8 @@ from service.client.command.unknown_ground import UnknownGround
 from service.client.encoding.rows import Matrix, TableRows
 from service.client.errors import InvalidInput, list_names
 from service.client.explanations import Explanation
+from service.client.streaming.pace import Pace
+from service.client.streaming.patience import Patience
 
 _BLOCK_ROWS: Final = 256
 
@@ -46,7 +48,12 @@ class ExplainJob:
 
 
 def explained_lines(
-    client: Client, job: ExplainJob, stream: BinaryIO, bad_rows: BadRows, tell: Callable[[str], None]
+    client: Client,
+    job: ExplainJob,
+    stream: BinaryIO,
+    bad_rows: BadRows,
+    tell: Callable[[str], None],
+    patience: Patience,
 ) -> Iterator[str]:
     """The lines for the rows of a file, without their ends: one for each output of a row to explain.
 
@@ -56,11 +63,13 @@ def explained_lines(
         stream: the file.
         bad_rows: counts and tells the rows without an answer.
         tell: gets other messages for people.
+        patience: sends refused requests again.
 
     Raises:
         InvalidInput: when the file does not fit the model.
         ClientError: when the server fails.
     """
+    pace = Pace(_BLOCK_ROWS)
     encoder, ground = RowEncoder(job.manifest), UnknownGround(job.manifest)
     names = [column.name for column in job.manifest.columns]
     for number, block in enumerate(read_blocks(Replay(stream), job.source, job.file_format, names, _BLOCK_ROWS)):
@@ -69,7 +78,7 @@ def explained_lines(
         encoded = encoder.encode_good(block)
         if encoded.matrix is not None:
             encoded = encoded.without(ground.refused(block.rows, encoded.good, encoded.matrix))
-        explanation, encoded = _explain(client, job, block, encoded)
+        explanation, encoded = _explain(client, job, block, encoded, lambda ask: patience.answer(ask, pace))
         if explanation is not None and encoded.matrix is not None:
             ground.add(block.rows, encoded.good, encoded.matrix, explanation.ground)
         bad_rows.add(block.rows.count, encoded.faults, {}, _count_not_finite(job, explanation))
@@ -81,7 +90,11 @@ def explained_lines(
 
 
 def _explain(
-    client: Client, job: ExplainJob, block: FileBlock, encoded: EncodedBlock
+    client: Client,
+    job: ExplainJob,
+    block: FileBlock,
+    encoded: EncodedBlock,
+    patiently: Callable[[Callable[[], Explanation]], Explanation],
 ) -> tuple[Explanation | None, EncodedBlock]:
     """The explanations of the good rows of a block, None without a good row; and which rows they are."""
     if encoded.matrix is None:
@@ -89,7 +102,8 @@ def _explain(
 
     def ask(chosen: Sequence[int]) -> Explanation:
         rows = encoded.features_of(chosen)
-        return client.explain(job.manifest.name, rows, job.manifest.version, reference=job.reference)
+        fields: dict[str, Any] = {"reference": job.reference, "wait": False}
+        return patiently(lambda: client.explain(job.manifest.name, rows, job.manifest.version, **fields))
 
     try:
         return ask(encoded.good), encoded

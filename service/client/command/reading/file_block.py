@@ -33,6 +33,13 @@ def pick_rows(rows: TableRows, chosen: Sequence[int], names: Iterable[str] | Non
     return TableRows(columns, len(chosen), lambda row: rows.place(chosen[row]), rows.ignored)
 
 
+def part_of(block: FileBlock, first: int, most_rows: int) -> FileBlock:
+    """The rows of a block from `first` on, at most so many."""
+    chosen = range(first, min(first + most_rows, block.rows.count))
+    faults = {row - first: why for row, why in block.faults.items() if row in chosen}
+    return FileBlock(pick_rows(block.rows, chosen), faults)
+
+
 def name_place(source: str, row: int, line: int) -> str:
     """The position of a row in words: its number, counted from 1 without the header, and its line."""
     return f"{source}: row {row + 1} (line {line})"

@@ -226,10 +226,10 @@ def test_classes_are_scored_without_bad_rows(call: Call) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 @pytest.mark.usefixtures("foreground")
-def test_an_interrupted_table_leaves_nothing_in_a_file(
+def test_an_interrupted_table_keeps_its_answers(
     server: KanServe, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    """Half of the answers must not look like all of them."""
+    """The file has a line for each answered row, and a message says how many and how to ask for the rest."""
     path = tmp_path / "answers.csv"
     with path.open("w") as output, start(server, output) as process:
         feed_a_block(process)
@@ -237,14 +237,19 @@ def test_an_interrupted_table_leaves_nothing_in_a_file(
         process.send_signal(number)
         assert process.wait(timeout=60) == code
         assert process.stderr is not None
-        assert process.stderr.read() == ""
-    assert path.read_text() == ""
+        err = process.stderr.read()
+    header, *answers = path.read_text().splitlines()
+    assert header == "y"
+    assert 0 < len(answers) <= BLOCK_ROWS
+    np.testing.assert_allclose(np.array(answers, float), float(answers[0]))
+    assert f"interrupted: {len(answers):,} rows are answered; for the rest add --skip-rows {len(answers)} " in err
+    assert err.count("\n") == 1
 
 
-def test_a_server_that_goes_away_leaves_nothing_in_a_file(
+def test_a_server_that_goes_away_leaves_the_answers_in_the_file(
     kan_serve: Start, write_model: WriteModel, tmp_path: Path
 ) -> None:
-    """The exit code is 1, and the message says which server it was."""
+    """The exit code is 1, and the messages say which server it was and how to ask for the rest."""
     write_model("affine")
     server = kan_serve()
     path = tmp_path / "answers.csv"
@@ -253,9 +258,34 @@ def test_a_server_that_goes_away_leaves_nothing_in_a_file(
         wait_for(lambda: path.stat().st_size > 0)
         server.kill()
         _, err = process.communicate(timeout=60)
-    assert (process.returncode, path.read_text()) == (1, "")
-    assert f"no server at {server.grpc}" in err
-    assert err.count("\n") == 1
+    rows = len(path.read_text().splitlines()) - 1
+    assert (process.returncode, rows > 0) == (1, True)
+    rest, why = err.splitlines()
+    assert f"{rows:,} rows are answered; for the rest add --skip-rows {rows} --model-version 1 " in rest
+    assert f"no server at {server.grpc}" in why
+
+
+@pytest.mark.parametrize("style", ["csv", "json", "table"])
+def test_the_rest_of_a_table_follows_its_beginning(call: Call, style: str, tmp_path: Path) -> None:
+    """Lines of both parts together are those of the whole file; a table has its header twice."""
+    text, _ = table_of(5000, {3, 4600})
+    file = tmp_path / "rows.csv"
+    file.write_text(text)
+    whole = call("affine", str(file), "--output", style)[1].splitlines()
+    code, out, err = call("affine", str(file), "--output", style, "--skip-rows", "4500")
+    rest = out.splitlines()[1 if style == "table" else 0 :]
+    assert code == 3
+    assert [line.split() for line in rest] == [line.split() for line in whole[-500:]]  # widths are those of each part
+    assert "row 4601 (line 4602)" in err
+    assert "row 4 " not in err
+    assert call("affine", str(file), "--skip-rows", "5000")[:2] == (0, "")
+
+
+def test_rows_to_skip_are_a_number(call: Call) -> None:
+    """As argparse says it."""
+    with pytest.raises(SystemExit) as ended:
+        call("affine", "--skip-rows", "-1")
+    assert ended.value.code == 2
 
 
 @pytest.mark.usefixtures("foreground")

@@ -43,3 +43,16 @@ def test_without_a_terminal_there_is_no_line() -> None:
     now[0] = 100.0
     progress.show(1000, None)
     assert stream.getvalue() == ""
+
+
+def test_waits_are_told_once_they_take_long() -> None:
+    """Short ones are nobody's business; long ones are told at once, and then every half minute."""
+    stream, now = io.StringIO(), [0.0]
+    progress = Progress(stream, False, lambda: now[0])
+    progress.wait(1.0, ValueError("full"))
+    assert stream.getvalue() == ""
+    progress.show(512, None)
+    for now[0] in (1.0, 6.0, 32.0):
+        progress.wait(5.0, ValueError("the quota"))
+    line = "kan-client: 512 rows are answered; waiting 5 s: the quota\n"
+    assert stream.getvalue() == line * 2

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import psutil
+import pytest
 
 from tests.kit.models.graphs import KINDS
 from tests.kit.models.repository import WriteModel, cut_short, replace_graph
@@ -44,6 +46,25 @@ def test_calls_are_counted_once_whichever_worker_answers(two_workers: Start, wri
     assert {family.name for family in metrics.read(server.http)} > of_workers_alone
     assert server.sample("kan_workers_configured") == 2
     assert server.get("/livez") == server.get("/readyz") == (200, "ok\n")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_log_lines_name_their_worker(two_workers: Start, write_model: WriteModel, form: str) -> None:
+    """Each worker's lines have its number and the process that wrote them; the parent's have neither."""
+    write_model("affine")
+    server = two_workers("--log-format", form)
+    serving = {each.pid for each in workers(server)}
+    lines = server.stop()[1].splitlines()
+    if form == "text":
+        loads = [re.search(r"INFO worker (\d) \(pid (\d+)\): model affine version 1 ready", line) for line in lines]
+        found = {(int(each[1]), int(each[2])) for each in loads if each}
+        assert sum("INFO SIGTERM: stopping" in line for line in lines) == 1
+    else:
+        records = [json.loads(line) for line in lines]
+        found = {(each["worker"], each["pid"]) for each in records if "version 1 ready" in each["message"]}
+        assert sum("worker" not in each for each in records) == 1
+    assert {number for number, _ in found} == {0, 1}
+    assert {pid for _, pid in found} == serving
 
 
 def test_a_killed_worker_is_replaced_and_what_it_counted_stays(two_workers: Start, write_model: WriteModel) -> None:
