@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from heapq import heapify, heappop
 
 from service.errors import Overloaded
+from service.registry.change_signal import ChangeSignal
 from service.registry.entries import Entries, Entry
 from service.registry.loader import Loader
 from service.registry.naming import quote_name
@@ -31,18 +32,25 @@ class Residency:
         entries: The versions.
         loader: Loads the cold ones. Its settings say which models are pinned.
         succession: Closes those that are let go.
+        changes: Wakes the calls that wait.
         settings: Have the bounds.
     """
 
-    def __init__(self, entries: Entries, loader: Loader, succession: Succession, settings: Settings) -> None:
+    def __init__(
+        self, entries: Entries, loader: Loader, succession: Succession, changes: ChangeSignal, settings: Settings
+    ) -> None:
         self._entries = entries
         self._loader = loader
         self._succession = succession
+        self._changes = changes
         self._is_bounded = settings.loads_on_call
         self._most_models, self._most_bytes = settings.max_loaded_models, settings.max_loaded_bytes
         self._loaded: set[tuple[str, int]] = set()
         self._awaited: Counter[tuple[str, int | None]] = Counter()
-        self._turn = asyncio.Lock()  # FIFO: room is given to calls in the order in which they came
+        # For each of these versions one call waits for its turn, and for room. The lock is FIFO. Other calls for the
+        # version do not stand in line: once it is in memory, they would keep it there and wait for those before them.
+        self._queued: set[Entry] = set()
+        self._turn = asyncio.Lock()
 
     @contextmanager
     def awaited(self, name: str, version: int | None) -> Iterator[None]:
@@ -62,23 +70,20 @@ class Residency:
         return entry if entry is not None and self._waits_for_load(entry) else None
 
     async def load(self, entry: Entry) -> None:
-        """Begin to load a cold version once there is room for it, unless another call has begun.
+        """Begin to load a cold version once there is room for it. If another call does that, wait for a change.
 
         Raises:
             Overloaded: Pinned models fill the bounds.
         """
-        async with self._turn:
-            while self._waits_for_load(entry) and not self._entries.draining:
-                if self._make_room(1, entry.memory_bytes):
-                    entry.held = False
-                    self._loader.start(entry)
-                    return
-                if all(self._is_pinned(each) for each in self._in_memory()) and not self._loader.loading:
-                    raise Overloaded(
-                        f"model {quote_name(entry.name)} is not in memory, and pinned models leave no room for it "
-                        f"({self._bounds()}); unpin a model, or raise the bound"
-                    )
-                await asyncio.sleep(_PAUSE_SECONDS)  # versions that are in use now may make room soon
+        if entry in self._queued:
+            await self._changes.wait()
+            return
+        self._queued.add(entry)
+        try:
+            await self._load_in_turn(entry)
+        finally:
+            self._queued.discard(entry)
+            self._changes.notify()  # this call may have been cancelled: another one takes its place
 
     def admit(self, entry: Entry) -> None:
         """Let others make room for a version that was loaded. If they cannot, it is let go itself."""
@@ -98,6 +103,21 @@ class Residency:
         """Let go of what exceeds the bounds, for example because it was in use before."""
         if self._is_bounded:
             self._make_room(partly=True)
+
+    async def _load_in_turn(self, entry: Entry) -> None:
+        """Begin the load after the calls that came earlier have begun theirs."""
+        async with self._turn:
+            while self._waits_for_load(entry) and not self._entries.draining:
+                if self._make_room(1, entry.memory_bytes):
+                    entry.held = False
+                    self._loader.start(entry)
+                    return
+                if all(self._is_pinned(each) for each in self._in_memory()) and not self._loader.loading:
+                    raise Overloaded(
+                        f"model {quote_name(entry.name)} is not in memory, and pinned models leave no room for it "
+                        f"({self._bounds()}); unpin a model, or raise the bound"
+                    )
+                await asyncio.sleep(_PAUSE_SECONDS)  # versions that are in use now may make room soon
 
     def _make_room(
         self, models: int = 0, memory_bytes: int = 0, spared: Entry | None = None, *, partly: bool = False

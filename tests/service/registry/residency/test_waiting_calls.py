@@ -89,19 +89,35 @@ def test_room_is_given_in_the_order_of_the_calls(models: Path, write_model: Writ
     run_test(test())
 
 
-def test_a_cancelled_call_leaves_its_place_to_the_next(four: Path) -> None:
-    """The first in the queue for room gives up: the second is served as soon as there is room."""
+def test_a_call_for_a_model_that_is_in_memory_waits_for_no_other(four: Path) -> None:
+    """Two calls wait for b, and one for c between them. Once b is loaded both get it, and then c gets its room."""
 
     async def test() -> None:
         async with loaded_registry(Settings(models=four, max_loaded_models=1)) as registry:
             with await registry.lease_or_wait("a"):
-                first, second = (asyncio.create_task(call(registry, name)) for name in "bc")
+                waiting = [asyncio.create_task(call(registry, name, seconds=20)) for name in "bcbcb"]
+                with pytest.raises(ModelNotReady, match="not loaded after"):
+                    await call(registry, "d", seconds=0.1)
+            assert await asyncio.gather(*waiting) == [1] * 5
+            assert in_memory(registry) == ["c/1"]
+
+    run_test(test())
+
+
+@pytest.mark.parametrize("second_name", ["b", "c"])
+def test_a_cancelled_call_leaves_its_place_to_the_next(four: Path, second_name: str) -> None:
+    """The first in the queue for room gives up: the second gets the room, also if it waits for the same model."""
+
+    async def test() -> None:
+        async with loaded_registry(Settings(models=four, max_loaded_models=1)) as registry:
+            with await registry.lease_or_wait("a"):
+                first, second = (asyncio.create_task(call(registry, name)) for name in ("b", second_name))
                 with pytest.raises(ModelNotReady, match="not loaded after"):
                     await call(registry, "d", seconds=0.1)
                 first.cancel()
                 await asyncio.gather(first, return_exceptions=True)
             assert await second == 1
-            assert in_memory(registry) == ["c/1"]
+            assert in_memory(registry) == [f"{second_name}/1"]
 
     run_test(test())
 
