@@ -1,4 +1,4 @@
-"""Envoy's configuration with TLS, and with TLS and JSON Web Tokens: envoy.yaml with a few fields more.
+"""Envoy's configuration with TLS, and with TLS, JSON Web Tokens and an access log: envoy.yaml with a few fields more.
 
 Run as ``python deploy/envoy/variants.py`` to write tls.json and jwt.json, with ``--check`` to see whether they are in
 step.
@@ -67,6 +67,8 @@ def with_jwt(
         "local_jwks": {"filename": keys},
         # Replicas need no token; who calls goes to them in a header that callers cannot write.
         "forward": False,
+        # The access log reads the claim from here.
+        "payload_in_metadata": "claims",
         "claim_to_headers": [{"header_name": "x-jwt-subject", "claim_name": "sub"}],
     }
     filter_ = {
@@ -83,9 +85,21 @@ def with_jwt(
     return configuration
 
 
+def with_access_log(configuration: Object, percent: int = 100) -> Object:
+    """Write a line of the access log for these calls.
+
+    Args:
+        configuration: Of envoy.yaml; is changed.
+        percent: Of all calls.
+    """
+    (layer,) = [each for each in configuration["layered_runtime"]["layers"] if each["name"] == "access log"]
+    layer["static_layer"]["access_log_percent"] = percent
+    return configuration
+
+
 def files() -> dict[Path, str]:
     """The files that are made, by path."""
-    made = {"tls.json": with_tls(_read()), "jwt.json": with_jwt(with_tls(_read()))}
+    made = {"tls.json": with_tls(_read()), "jwt.json": with_access_log(with_jwt(with_tls(_read())))}
     return {_FOLDER / name: json.dumps(content, indent=1) + "\n" for name, content in made.items()}
 
 

@@ -16,6 +16,8 @@ import psutil
 import pytest
 import yaml
 
+from service.client import Unavailable
+from tests.deploy.envoy.guarded import Guarded, guarding
 from tests.kit.callers.load import Load, calling, connected
 from tests.kit.callers.protocols import KanApi
 from tests.kit.server import metrics
@@ -124,6 +126,26 @@ def front(digits: Path, tmp_path: Path) -> Iterator[Front]:
         stack.callback(envoy.terminate)
         found = Front(f"127.0.0.1:{ports[4]}", f"http://127.0.0.1:{ports[5]}", replicas, envoy)
         wait_for(lambda: found.statistic("envoy_cluster_membership_healthy") == 2, "both replicas are healthy")
+        yield found
+
+
+@pytest.fixture(scope="module")
+def guarded(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """One replica behind Envoy with jwt.json."""
+    folder, ports = tmp_path_factory.mktemp("guarded"), free_ports(7)
+    replica = Replica(digits, ports[0], ports[1], tmp_path_factory.mktemp("replica") / "log")
+    with ExitStack() as stack:
+        replica.start()
+        stack.callback(replica.end)
+        found = stack.enter_context(guarding(folder, ports, moved(ports)))
+
+        def answers() -> bool:
+            try:
+                return found.predict(found.issuer.token()) == 1
+            except Unavailable:
+                return False
+
+        wait_for(answers, "Envoy answers")
         yield found
 
 
