@@ -1,12 +1,14 @@
 """The caller of a request, and their rights."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from service.access.authorizer import Authorizer, Caller
+from service.access.token_file import MOST_TOKEN_BYTES
 from service.errors import Forbidden, QuotaExceeded, Unauthenticated
-from tests.kit.callers.tokens import WriteTokens, bearer, secret
+from tests.kit.callers.tokens import WriteTokens, bearer, secret, sha256
 
 _PREDICT, _LIST, _LOAD = "/a.Service/Predict", "/a.Service/ListModels", "/b.Service/RepositoryModelLoad"
 _PATHS = (_PREDICT, _LIST, _LOAD)
@@ -41,6 +43,30 @@ def test_other_metadata_is_refused(tokens: WriteTokens, metadata: list[tuple[str
     with pytest.raises(Unauthenticated, match=word) as caught:
         Authorizer(tokens(alice=""), _PATHS).token(metadata, _PREDICT)
     assert "secret" not in str(caught.value)
+
+
+def test_a_token_has_a_bounded_length(tmp_path: Path) -> None:
+    """A token of 4096 bytes is known; a longer one is not, although the file has its hash."""
+    fits = "x" * MOST_TOKEN_BYTES
+    file = tmp_path / "tokens.toml"
+    file.write_text("".join(f'[tokens.t{len(each)}]\nsha256 = "{sha256(each)}"\n' for each in (fits, f"{fits}x")))
+    authorizer = Authorizer(file, _PATHS)
+    assert authorizer.token([("authorization", f"Bearer {fits}")], _PREDICT).name == f"t{MOST_TOKEN_BYTES}"
+    with pytest.raises(Unauthenticated, match="unknown"):
+        authorizer.token([("authorization", f"Bearer {fits}x")], _PREDICT)
+
+
+def test_tokens_are_told_now_and_after_each_change(tokens: WriteTokens) -> None:
+    """A listener gets the tokens of the file at once, and again once a change was taken; a broken file is no change."""
+    authorizer = Authorizer(tokens(alice=""), _PATHS)
+    told: list[list[str]] = []
+    authorizer.tell_tokens(lambda found: told.append([token.name for token in found]))
+    file = tokens(alice="", bob="")
+    for text in (file.read_text(), "[tokens"):
+        file.write_text(text)
+        authorizer.file.look()
+        authorizer.file.look()
+    assert told == [["alice"], ["alice", "bob"]]
 
 
 def test_a_token_expires_at_its_moment(tokens: WriteTokens) -> None:
