@@ -8,7 +8,7 @@ export ORT_DISABLE_TELEMETRY := 1
 # The tests start hundreds of processes. Each would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo docs test test-deploy test-faults test-install test-slow test-web bench bench-attribution bench-serving bench-tables bench-tracing bench-training check format proto deploy clean
+.PHONY: help demo docs test test-deploy test-faults test-install test-slow test-web bench bench-access bench-attribution bench-serving bench-tables bench-tracing bench-training check format proto deploy clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench-attribution: .venv/.installed-bench  ## Measure attribution.onnx beside mo
 
 bench-serving: .venv/.installed-bench  ## Measure the server against its peers, which it installs (12 minutes)
 	$(BIN)/python -m benchmarks.serving
+
+bench-access: .venv/.installed-bench  ## Measure what TLS and tokens cost a request, on both front ends (10 minutes to an hour)
+	$(BIN)/python -m benchmarks.access
 
 bench-tracing: .venv/.installed-bench  ## Measure what traces cost a request, on both front ends (10 minutes to an hour)
 	$(BIN)/python -m benchmarks.tracing
