@@ -26,7 +26,7 @@ test: .venv/.installed-test  ## Run every quick test that needs no Docker or Nod
 test-slow: .venv/.installed-test  ## Run the tests that train for long or start many processes (WORKERS=3 processes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m slow
 
-test-faults: .venv/.installed-faults  ## Servers under load and in trouble: swaps, overload, stuck clients, lost files (8 minutes)
+test-faults: .venv/.installed-faults  ## Servers under load and in trouble: swaps, overload, stuck clients, lost files (10 minutes)
 	$(BIN)/python -m pytest -m faults tests/faults
 
 test-deploy: .venv/.installed-deploy  ## Run what deploy/ holds: containers, Prometheus, Alertmanager, Envoy, manifests (5 minutes)

@@ -53,10 +53,14 @@ class Connection:
         settings = struct.pack(">HLHL", _ENABLE_PUSH, 0, _INITIAL_WINDOW_SIZE, _MOST_WINDOW_BYTES)
         wider = (_MOST_WINDOW_BYTES - _DEFAULT_WINDOW_BYTES).to_bytes(4, "big")
         self._out = [_PREFACE, _frame(_SETTINGS, 0, 0, settings), _frame(_WINDOW_UPDATE, 0, 0, wider)]
-        self.flush()
-        while not self._ready:
-            self.receive()
-        self.flush()
+        try:
+            self.flush()
+            while not self._ready:
+                self.receive()
+            self.flush()
+        except BaseException:
+            self.close()
+            raise
 
     def fileno(self) -> int:
         """The socket's file descriptor, for select."""

@@ -55,7 +55,7 @@ def test_a_token_in_the_query_stays_out(guarded: Guarded) -> None:
 
 
 def test_a_long_subject_is_cut(guarded: Guarded) -> None:
-    """A line has bounded length, whatever the issuer signed."""
+    """A line has bounded length, however long the subject."""
     assert _code(guarded, guarded.issuer.token(sub="x" * 3000), request_id="long") == "OK"
     assert _line(guarded, "long")["subject"] == "x" * 256
 
