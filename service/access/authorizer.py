@@ -121,9 +121,9 @@ class Authorizer:
     ) -> None:
         self.quotas = TokenQuotas() if quotas is None else quotas
         self._now = now
-        self.file = ReloadedFiles("token file", [file], lambda found: parse_tokens(found[0], paths))
+        self._tell: Callable[[Sequence[Token]], object] | None = None
+        self.file = ReloadedFiles("token file", [file], lambda found: self._told(parse_tokens(found[0], paths)))
         self.file.on_taken = self._taken
-        self._tell: Callable[[Sequence[Token]], object] = lambda _: None
 
     def token(self, metadata: Iterable[tuple[str, str | bytes]], path: str) -> Token:
         """The token of a call, which may call this method.
@@ -164,7 +164,11 @@ class Authorizer:
         return self._checked(before, path)
 
     def tell_tokens(self, tell: Callable[[Sequence[Token]], object]) -> None:
-        """Tell somebody the tokens of the file: now, and after each change, in the thread that looked."""
+        """Tell somebody the tokens of the file: now, and at each change, in the thread that looks.
+
+        They are told no later than they are valid, and until they are valid no more. So a change is told twice: before
+        it is taken with the tokens of before, and then alone. If the first fails the change is not taken.
+        """
         tell(self.file.value)
         self._tell = tell
 
@@ -195,7 +199,14 @@ class Authorizer:
 
     def _taken(self) -> None:
         self.quotas.keep({token.name for token in self.file.value})
-        self._tell(self.file.value)
+        if self._tell is not None:
+            self._tell(self.file.value)
+
+    def _told(self, tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+        """The tokens of a change, which is about to be taken."""
+        if self._tell is not None:
+            self._tell((*self.file.value, *tokens))
+        return tokens
 
 
 def _join(token: Token | None) -> str:

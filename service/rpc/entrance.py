@@ -44,7 +44,7 @@ class Entrance:
         call.log = self._log
 
     def tell_tokens(self, tell: Callable[[Sequence[Token]], object]) -> None:
-        """Tell a front end that looks at tokens too those of the file, now and after each change; none without a file.
+        """Tell a front end that looks at tokens too, as the authorizer's method does; nothing without a token file.
 
         Args:
             tell: Is called in any thread.

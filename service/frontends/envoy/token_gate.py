@@ -5,6 +5,7 @@ the call only once all is there. So Python writes down the hashes of its tokens,
 decides only whether the body is held. A call with another token goes to Python at once, which refuses it and says why.
 """
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +18,8 @@ _PRIMES = [n for n in range(2, 312) if all(n % divisor for divisor in range(2, n
 _ROUNDS = ", ".join(str(int(prime ** (1 / 3) % 1 * 2**32)) for prime in _PRIMES)
 _START = ", ".join(str(int(prime**0.5 % 1 * 2**32)) for prime in _PRIMES[:8])
 
-# The file is read again each second, and where it lacks a token, since that may be new. Tokens that were found are
-# remembered until then: most calls bring the same. Blanks are cut by a loop: with a pattern, a header of blanks would
-# take the square of its length. In the file a hash is followed by the second in which its token expires.
+# The file is read for each call in JSON, which costs many times as much. Its lines hold a hash and the second in which
+# its token expires. Blanks are cut by a loop: with a pattern, a header of blanks would take the square of its length.
 _SOURCE = """
 local band, bnot, bxor, ror, rshift, tobit = bit.band, bit.bnot, bit.bxor, bit.ror, bit.rshift, bit.tobit
 local rounds, start = {%(rounds)s}, {%(start)s}
@@ -56,20 +56,14 @@ local function sha256(text)
   return table.concat(state)
 end
 
-local hashes, read_at, found_before = "", -1, {}
-
-local function read_hashes(now)
-  read_at, found_before = now, {}
+local function is_listed(hash)
   local file = io.open(%(file)s, "rb")
+  local hashes = file and file:read("*a") or ""
   if file then
-    hashes = file:read("*a")
     file:close()
   end
-end
-
-local function is_listed(hash, now)
   local _, stop = hashes:find(hash, 1, true)
-  return stop ~= nil and now < tonumber(hashes:match("^ (%%d+)\\n", stop + 1))
+  return stop ~= nil and os.time() < tonumber(hashes:match("^ (%%d+)\\n", stop + 1))
 end
 
 local function bearer_token(given)
@@ -82,33 +76,9 @@ local function bearer_token(given)
   end
 end
 
-local function has_known_token(handle)
-  local given, now = handle:headers():get("authorization") or "", os.time()
-  if now ~= read_at then
-    read_hashes(now)
-  end
-  if found_before[given] then
-    return true
-  end
-  local token = bearer_token(given)
-  local hash = token and sha256(token)
-  if not hash then
-    return false
-  end
-  if not is_listed(hash, now) then
-    read_hashes(now)
-    if not is_listed(hash, now) then
-      return false
-    end
-  end
-  if #given <= %(most)d then
-    found_before[given] = true
-  end
-  return true
-end
-
 function envoy_on_request(handle)
-  if not has_known_token(handle) then
+  local token = bearer_token(handle:headers():get("authorization") or "")
+  if not (token and is_listed(sha256(token))) then
     handle:headers():add("%(header)s", "1")
     handle:clearRouteCache()
   end
@@ -133,7 +103,7 @@ def write_tokens(folder: Path, tokens: Sequence[Token]) -> None:
 
     Args:
         folder: Envoy's own.
-        tokens: All that are valid, or will be until they expire.
+        tokens: All that Python takes now.
     """
     new = _file(folder).with_suffix(".new")
     new.write_text("".join(f"{each.digest.hex()} {_end(each)}\n" for each in tokens))
@@ -141,8 +111,8 @@ def write_tokens(folder: Path, tokens: Sequence[Token]) -> None:
 
 
 def _end(token: Token) -> int:
-    """The second in which a token expires; 0 before 1970, 2**53 for never."""
-    return 2**53 if token.expires is None else max(0, int(token.expires.timestamp()))
+    """The second at which a token has expired; 0 before 1970, 2**53 for never."""
+    return 2**53 if token.expires is None else max(0, math.ceil(token.expires.timestamp()))
 
 
 def _file(folder: Path) -> Path:

@@ -56,17 +56,36 @@ def test_a_token_has_a_bounded_length(tmp_path: Path) -> None:
         authorizer.token([("authorization", f"Bearer {fits}x")], _PREDICT)
 
 
-def test_tokens_are_told_now_and_after_each_change(tokens: WriteTokens) -> None:
-    """A listener gets the tokens of the file at once, and again once a change was taken; a broken file is no change."""
+def test_tokens_are_told_no_later_than_they_are_valid(tokens: WriteTokens) -> None:
+    """A listener gets the tokens at once; a change beside those of before, then alone; a broken file is no change."""
     authorizer = Authorizer(tokens(alice=""), _PATHS)
-    told: list[list[str]] = []
-    authorizer.tell_tokens(lambda found: told.append([token.name for token in found]))
+    told: list[tuple[list[str], int]] = []
+    authorizer.tell_tokens(lambda found: told.append(([each.name for each in found], len(authorizer.valid()))))
     file = tokens(alice="", bob="")
     for text in (file.read_text(), "[tokens"):
         file.write_text(text)
         authorizer.file.look()
         authorizer.file.look()
-    assert told == [["alice"], ["alice", "bob"]]
+    assert told == [(["alice"], 1), (["alice", "alice", "bob"], 1), (["alice", "bob"], 2)]
+
+
+def test_a_change_that_cannot_be_told_is_not_taken(tokens: WriteTokens) -> None:
+    """The tokens of before stay valid, and the change is taken once it can be told."""
+    authorizer = Authorizer(tokens(alice=""), _PATHS)
+    is_full = False
+
+    def tell(_: object) -> None:
+        if is_full:
+            raise OSError("no space left")
+
+    authorizer.tell_tokens(tell)
+    tokens(bob="")
+    for name, is_current in (("alice", False), ("bob", True)):
+        is_full = not is_current
+        authorizer.file.look()
+        authorizer.file.look()
+        assert authorizer.token(bearer(name), _PREDICT).name == name
+        assert authorizer.file.is_current == is_current
 
 
 def test_a_token_expires_at_its_moment(tokens: WriteTokens) -> None:
