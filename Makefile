@@ -8,7 +8,7 @@ export ORT_DISABLE_TELEMETRY := 1
 # The tests start hundreds of processes. Each would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo docs test test-deploy test-faults test-install test-slow test-web bench bench-attribution bench-serving bench-tables bench-tracing bench-training check format proto deploy clean
+.PHONY: help demo docs test test-deploy test-faults test-install test-slow test-web bench bench-access bench-attribution bench-serving bench-tables bench-tracing bench-training check format proto deploy clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ test: .venv/.installed-test  ## Run every quick test that needs no Docker or Nod
 test-slow: .venv/.installed-test  ## Run the tests that train for long or start many processes (WORKERS=3 processes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m slow
 
-test-faults: .venv/.installed-faults  ## Servers under load and in trouble: swaps, overload, stuck clients, lost files (8 minutes)
+test-faults: .venv/.installed-faults  ## Servers under load and in trouble: swaps, overload, stuck clients, lost files (10 minutes)
 	$(BIN)/python -m pytest -m faults tests/faults
 
 test-deploy: .venv/.installed-deploy  ## Run what deploy/ holds: containers, Prometheus, Alertmanager, Envoy, manifests (5 minutes)
@@ -46,6 +46,9 @@ bench-attribution: .venv/.installed-bench  ## Measure attribution.onnx beside mo
 
 bench-serving: .venv/.installed-bench  ## Measure the server against its peers, which it installs (12 minutes)
 	$(BIN)/python -m benchmarks.serving
+
+bench-access: .venv/.installed-bench  ## Measure what TLS and tokens cost a request, on both front ends (10 minutes to an hour)
+	$(BIN)/python -m benchmarks.access
 
 bench-tracing: .venv/.installed-bench  ## Measure what traces cost a request, on both front ends (10 minutes to an hour)
 	$(BIN)/python -m benchmarks.tracing

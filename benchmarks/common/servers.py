@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 
 from benchmarks.common.answers import Answers
+from benchmarks.common.http2 import PLAIN, Security
 from benchmarks.common.load_job import Exchange, Form
 from benchmarks.common.served_models import MODEL_INFER, PREDICT, ServedModel
 
@@ -63,8 +64,10 @@ def front_ends() -> tuple[str, ...]:
 
 
 @contextmanager
-def ours(name: str, role: str, model: ServedModel, front_end: str, *flags: str) -> Iterator[Server]:
-    """Start kan-serve with this model and front end."""
+def ours(
+    name: str, role: str, model: ServedModel, front_end: str, *flags: str, security: Security = PLAIN
+) -> Iterator[Server]:
+    """Start kan-serve with this model and front end, and these flags; `security` is how it is asked once."""
     command = [sys.executable, "-m", "service.cli", "--models", str(model.repository), "--grpc-port", "0"]
     command += ["--http-port", "0", *flags]
     if front_end != FRONT_ENDS[0]:
@@ -75,7 +78,7 @@ def ours(name: str, role: str, model: ServedModel, front_end: str, *flags: str) 
             raise ServerError(f"{name}: kan-serve printed {line!r}; wanted kan-serve ready:\n{process.log_end()}")
         words = dict(word.split("=", 1) for word in line.split() if "=" in word)
         server = Server(name, role, words["grpc"], process.popen.pid, words["http"])
-        _ask_once(server, process, PREDICT, "predict", model.exchanges("predict", 1, 1)[0])
+        _ask_once(server, process, PREDICT, "predict", model.exchanges("predict", 1, 1)[0], security)
         yield server
 
 
@@ -142,15 +145,17 @@ def _run_process(command: Sequence[str], environment: Mapping[str, str] | None =
                 process.stdout.close()
 
 
-def _ask_once(server: Server, process: "_Process", path: str, form: Form, exchange: Exchange) -> None:
+def _ask_once(
+    server: Server, process: "_Process", path: str, form: Form, exchange: Exchange, security: Security = PLAIN
+) -> None:
     """Ask until the server answers, with grpc's own client: unlike the load generator it reads the status."""
     until = time.monotonic() + _START_SECONDS
     # By default grpc's pauses between connection attempts grow to minutes.
-    with grpc.insecure_channel(server.address, options=[("grpc.max_reconnect_backoff_ms", 500)]) as channel:
+    with security.channel(server.address, ("grpc.max_reconnect_backoff_ms", 500)) as channel:
         ask: Any = channel.unary_unary(path)
         while True:
             try:
-                answer = ask(exchange.request, timeout=10, wait_for_ready=True)
+                answer = ask(exchange.request, timeout=10, metadata=security.metadata, wait_for_ready=True)
                 break
             except grpc.RpcError as error:
                 if time.monotonic() > until or process.popen.poll() is not None:

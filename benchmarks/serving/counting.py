@@ -10,19 +10,13 @@ import gc
 import math
 import statistics
 import sys
-import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from benchmarks.common import servers
-from benchmarks.common.answers import Answers
-from benchmarks.common.http2 import Connection
-from benchmarks.common.load import ask, wait
-from benchmarks.common.processes import run_seconds, tree
-from benchmarks.common.served_models import PREDICT, ServedModel
-from benchmarks.common.servers import Server
+from benchmarks.common.served_models import ServedModel
+from benchmarks.common.side_by_side import Asked
 
-_CALLERS = 16
 _SLICE_SECONDS, _WARM_UP_SECONDS = 0.02, 1.0
 _FEWEST_PAIRS, _MOST_PAIRS, _QUICK_PAIRS = 1_000, 30_000, 20
 # From the median distance to the median, and from the mean's error to the median's, of a normal distribution.
@@ -82,53 +76,6 @@ def measure_counting(front_end: str, model: ServedModel, *, quick: bool) -> Coun
     print(f"counting on over off, {front_end}: {len(times)} pairs are done", file=sys.stderr, flush=True)
     on_seconds, off_seconds = (statistics.median(each) for each in zip(*times, strict=True))
     return Counting(statistics.median(_percents(times)), _half_width(times), len(times), on_seconds, off_seconds)
-
-
-class Asked:
-    """A server and the connection of 16 callers that send one row each.
-
-    Processor time is that of the scheduler, in nanoseconds: /proc/PID/stat has ticks of 10 ms.
-
-    Args:
-        stack: Closes the connection.
-        server: A kan-serve.
-        model: The model that it serves.
-    """
-
-    def __init__(self, stack: ExitStack, server: Server, model: ServedModel) -> None:
-        exchanges = model.exchanges("predict", 1, _CALLERS)
-        self._requests = [exchange.request for exchange in exchanges]
-        self._answers = Answers("predict", exchanges)
-        self._connection = stack.enter_context(closing(Connection(server.address, PREDICT)))
-        self._pids = tree(server.pid)
-
-    def request_seconds(self, seconds: float) -> float:
-        """Processor time of a request, while the callers ask for so long."""
-        before = self.run_seconds()
-        answered = self.ask(seconds)
-        return (self.run_seconds() - before) / answered
-
-    def run_seconds(self) -> float:
-        """Processor time of the server so far."""
-        return run_seconds(self._pids)
-
-    def ask(self, seconds: float) -> int:
-        """The callers ask for so long, and wait for the last answers; gives the number of answers."""
-        answered, open_calls = 0, _CALLERS
-        ends = time.perf_counter() + seconds
-        for caller in range(_CALLERS):
-            ask(self._connection, caller, self._requests, stream=False)
-        while open_calls:
-            wait([self._connection], open_calls)
-            for caller, answer in self._connection.receive():
-                self._answers.check(caller, answer)
-                answered += 1
-                if time.perf_counter() < ends:
-                    ask(self._connection, caller, self._requests, stream=False)
-                else:
-                    open_calls -= 1
-            self._connection.flush()
-        return answered
 
 
 def _percents(times: list[tuple[float, float]]) -> list[float]:

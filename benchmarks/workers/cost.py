@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from benchmarks.common import servers
 from benchmarks.common.processes import run_seconds, tree
 from benchmarks.common.served_models import ServedModel
-from benchmarks.tracing.cost import trimmed_mean
+from benchmarks.common.side_by_side import trimmed_mean
 from benchmarks.workers.callers import Callers
 from benchmarks.workers.compose_envoy import envoy_before
 

@@ -1,4 +1,4 @@
-"""Envoy's configuration with TLS, with TLS and JSON Web Tokens, and each for replicas with several workers.
+"""Envoy's configuration with TLS, with JSON Web Tokens and an access log too, and each for replicas with workers.
 
 All are envoy.yaml with a few fields more. Run as ``python deploy/envoy/variants.py`` to write tls.json, jwt.json and
 the folder workers, with ``--check`` to see whether they are in step.
@@ -75,6 +75,8 @@ def with_jwt(
         "local_jwks": {"filename": keys},
         # Replicas need no token; who calls goes to them in a header that callers cannot write.
         "forward": False,
+        # The access log reads the claim from here.
+        "payload_in_metadata": "claims",
         "claim_to_headers": [{"header_name": "x-jwt-subject", "claim_name": "sub"}],
     }
     filter_ = {
@@ -112,17 +114,33 @@ def with_workers(configuration: Object) -> Object:
     return configuration
 
 
+def with_access_log(configuration: Object, percent: int = 100) -> Object:
+    """Write a line of the access log for these calls.
+
+    Args:
+        configuration: Of envoy.yaml; is changed.
+        percent: Of all calls.
+    """
+    (layer,) = [each for each in configuration["layered_runtime"]["layers"] if each["name"] == "access log"]
+    layer["static_layer"]["access_log_percent"] = percent
+    return configuration
+
+
 def files() -> dict[Path, str]:
     """The files that are made, by path. compose.yaml finds those for several workers under the same name."""
     made = {
         "tls.json": with_tls(_read()),
-        "jwt.json": with_jwt(with_tls(_read())),
+        "jwt.json": _with_jwt_and_log(),
         "workers/envoy.yaml": with_workers(_read()),
         "workers/tls.json": with_workers(with_tls(_read())),
-        "workers/jwt.json": with_workers(with_jwt(with_tls(_read()))),
+        "workers/jwt.json": with_workers(_with_jwt_and_log()),
     }
     # JSON is YAML too.
     return {_FOLDER / name: json.dumps(content, indent=1) + "\n" for name, content in made.items()}
+
+
+def _with_jwt_and_log() -> Object:
+    return with_access_log(with_jwt(with_tls(_read())))
 
 
 def _read() -> Object:

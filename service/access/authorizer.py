@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from service.access.quota import TokenQuotas
 from service.access.reloaded import ReloadedFiles
-from service.access.token_file import Token, parse_tokens
+from service.access.token_file import MOST_TOKEN_BYTES, Token, parse_tokens
 from service.errors import Forbidden, Unauthenticated
 
 _HEADER = "authorization"
@@ -50,7 +50,7 @@ class Caller:
 
     def may_use(self, model: str) -> bool:
         """Whether the caller may know of a model."""
-        return self.token is None or self.token.may_use(model)
+        return self.token is None or self.sees_all or self.token.may_use(model)
 
     @property
     def sees_all(self) -> bool:
@@ -121,7 +121,8 @@ class Authorizer:
     ) -> None:
         self.quotas = TokenQuotas() if quotas is None else quotas
         self._now = now
-        self.file = ReloadedFiles("token file", [file], lambda found: parse_tokens(found[0], paths))
+        self._tell: Callable[[Sequence[Token]], object] | None = None
+        self.file = ReloadedFiles("token file", [file], lambda found: self._told(parse_tokens(found[0], paths)))
         self.file.on_taken = self._taken
 
     def token(self, metadata: Iterable[tuple[str, str | bytes]], path: str) -> Token:
@@ -145,7 +146,9 @@ class Authorizer:
             raise Unauthenticated(f"the metadata {_HEADER!r} holds no bearer token; {_HOW}")
         # Only the blanks of HTTP are cut: gRPC logs a value that it cannot decode, which must be no token then.
         given_token = text[len(_SCHEME) :].strip(" \t")
-        token = self._find(hashlib.sha256(given_token.encode()).digest()) if given_token.isascii() else None
+        token = None
+        if given_token.isascii() and len(given_token) <= MOST_TOKEN_BYTES:
+            token = self._find(hashlib.sha256(given_token.encode()).digest())
         if token is None:
             raise Unauthenticated("the token is unknown here; ask the server's operator for a new one")
         return self._checked(token, path)
@@ -159,6 +162,15 @@ class Authorizer:
                 raise Unauthenticated(f"token {before.name!r} was taken away; ask the server's operator for a new one")
             before = found
         return self._checked(before, path)
+
+    def tell_tokens(self, tell: Callable[[Sequence[Token]], object]) -> None:
+        """Tell somebody the tokens of the file: now, and at each change, in the thread that looks.
+
+        They are told no later than they are valid, and until they are valid no more. So a change is told twice: before
+        it is taken with the tokens of before, and then alone. If the first fails the change is not taken.
+        """
+        tell(self.file.value)
+        self._tell = tell
 
     def valid(self) -> tuple[Token, ...]:
         """The tokens that have not expired."""
@@ -187,6 +199,14 @@ class Authorizer:
 
     def _taken(self) -> None:
         self.quotas.keep({token.name for token in self.file.value})
+        if self._tell is not None:
+            self._tell(self.file.value)
+
+    def _told(self, tokens: tuple[Token, ...]) -> tuple[Token, ...]:
+        """The tokens of a change, which is about to be taken."""
+        if self._tell is not None:
+            self._tell((*self.file.value, *tokens))
+        return tokens
 
 
 def _join(token: Token | None) -> str:

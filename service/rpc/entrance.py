@@ -1,7 +1,10 @@
 """Where every call enters, on both front ends: its caller is found before a message is read."""
 
+from collections.abc import Callable, Iterable, Sequence
+
 from service.access.access_log import AccessLog
 from service.access.authorizer import Authorizer, Caller
+from service.access.token_file import Token
 from service.rpc.request import RequestContext
 from service.tracing.head import Head
 
@@ -40,17 +43,29 @@ class Entrance:
         call.caller = Caller(peer, subject)
         call.log = self._log
 
-    def authorize(self, call: RequestContext, path: str) -> None:
+    def tell_tokens(self, tell: Callable[[Sequence[Token]], object]) -> None:
+        """Tell a front end that looks at tokens too, as the authorizer's method does; nothing without a token file.
+
+        Args:
+            tell: Is called in any thread.
+        """
+        if self._authorizer is not None:
+            self._authorizer.tell_tokens(tell)
+
+    def authorize(
+        self, call: RequestContext, path: str, given: Iterable[tuple[str, str | bytes]] | None = None
+    ) -> None:
         """Find out who calls, and whether they may call this method.
 
         Args:
             call: Gets the caller.
             path: Of the method, "/package.Service/Method".
+            given: The call's metadata "authorization" where a front end has it at hand; else it is looked for.
 
         Raises:
             Unauthenticated: The call has no valid token.
             Forbidden: The token may not call this method.
         """
         if self._authorizer is not None:
-            token = self._authorizer.token(call.metadata(), path)
+            token = self._authorizer.token(call.metadata() if given is None else given, path)
             call.caller = Caller(call.caller.peer, call.caller.subject, token, self._authorizer)

@@ -131,7 +131,7 @@ class AsgiFront:
             if self._entrance.has_log:
                 self._entrance.log_call(context, call_headers.peer_in(headers), call_headers.subject_in(headers))
             right = method.path if in_json is None else self._explain.path
-            held, deframer = self._admit(method, right, task, encoding, call_headers.peer_in(headers), context)
+            held, deframer = self._admit(method, right, task, encoding, headers, context)
         except RpcError as error:
             await end(send, error, started=False)
             return
@@ -169,7 +169,7 @@ class AsgiFront:
         right: str,
         task: "asyncio.Task[object]",
         encoding: str,
-        peer: str,
+        headers: Mapping[bytes, bytes],
         context: RequestContext,
     ) -> tuple[Held, Deframer]:
         """A place for a call, and what takes its messages apart; RpcError where there is none.
@@ -180,13 +180,13 @@ class AsgiFront:
         def cancel() -> None:
             task.cancel()
             if held.lost:  # Envoy has a part of the answer, and ends no stream that it cannot write
-                self._connections.close(peer)
+                self._connections.close(call_headers.peer_in(headers))
 
         apart = self._apart.get(method.path)
         admission = self._admission if apart is None else apart
         try:
             if self._entrance.has_tokens:
-                self._entrance.authorize(context, right)
+                self._entrance.authorize(context, right, call_headers.authorization_in(headers))
             held = admission.admit(stream=isinstance(method, BidiStream), cancel=cancel)
         except ServiceError as error:
             raise count_refusal(method, error, self._metrics, context) from error

@@ -54,6 +54,12 @@ def subject_in(headers: Mapping[bytes, bytes]) -> str:
     return headers.get(SUBJECT, b"").decode(errors="replace")
 
 
+def authorization_in(headers: Mapping[bytes, bytes]) -> Iterable[tuple[str, bytes]]:
+    """The metadata "authorization" alone, since a look at all of it takes 3 µs."""
+    value = headers.get(b"authorization")
+    return () if value is None else (("authorization", value),)
+
+
 def metadata_in(headers: Mapping[bytes, bytes]) -> Iterable[tuple[str, str | bytes]]:
     """Headers that are gRPC's metadata; values of keys that end in -bin are bytes (the protocol over HTTP/2).
 

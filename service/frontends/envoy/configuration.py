@@ -14,7 +14,7 @@ from google.protobuf.descriptor import FileDescriptor
 
 from kan_api.v1 import prediction_pb2
 from service.frontends.address import is_any_ipv6
-from service.frontends.envoy import call_headers, message_header, routes, tls
+from service.frontends.envoy import call_headers, message_header, routes, tls, token_gate
 from service.rpc.limits import CONNECTION_STREAMS, MESSAGES_IN_FLIGHT, UNREAD_BYTES
 from service.settings import Settings
 
@@ -132,6 +132,8 @@ def configuration(
         },
         "http_filters": [
             _http_filter("grpc_web", "GrpcWeb"),
+            # Before those that hold bodies.
+            _http_filter("lua", "Lua", source_codes=_lua_sources(folder, has_tokens=bool(settings.tokens))),
             _http_filter("buffer", "Buffer", disabled=True, max_request_bytes=1),
             _http_filter(
                 "grpc_json_transcoder",
@@ -143,7 +145,6 @@ def configuration(
                 convert_grpc_status=True,
                 print_options={"always_print_primitive_fields": True, "preserve_proto_field_names": True},
             ),
-            _http_filter("lua", "Lua", **message_header.lua_filter()),
             _http_filter(
                 "dynamic_modules",
                 "DynamicModuleFilter",
@@ -212,6 +213,13 @@ def _access_log(pipe: Path) -> list[dict[str, Any]]:
         {"expression": _ACCESS_FILTER},
     )
     return [{**logger, "filter": {"extension_filter": own}}]
+
+
+def _lua_sources(folder: Path, *, has_tokens: bool) -> dict[str, Any]:
+    sources = {routes.MESSAGE: message_header.SOURCE}
+    if has_tokens:
+        sources[routes.TOKEN] = token_gate.source(folder, message_header.NO_PLACE_HEADER)
+    return {name: {"inline_string": source} for name, source in sources.items()}
 
 
 def _typed(name: str, kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,14 +7,13 @@ it into a header, so that Python has all it needs at once. Larger ones, and thos
 
 import binascii
 from collections.abc import Mapping
-from typing import Any
 
 from service.rpc.limits import WAITING_BODIES
 
 # Envoy drops what a caller sends under that name before anything else.
 HEADER = b"x-kan-message"
 
-# What the filter puts into a call that it does not wait for, which takes another route: Envoy then holds no more of its
+# What a filter puts into a call that it does not wait for, which takes another route: Envoy then holds no more of its
 # body than of any other. Dropped like the other.
 NO_PLACE_HEADER = "x-kan-no-place"
 
@@ -28,10 +27,11 @@ PATHS = (
 # In base64 it takes a third more, in memory that Envoy and Python hold twice.
 _MAX_BODY_BYTES = 64 * 1024
 
-# Source of the calls: Envoy's Lua filter. The headers are fetched after the body: objects do not outlive a wait.
-# Nobody tells the filter of a call that ends while it waits: its coroutine is garbage then, and leaves the table, whose
-# keys are weak. A collection takes longer than a call: there is one for every 64th call that finds no place.
-_SOURCE = f"""
+# The filter in Lua; source of the calls: Envoy's Lua filter. The headers are fetched after the body: objects do not
+# outlive a wait. Nobody tells the filter of a call that ends while it waits: its coroutine is garbage then, and leaves
+# the table, whose keys are weak. A collection takes longer than a call: there is one for every 64th call that finds no
+# place.
+SOURCE = f"""
 local waiting = setmetatable({{}}, {{__mode = "k"}})
 local count, turned_away = 0, 0
 
@@ -68,16 +68,6 @@ function envoy_on_request(handle)
   end
 end
 """
-
-
-def lua_filter() -> dict[str, Any]:
-    """Fields of a Lua filter that does nothing but where :func:`on_route` enables it."""
-    return {"source_codes": {"message": {"inline_string": _SOURCE}}}
-
-
-def on_route() -> dict[str, Any]:
-    """What a route of the methods says for the filter."""
-    return {"@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.LuaPerRoute", "name": "message"}
 
 
 def body_in(headers: Mapping[bytes, bytes]) -> bytes | None:

@@ -18,6 +18,11 @@ _FRAMING_BYTES = 64
 # What Envoy keeps for Python before it stops reading a call, beside the call's window.
 _BUFFER_BYTES = 16 * 1024
 
+# The sources of the filter in Lua, which does nothing but where a route names one.
+MESSAGE, TOKEN = "message", "token"
+
+_FILTERS = "type.googleapis.com/envoy.extensions.filters.http"
+
 # The transcoder's own; Envoy drops what a caller sends under that name.
 ORIGINAL_PATH = "x-envoy-original-path"
 
@@ -43,28 +48,23 @@ def routes(max_message_bytes: int, *, has_tokens: bool) -> list[dict[str, Any]]:
     """Which filters a call passes beside those that all do; the first route that matches is taken.
 
     Bodies that Envoy has to hold as a whole are bounded: those that it puts into a header, and JSON. Of these calls it
-    keeps a deadline too (call_headers.py), since Python knows of them only once all is there. Of a call without a
-    token, where one is needed, nothing is held: Python refuses it before its body is read.
+    keeps a deadline too (call_headers.py), since Python knows of them only once all is there. Where calls need a token,
+    Envoy holds nothing of a call without one, and no JSON of a call with a wrong one: Python refuses it before its body.
+    Few messages wait for a header at once, so Envoy does not look at their tokens, which would cost each call 5 µs.
 
     Args:
         max_message_bytes: Longest message, without gRPC's prefix.
         has_tokens: Whether calls need a token.
     """
-    in_header = {"envoy.filters.http.lua": message_header.on_route()}
+    in_header = _lua(MESSAGE)
     converted = {
         "envoy.filters.http.grpc_json_transcoder": {
             "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
             "config": {},
         }
     }
-    bounded = {
-        "envoy.filters.http.buffer": {
-            "@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.BufferPerRoute",
-            "buffer": {"max_request_bytes": MAX_JSON_BYTES},
-        }
-    }
-    token = (_HAS_TOKEN,) if has_tokens else ()
-    grpc, json = [_IS_GRPC, _HAS_PLACE, *token], [*_IS_JSON, *token]
+    bounded = {**(_lua(TOKEN) if has_tokens else {}), **_buffer(buffer={"max_request_bytes": MAX_JSON_BYTES})}
+    grpc, json = [_IS_GRPC, _HAS_PLACE, *([_HAS_TOKEN] if has_tokens else [])], [*_IS_JSON, _HAS_PLACE]
     return [
         *(
             _held({"path": path, "headers": grpc}, in_header, max_message_bytes + _FRAMING_BYTES)
@@ -74,9 +74,9 @@ def routes(max_message_bytes: int, *, has_tokens: bool) -> list[dict[str, Any]]:
             _held({"path": path, "headers": json}, {**bounded, **converted}, MAX_JSON_BYTES)
             for path in _paths(streaming=False)
         ),
-        # Those with one message get here only if they lack the token.
+        # Those with one message get here only if they lack the token. The filter that would hold it is there by now.
         *(
-            _route({"path": path, "headers": _IS_JSON}, converted)
+            _route({"path": path, "headers": _IS_JSON}, {**_buffer(disabled=True), **converted})
             for path in (*_paths(streaming=True), *_paths(streaming=False))
         ),
         {**_route({"prefix": "/"}, {}), "request_body_buffer_limit": _BUFFER_BYTES},
@@ -86,6 +86,16 @@ def routes(max_message_bytes: int, *, has_tokens: bool) -> list[dict[str, Any]]:
 def _paths(*, streaming: bool) -> list[str]:
     """Our methods that take one message, or those that take many."""
     return [f"/{_SERVICE.full_name}/{each.name}" for each in _SERVICE.methods if each.client_streaming == streaming]
+
+
+def _lua(name: str) -> dict[str, Any]:
+    """What a route says for the filter in Lua: which of its sources to run."""
+    return {"envoy.filters.http.lua": {"@type": f"{_FILTERS}.lua.v3.LuaPerRoute", "name": name}}
+
+
+def _buffer(**fields: Any) -> dict[str, Any]:
+    """What a route says for the filter that holds bodies."""
+    return {"envoy.filters.http.buffer": {"@type": f"{_FILTERS}.buffer.v3.BufferPerRoute", **fields}}
 
 
 def _route(match: Mapping[str, Any], filters: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from service.access.reloaded import ReloadedFiles
 from service.errors import StartupError
 from service.frontends.asgi.application import AsgiFront
 from service.frontends.asgi.open_call import Receive, Scope, Send
-from service.frontends.envoy import tls
+from service.frontends.envoy import tls, token_gate
 from service.frontends.envoy.control import (
     FD_VARIABLE,
     FOLDER_VARIABLE,
@@ -127,8 +127,10 @@ class Application:
         certificates: ReloadedFiles[Certificates] | None,
         settings: Settings,
     ) -> AsgiFront:
+        folder = Path(os.environ[FOLDER_VARIABLE])
         if certificates is not None:
-            certificates.on_taken = partial(tls.have_read, Path(os.environ[FOLDER_VARIABLE]))
+            certificates.on_taken = partial(tls.have_read, folder)
+        entrance.tell_tokens(partial(token_gate.write_tokens, folder))
         self._front = AsgiFront(
             *(methods, metrics, entrance),
             bounds=bounds(settings),

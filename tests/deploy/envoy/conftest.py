@@ -17,6 +17,8 @@ import pytest
 import yaml
 
 from deploy.envoy import loopback
+from service.client import Unavailable
+from tests.deploy.envoy.guarded import Guarded, guarding
 from tests.kit.callers.load import Load, calling, connected
 from tests.kit.callers.protocols import KanApi
 from tests.kit.server import metrics
@@ -138,6 +140,26 @@ def fronted(replicas: tuple[Replica, ...], folder: Path, file: str) -> Iterator[
         wait_for(
             lambda: found.statistic("envoy_cluster_membership_healthy") == len(replicas), "all replicas are healthy"
         )
+        yield found
+
+
+@pytest.fixture(scope="module")
+def guarded(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    """One replica behind Envoy with jwt.json."""
+    folder, ports = tmp_path_factory.mktemp("guarded"), free_ports(7)
+    replica = Replica(digits, ports[0], ports[1], tmp_path_factory.mktemp("replica") / "log")
+    with ExitStack() as stack:
+        replica.start()
+        stack.callback(replica.end)
+        found = stack.enter_context(guarding(folder, ports, loopback.on_loopback([ports[0], ports[2]], *ports[4:])))
+
+        def answers() -> bool:
+            try:
+                return found.predict(found.issuer.token()) == 1
+            except Unavailable:
+                return False
+
+        wait_for(answers, "Envoy answers")
         yield found
 
 

@@ -3,10 +3,12 @@
 import hmac
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from service.access.authorizer import Authorizer, Caller
+from service.access.token_file import MOST_TOKEN_BYTES
 from service.errors import Forbidden, QuotaExceeded, Unauthenticated
 from tests.kit.callers.tokens import WriteTokens, bearer, secret, sha256
 
@@ -62,6 +64,49 @@ def test_other_metadata_is_refused(tokens: WriteTokens, metadata: list[tuple[str
     with pytest.raises(Unauthenticated, match=word) as caught:
         Authorizer(tokens(alice=""), _PATHS).token(metadata, _PREDICT)
     assert "secret" not in str(caught.value)
+
+
+def test_a_token_has_a_bounded_length(tmp_path: Path) -> None:
+    """A token of 4096 bytes is known; a longer one is not, although the file has its hash."""
+    fits = "x" * MOST_TOKEN_BYTES
+    file = tmp_path / "tokens.toml"
+    file.write_text("".join(f'[tokens.t{len(each)}]\nsha256 = "{sha256(each)}"\n' for each in (fits, f"{fits}x")))
+    authorizer = Authorizer(file, _PATHS)
+    assert authorizer.token([("authorization", f"Bearer {fits}")], _PREDICT).name == f"t{MOST_TOKEN_BYTES}"
+    with pytest.raises(Unauthenticated, match="unknown"):
+        authorizer.token([("authorization", f"Bearer {fits}x")], _PREDICT)
+
+
+def test_tokens_are_told_no_later_than_they_are_valid(tokens: WriteTokens) -> None:
+    """A listener gets the tokens at once; a change beside those of before, then alone; a broken file is no change."""
+    authorizer = Authorizer(tokens(alice=""), _PATHS)
+    told: list[tuple[list[str], int]] = []
+    authorizer.tell_tokens(lambda found: told.append(([each.name for each in found], len(authorizer.valid()))))
+    file = tokens(alice="", bob="")
+    for text in (file.read_text(), "[tokens"):
+        file.write_text(text)
+        authorizer.file.look()
+        authorizer.file.look()
+    assert told == [(["alice"], 1), (["alice", "alice", "bob"], 1), (["alice", "bob"], 2)]
+
+
+def test_a_change_that_cannot_be_told_is_not_taken(tokens: WriteTokens) -> None:
+    """The tokens of before stay valid, and the change is taken once it can be told."""
+    authorizer = Authorizer(tokens(alice=""), _PATHS)
+    is_full = False
+
+    def tell(_: object) -> None:
+        if is_full:
+            raise OSError("no space left")
+
+    authorizer.tell_tokens(tell)
+    tokens(bob="")
+    for name, is_current in (("alice", False), ("bob", True)):
+        is_full = not is_current
+        authorizer.file.look()
+        authorizer.file.look()
+        assert authorizer.token(bearer(name), _PREDICT).name == name
+        assert authorizer.file.is_current == is_current
 
 
 def test_a_token_expires_at_its_moment(tokens: WriteTokens) -> None:

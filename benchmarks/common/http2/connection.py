@@ -1,15 +1,10 @@
-"""A minimal HTTP/2 client for the load generator: a gRPC call costs about 10 µs here, 100 µs with grpc's own client.
+"""One connection: its frames and their flow control."""
 
-The client sends the same headers as grpc's clients, indexed from the second call on, as theirs are. It reads no
-headers: a call is answered when its stream ends after exactly one whole message, and a call with a status other than OK
-has no message. So checking the messages checks the calls. Anything unexpected raises an error.
-
-Sources: RFC 9113 (frames, flow control), RFC 7541 (headers), the gRPC protocol over HTTP/2.
-"""
-
-import socket
 import struct
 from collections import deque
+
+from benchmarks.common.http2.headers import header_blocks
+from benchmarks.common.http2.security import PLAIN, Security, tls_of
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _FRAME = struct.Struct(">HBBBL")
@@ -22,7 +17,6 @@ _MOST_WINDOW_BYTES = 2**31 - 1
 _RENEW_BYTES = 2**24
 _PREFIX_BYTES = 5
 _READ_BYTES = 2**18
-_TIMEOUT_SECONDS = 30
 
 
 class Connection:
@@ -33,17 +27,16 @@ class Connection:
     Args:
         address: "host:port".
         path: Full gRPC path, "/package.Service/Method".
+        security: TLS and a token; by default neither.
 
     Raises:
-        OSError: no server listens there.
+        OSError: no server listens there, or the handshake failed.
         ValueError: the server sent something that this client does not support.
     """
 
-    def __init__(self, address: str, path: str) -> None:
-        host, port = address.rsplit(":", 1)
-        self._socket = socket.create_connection((host, int(port)), _TIMEOUT_SECONDS)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._headers, self._next_headers = _header_blocks(path, address)
+    def __init__(self, address: str, path: str, security: Security = PLAIN) -> None:
+        self._socket = security.open_socket(address)
+        self._headers, self._next_headers = header_blocks(path, address, security)
         self._next_stream = 1
         self._calls: dict[int, int] = {}  # stream -> tag
         self._parts: dict[int, bytes] = {}  # stream -> bytes received so far
@@ -60,14 +53,23 @@ class Connection:
         settings = struct.pack(">HLHL", _ENABLE_PUSH, 0, _INITIAL_WINDOW_SIZE, _MOST_WINDOW_BYTES)
         wider = (_MOST_WINDOW_BYTES - _DEFAULT_WINDOW_BYTES).to_bytes(4, "big")
         self._out = [_PREFACE, _frame(_SETTINGS, 0, 0, settings), _frame(_WINDOW_UPDATE, 0, 0, wider)]
-        self.flush()
-        while not self._ready:
-            self.receive()
-        self.flush()
+        try:
+            self.flush()
+            while not self._ready:
+                self.receive()
+            self.flush()
+        except BaseException:
+            self.close()
+            raise
 
     def fileno(self) -> int:
         """The socket's file descriptor, for select."""
         return self._socket.fileno()
+
+    @property
+    def tls(self) -> str:
+        """The version of TLS and the cipher, as agreed with the server; "" without TLS."""
+        return tls_of(self._socket)
 
     def close(self) -> None:
         """Close the connection; open calls end."""
@@ -229,21 +231,3 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 def _message_frame(stream: int, flags: int, message: bytes) -> bytes:
     return _frame(_DATA, flags, stream, b"\0" + len(message).to_bytes(4, "big") + message)
-
-
-def _header_blocks(path: str, authority: str) -> tuple[bytes, bytes]:
-    """The headers of the first call, which the server stores in its table, and of later calls, which refer to them."""
-    methods = b"\x83\x86"  # :method POST and :scheme http of the static table
-    fields = [
-        (":path", path),
-        (":authority", authority),
-        ("te", "trailers"),
-        ("content-type", "application/grpc"),
-        ("user-agent", "kan-benchmark"),
-        ("grpc-accept-encoding", "identity, deflate, gzip"),
-        ("grpc-timeout", "10M"),  # a stream lasts as long as the load
-    ]
-    literals = (bytes([0x40, len(name)]) + name.encode() + bytes([len(text)]) + text.encode() for name, text in fields)
-    # The newest entry of the table is number 62.
-    indices = bytes(0x80 | 62 + age for age in reversed(range(len(fields))))
-    return methods + b"".join(literals), methods + indices

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.tracing.cost import trimmed_mean
+from benchmarks.common.side_by_side import trimmed_mean
 
 
 @pytest.mark.parametrize("count", [10, 30, 300])
