@@ -49,7 +49,7 @@ def routes(max_message_bytes: int, *, has_tokens: bool) -> list[dict[str, Any]]:
 
     Bodies that Envoy has to hold as a whole are bounded: those that it puts into a header, and JSON. Of these calls it
     keeps a deadline too (call_headers.py), since Python knows of them only once all is there. Where calls need a token,
-    Envoy holds nothing of a call without one, and no JSON of a call with a wrong one: Python refuses it before its body.
+    Envoy holds nothing of a call without one, and no JSON of a call with a wrong one: Python refuses both at once.
     Few messages wait for a header at once, so Envoy does not look at their tokens, which would cost each call 5 µs.
 
     Args:

