@@ -6,6 +6,11 @@ from typing import Protocol
 # The kind of a refusal because of another worker.
 OTHER_WORKER = "worker"
 
+
+class LoadAgain(Exception):
+    """Settings have changed while a loaded version waited: it is to be loaded with the new ones."""
+
+
 # Arms a version that this worker has loaded: from the moment at which the argument gives True, it is the latest one.
 Arm = Callable[[Callable[[], bool]], None]
 
@@ -27,6 +32,7 @@ class Agreement(Protocol):
 
         Raises:
             ModelRefused: Another worker refused the version, or has other bytes under its number.
+            LoadAgain: The settings have changed meanwhile.
         """
 
     def refused(self, name: str, version: int, reason: str) -> None:

@@ -10,7 +10,7 @@ from service.batching.turns import Turns
 from service.errors import StartupError, StorageError
 from service.metrics.metrics import Metrics
 from service.quota import Quotas
-from service.registry.agreement import OTHER_WORKER, Agreement
+from service.registry.agreement import OTHER_WORKER, Agreement, LoadAgain
 from service.registry.entries import Entry
 from service.registry.model.live_model import LiveModel, load
 from service.registry.model.session import Halt
@@ -146,8 +146,8 @@ class Loader:
         began = time.monotonic()
         try:
             model = await self._open(entry)
-            if self._agreement is not None:
-                await self._agree(entry, model, self._agreement)
+            while self._agreement is not None and not await self._is_agreed(entry, model, self._agreement):
+                model = await self._open(entry)
         except StorageError as error:
             entry.reason, entry.held, self._storage_error = str(error), True, error
         except ModelRefused as refused:
@@ -188,8 +188,8 @@ class Loader:
                 # next turn. Without this line an unloaded version would be reported as ready or refused.
                 raise asyncio.CancelledError
 
-    async def _agree(self, entry: Entry, model: LiveModel, agreement: Agreement) -> None:
-        """Wait until every worker has the version."""
+    async def _is_agreed(self, entry: Entry, model: LiveModel, agreement: Agreement) -> bool:
+        """Wait until every worker has the version. False if it must be loaded again before that."""
 
         def arm(is_switched: Callable[[], bool]) -> None:
             entry.model = model
@@ -197,10 +197,14 @@ class Loader:
 
         try:
             await agreement.loaded(entry.name, entry.version, entry.digest, arm)
+        except LoadAgain:
+            await model.close()
+            return False
         except BaseException:
             if entry.model is not model:  # an armed one is closed with its entry
                 await model.close()
             raise
+        return True
 
     async def _make(self, artefact: Artefact, settings: Settings) -> LiveModel:
         """Open a version that was read, and warm it up."""

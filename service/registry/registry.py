@@ -39,6 +39,7 @@ class Registry:
     Attributes:
         lease, lease_or_wait, statuses: As those of :class:`service.registry.entries.Entries`, and not wrapped: every
             request calls one of the first two.
+        adoption: Has models run with other settings; what only a restart changes stays. `adopt` is its method.
         callers_may_load: Whether callers may load and unload models.
         ready, unready_reason: As those of :class:`service.registry.readiness.Readiness`.
 
@@ -59,7 +60,6 @@ class Registry:
         loads = (settings, metrics, self._listing.of, self._load_changed, self._entries.arm, agreement)
         self._loader = Loader(self._source, *loads)
         self._succession = Succession(self._entries, self._loader, metrics, settings, agreement)
-        self._adoption = Adoption(self._entries, self._loader, self._succession, settings)
         self._retries = Retries(self._entries, self._source)
         self._changes = ChangeSignal()
         self._unloaded: set[str] = set()
@@ -67,6 +67,9 @@ class Registry:
         self._awaited = AwaitedVersions(self._entries, *waits)
         self._entries.wait_for = self._awaited.wait_for
         self._scanning = asyncio.Lock()
+        of_adoption = (self._listing, self._unloaded, self._scanning, self._report_change, settings)
+        self.adoption = Adoption(self._entries, self._loader, self._succession, *of_adoption)
+        self.adopt = self.adoption.adopt
         self._notify: Callable[[], None] = lambda: None
         self._started = False  # load_all has ended; the entries are complete once the repository has been read too
 
@@ -182,14 +185,6 @@ class Registry:
         self._unloaded.add(name)
         for entry in list(self._entries.of(name).values()):
             self._succession.retire(entry)
-        self._report_change()
-
-    async def adopt(self, settings: Settings) -> None:
-        """Have models run with other settings; what only a restart changes stays. Raises as `Adoption.adopt`."""
-        await self._adoption.adopt(settings)
-        self._listing.policy = settings.version_policy
-        for name in self._listing.names - self._unloaded:
-            self._settle(name)
         self._report_change()
 
     def watch(self, changed: Callable[[], None]) -> None:

@@ -14,9 +14,10 @@ from typing import Any
 from service.metrics.shared.worker_metrics import WorkerMetrics
 from service.process.server import versions_that_answer
 from service.process.stop import LEFT
-from service.process.workers.flags import Flags
+from service.process.workers.agreement.flags import Flags
+from service.process.workers.agreement.worker_orders import WorkerOrders
+from service.process.workers.agreement.worker_versions import WorkerVersions
 from service.process.workers.messages import Start, WorkerControl
-from service.process.workers.worker_versions import WorkerVersions
 from service.registry.registry import Registry
 
 _log = logging.getLogger(__name__)
@@ -46,11 +47,13 @@ class Membership:
         self._loop = asyncio.get_running_loop()
         self.metrics = WorkerMetrics(self._folder)
         self.versions = WorkerVersions(self._control.send, self._flags)
+        self._orders = WorkerOrders(self._control.send, self._flags, self.versions, self._leave)
         self._control.send(pid=os.getpid())
         threading.Thread(target=self._obey, name="orders of the parent", daemon=True).start()
 
     def beat(self, registry: Registry) -> None:
-        """Tell the parent twice a second that the event loop turns, and why the server is not ready."""
+        """Tell the parent twice a second that the event loop turns, and why the server is not ready. Obey it."""
+        self._orders.begin(registry)
         self._beats = asyncio.create_task(self._beat(registry), name="beats")
 
     async def may_take_calls(self) -> None:
@@ -64,14 +67,15 @@ class Membership:
         self._control.send(listening=versions_that_answer(registry))
 
     def failed(self, reason: str) -> None:
-        """Report why this worker cannot start."""
+        """Report why this worker ends."""
         self._control.send(failed=reason)
 
     async def close(self) -> None:
-        """End the beats and write the last counts."""
+        """End the beats and the orders, and write the last counts."""
         if self._beats is not None:
             self._beats.cancel()
             await asyncio.gather(self._beats, return_exceptions=True)
+        await self._orders.close()
         self.metrics.close()
 
     async def _beat(self, registry: Registry) -> None:
@@ -83,8 +87,15 @@ class Membership:
     def _take(self, order: dict[str, Any]) -> None:
         if "listen" in order:
             self._may_listen.set()
+        elif "do" in order:
+            self._orders.take(*order["do"])
         else:
             self.versions.take(order)
+
+    def _leave(self, reason: str) -> None:
+        """End this worker; the parent starts another one in its place."""
+        self.failed(reason)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _obey(self) -> None:
         """Carry out the orders of the parent. If the parent ends, end in its place, within 2 s."""

@@ -2,19 +2,30 @@
 
 From a worker: {"pid": of the process that serves}; {"beat": why it is not ready, or ""}, twice a second; {"loading" |
 "left" | "armed": [model, version]}; {"loaded": [model, version, digest]}; {"refused": [model, version, reason]};
-{"loaded all": true}; {"listening": the versions that answer}; {"failed": why it cannot start}.
+{"loaded all": true}; {"listening": the versions that answer}; {"failed": why it cannot start}; {"settings": the number
+of those that it has}; {"did": [number of an order, error or null, value]}.
 To it: {"arm": [model, version, flag]}, {"serve": [model, version]}, {"refuse": [model, version, reason]}, {"listen":
-true}. Stops are signals. A worker whose parent hangs up ends at once.
+true}, {"do": [number, order, …]}. Orders are "prepare" [number of settings, settings], "drop" [], "arm" [flag, version
+by model] and "adopt" [number of settings, settings, version by model]. Stops are signals. A worker whose parent hangs
+up ends at once.
 """
 
 import json
+import logging
 import os
 import socket
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from typing import Any
 
+from service.errors import Draining, ModelNotFound, ModelNotReady, SettingsError, StartupError
 from service.frontends.envoy.control import BlockingControl
 from service.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+# Errors of orders that keep their kind on the way.
+_ERRORS: tuple[type[Exception], ...] = (ModelNotFound, ModelNotReady, Draining, StartupError)
 
 _VARIABLE = "KAN_SERVE_WORKER"
 # Apart from the rest: within JSON it would be longer, and a variable may have 128 KiB.
@@ -54,7 +65,31 @@ class Start:
 
     def read_settings(self) -> Settings:
         """The settings."""
-        return Settings(**json.loads(self.settings))
+        return read_settings(self.settings)
+
+
+def read_settings(text: str) -> Settings:
+    """Settings that were sent as JSON."""
+    return Settings(**json.loads(text))
+
+
+def encode_error(error: Exception) -> list[Any]:
+    """What became of an order that failed, as JSON has it. An error that nobody expected is logged here."""
+    if isinstance(error, SettingsError):
+        return [SettingsError.__name__, list(error.mistakes)]
+    for kind in _ERRORS:
+        if isinstance(error, kind):
+            return [kind.__name__, str(error)]
+    _log.error("an order to this worker broke", exc_info=error)
+    return ["", f"another worker broke: {error!r:.500}"]
+
+
+def decode_error(given: list[Any]) -> Exception:
+    """The error that :func:`encode_error` was given, or a RuntimeError."""
+    name, text = given
+    if name == SettingsError.__name__:
+        return SettingsError(text)
+    return next((kind for kind in _ERRORS if kind.__name__ == name), RuntimeError)(text)
 
 
 class WorkerControl(BlockingControl):

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from service.errors import ModelRefused
-from service.process.workers.flags import Flags
-from service.registry.agreement import OTHER_WORKER, Arm
+from service.process.workers.agreement.flags import Flags
+from service.registry.agreement import OTHER_WORKER, Arm, LoadAgain
 
 
 class WorkerVersions:
@@ -48,6 +48,13 @@ class WorkerVersions:
     def left(self, name: str, version: int) -> None:
         """Report that this worker does not answer with the version any more."""
         self._send(left=[name, version])
+
+    def load_again(self) -> None:
+        """Have the versions that wait loaded once more, because the settings have changed."""
+        for (name, version), (told, _) in list(self._waiting.items()):
+            if not told.done():
+                told.set_exception(LoadAgain())
+                self.left(name, version)
 
     def take(self, order: dict[str, Any]) -> None:
         """Carry out an order of the parent; see `messages`."""
