@@ -5,15 +5,16 @@ import logging
 import time
 from collections.abc import Callable
 
-from service.errors import Draining, ModelNotFound, ModelNotReady, StorageError
+from service.errors import StorageError
 from service.metrics.metrics import Metrics
 from service.registry.agreement import Agreement
 from service.registry.awaited_versions import AwaitedVersions
 from service.registry.change_signal import ChangeSignal
-from service.registry.entries import Entries, Entry, quote_name
+from service.registry.entries import Entries, Entry
 from service.registry.loader import Loader
 from service.registry.model.session import check_providers
 from service.registry.readiness import Readiness
+from service.registry.requested_loads import RequestedLoads
 from service.registry.retries import Retries
 from service.registry.scanning.listing import Listing
 from service.registry.scanning.watcher import Watcher
@@ -41,6 +42,7 @@ class Registry:
             request calls one of the first two.
         adoption: Has models run with other settings; what only a restart changes stays. `adopt` is its method.
         callers_may_load: Whether callers may load and unload models.
+        requested: Loads and unloads that callers ask for. `load` and `unload` are its methods.
         ready, unready_reason: As those of :class:`service.registry.readiness.Readiness`.
 
     Raises:
@@ -62,7 +64,7 @@ class Registry:
         self._succession = Succession(self._entries, self._loader, metrics, settings, agreement)
         self._retries = Retries(self._entries, self._source)
         self._changes = ChangeSignal()
-        self._unloaded: set[str] = set()
+        self._unloaded: set[str] = set() if agreement is None else set(agreement.unloaded)
         waits = (self._listing, self._loader, self.scan, self._changes, self._unloaded, settings)
         self._awaited = AwaitedVersions(self._entries, *waits)
         self._entries.wait_for = self._awaited.wait_for
@@ -70,6 +72,11 @@ class Registry:
         of_adoption = (self._listing, self._unloaded, self._scanning, self._report_change, settings)
         self.adoption = Adoption(self._entries, self._loader, self._succession, *of_adoption)
         self.adopt = self.adoption.adopt
+        known = (self._source, self._listing, self._scanning, self._unloaded, self._awaited, self._succession)
+        self.requested = RequestedLoads(
+            self._entries, *known, self._changes, self._settle, self._report_change, agreement
+        )
+        self.load, self.unload = self.requested.load, self.requested.unload
         self._notify: Callable[[], None] = lambda: None
         self._started = False  # load_all has ended; the entries are complete once the repository has been read too
 
@@ -146,46 +153,6 @@ class Registry:
         if storage_error is not None:
             raise storage_error
         self._metrics.repository_seen()
-
-    async def load(self, name: str) -> None:
-        """Load one model now, and wait for it. Unloaded models and refused versions are tried again.
-
-        Raises:
-            ModelNotFound: The repository has no version of it that the policy allows.
-            ModelNotReady: None of its versions can be served. The message has the reason of the newest one.
-            StartupError: The repository cannot be read.
-        """
-        async with self._scanning:
-            self._listing.update(await self._source.list_models(), time.monotonic())
-            descending, _ = self._listing.wanted(name)
-            if not descending:
-                raise ModelNotFound(f"the repository has no version of model {quote_name(name)} to load")
-            self._unloaded.discard(name)
-            for entry in self._entries.of(name).values():
-                entry.held = False
-                entry.due = entry.state is State.REFUSED
-            self._settle(name)
-        await self._changes.until(lambda: self._entries.draining or not self._awaited.is_loading(name, None))
-        if self._entries.draining:
-            raise Draining("the server is stopping and loads nothing new")
-        async with self._scanning:
-            await self._source.mark_used(self._entries.ready())
-        if self._entries.latest(name) is None:
-            newest = self._entries.of(name).get(descending[0])
-            reason = "it was unloaded meanwhile" if newest is None else newest.unready_reason()
-            raise ModelNotReady(f"model {name!r} version {descending[0]} does not answer: {reason}")
-
-    async def unload(self, name: str) -> None:
-        """Stop to serve a model until it is loaded again. Requests that have its lease are still answered.
-
-        Raises:
-            ModelNotFound: No version of it is known.
-        """
-        self._entries.find(name, None, complete=True)
-        self._unloaded.add(name)
-        for entry in list(self._entries.of(name).values()):
-            self._succession.retire(entry)
-        self._report_change()
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Scan the repository every `poll_seconds` until the registry is drained or closed.

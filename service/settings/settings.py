@@ -99,14 +99,6 @@ class Settings(
         return found
 
     @model_validator(mode="after")
-    def _workers_serve_alike(self) -> Self:
-        if self.workers != 1 and self.allow_load:
-            raise ValueError(
-                f"workers is {self.workers!r}: with --allow-load only 1 is possible, as a call reaches one"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _largest_message_fits(self) -> Self:
         if self.max_inflight_bytes == 0:
             inflight_bytes = max(_LEAST_INFLIGHT_BYTES, _INFLIGHT_MESSAGES * self.max_message_bytes)

@@ -55,6 +55,7 @@ class Fleet:
         self.restarts = 0
         self.all_listen = asyncio.Event()
         self.agreements = Agreements(settings, flags)
+        self._frontend = settings.frontend
         self._flags = flags
         self._metrics = metrics
         self._stop = stop
@@ -178,7 +179,7 @@ class Fleet:
         # In one turn with its start: what changes from now on, it is told.
         member = self.agreements.add(process.tell)
         try:
-            await process.start(self.agreements.settings.in_force, self._flags)
+            await process.start(self._frontend, self.agreements.given(), self._flags)
         except OSError as error:
             self.agreements.remove(member)
             return f"could not be started ({error})"

@@ -46,7 +46,7 @@ class Membership:
         self._beats: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self.metrics = WorkerMetrics(self._folder)
-        self.versions = WorkerVersions(self._control.send, self._flags)
+        self.versions = WorkerVersions(self._control.send, self._flags, start.read_given().unloaded)
         self._orders = WorkerOrders(self._control.send, self._flags, self.versions, self._leave)
         self._control.send(pid=os.getpid())
         threading.Thread(target=self._obey, name="orders of the parent", daemon=True).start()

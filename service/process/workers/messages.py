@@ -3,18 +3,20 @@
 From a worker: {"pid": of the process that serves}; {"beat": why it is not ready, or ""}, twice a second; {"loading" |
 "left" | "armed": [model, version]}; {"loaded": [model, version, digest]}; {"refused": [model, version, reason]};
 {"loaded all": true}; {"listening": the versions that answer}; {"failed": why it cannot start}; {"settings": the number
-of those that it has}; {"did": [number of an order, error or null, value]}.
+of those that it has}; {"did": [number of an order, error or null, value]}; {"ask": [number, "load" or "unload",
+model]}.
 To it: {"arm": [model, version, flag]}, {"serve": [model, version]}, {"refuse": [model, version, reason]}, {"listen":
 true}, {"do": [number, order, …]}. Orders are "prepare" [number of settings, settings], "drop" [], "arm" [flag, version
-by model] and "adopt" [number of settings, settings, version by model]. Stops are signals. A worker whose parent hangs
-up ends at once.
+by model], "adopt" [number of settings, settings, version by model], "load" [model] and "unload" [model]; {"answer":
+[number that was asked, error or null]}. Stops are signals. A worker whose parent hangs up ends at once.
 """
 
 import json
 import logging
 import os
 import socket
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,8 +30,23 @@ _log = logging.getLogger(__name__)
 _ERRORS: tuple[type[Exception], ...] = (ModelNotFound, ModelNotReady, Draining, StartupError)
 
 _VARIABLE = "KAN_SERVE_WORKER"
-# Apart from the rest: within JSON it would be longer, and a variable may have 128 KiB.
-_SETTINGS_VARIABLE = "KAN_SERVE_WORKER_SETTINGS"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a worker starts with: all that is in force.
+
+    Attributes:
+        settings: As JSON.
+        unloaded: The models that callers have unloaded.
+    """
+
+    settings: str
+    unloaded: Sequence[str] = ()
+
+    def read_settings(self) -> Settings:
+        """The settings."""
+        return read_settings(self.settings)
 
 
 @dataclass(frozen=True)
@@ -39,33 +56,42 @@ class Start:
     Attributes:
         control: File descriptor of its end of the socket pair.
         flags: File descriptor of the flags.
+        given: File descriptor of a file in memory. It is as long as it has to be, and no other process sees it.
         folder: Gets its metrics. The folder above it is the parent's.
-        settings: As JSON.
     """
 
     control: int
     flags: int
+    given: int
     folder: str
-    settings: str
 
-    @classmethod
-    def of(cls, control: int, flags: int, folder: str, settings: Settings) -> "Start":
-        """For a worker with these settings."""
-        return cls(control, flags, folder, settings.model_dump_json(exclude_none=True))
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Those that the worker inherits."""
+        return (self.control, self.flags, self.given)
 
     def environment(self) -> dict[str, str]:
-        """The environment variables that hold it."""
-        given = asdict(self)
-        return {_SETTINGS_VARIABLE: given.pop("settings"), _VARIABLE: json.dumps(given)}
+        """The environment variable that holds it."""
+        return {_VARIABLE: json.dumps(asdict(self))}
 
     @classmethod
     def found(cls) -> "Start":
         """The one of this process."""
-        return cls(**json.loads(os.environ[_VARIABLE]), settings=os.environ[_SETTINGS_VARIABLE])
+        return cls(**json.loads(os.environ[_VARIABLE]))
 
-    def read_settings(self) -> Settings:
-        """The settings."""
-        return read_settings(self.settings)
+    def read_given(self) -> Given:
+        """What this worker starts with."""
+        content = os.pread(self.given, os.fstat(self.given).st_size, 0)
+        return Given(**json.loads(content))
+
+
+@contextmanager
+def in_memory(given: Given) -> Iterator[int]:
+    """A file in memory with what a worker starts with, for a with block. Gives its descriptor."""
+    with os.fdopen(os.memfd_create("kan-serve-given"), "wb") as file:
+        file.write(json.dumps(asdict(given)).encode())
+        file.flush()
+        yield file.fileno()
 
 
 def read_settings(text: str) -> Settings:

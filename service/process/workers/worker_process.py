@@ -12,8 +12,7 @@ from typing import Any
 
 from service.frontends.envoy.control import Control
 from service.process.workers.agreement.flags import Flags
-from service.process.workers.messages import Start
-from service.settings import Settings
+from service.process.workers.messages import Given, Start, in_memory
 
 _MODULES = {"grpcio": "service.process.workers.worker", "envoy": "service.process.envoy.worker"}
 
@@ -49,23 +48,24 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         return cls(await Control.on_socket(ours), theirs, folder)
 
-    async def start(self, settings: Settings, flags: Flags) -> None:
+    async def start(self, frontend: str, given: Given, flags: Flags) -> None:
         """Start its process.
 
         Args:
-            settings: Its settings.
+            frontend: Its front end.
+            given: What it starts with.
             flags: Those of the parent.
 
         Raises:
             OSError: There is no room for another process.
         """
-        start = Start.of(self._theirs.fileno(), flags.descriptor, str(self.folder), settings)
         try:
-            with self._theirs:
+            with self._theirs, in_memory(given) as in_force:
+                start = Start(self._theirs.fileno(), flags.descriptor, in_force, str(self.folder))
                 self._process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", _MODULES[settings.frontend]),
+                    *(sys.executable, "-m", _MODULES[frontend]),
                     env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **start.environment()},
-                    pass_fds=(start.control, start.flags),
+                    pass_fds=start.descriptors,
                     start_new_session=True,  # otherwise Ctrl-C would reach a worker before its parent
                 )
         except BaseException:

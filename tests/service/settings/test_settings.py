@@ -1,7 +1,7 @@
 """Settings: defaults, environment, refusals."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
@@ -97,14 +97,6 @@ def test_access_is_open_by_default() -> None:
     assert (settings.tls_cert, settings.tls_key, settings.tls_client_ca) == ("", "", "")
     assert (settings.tokens, settings.access_log, settings.insecure_public) == ("", "", False)
     assert settings.metrics_port is None
-
-
-@pytest.mark.parametrize("workers", [2, "auto"])
-def test_several_workers_cannot_be_told_what_to_load(workers: Any) -> None:
-    """A call that loads a model would reach one worker only: the message names both settings."""
-    with pytest.raises(ValidationError, match=f"workers is {workers!r}: with --allow-load only 1"):
-        Settings(workers=workers, allow_load=True)
-    assert Settings(workers=1, allow_load=True).workers == 1
 
 
 def test_workers_are_a_number_or_auto(monkeypatch: pytest.MonkeyPatch) -> None:

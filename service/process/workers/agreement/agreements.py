@@ -3,28 +3,32 @@
 from collections.abc import Callable
 from typing import Any
 
+from service.process.workers.agreement.common_models import CommonModels
 from service.process.workers.agreement.common_settings import CommonSettings
 from service.process.workers.agreement.flags import Flags
 from service.process.workers.agreement.member import Member
 from service.process.workers.agreement.orders import Orders
 from service.process.workers.agreement.versions import Versions
+from service.process.workers.messages import Given
 from service.settings import Settings
 
 
 class Agreements:
-    """The agreements on versions and on settings. Used on one event loop.
+    """The agreements on versions, settings and what is unloaded. Used on one event loop.
 
     Args:
         settings: Those of the start. `grpc_port` is the shared port.
         flags: Are shared with the workers.
 
     Attributes:
+        models: Those that callers have unloaded.
         settings: Those in force, and how they change.
     """
 
     def __init__(self, settings: Settings, flags: Flags) -> None:
         self._versions = Versions(flags, settings.version_policy, polls=settings.poll_seconds > 0)
         self._orders = Orders(self._versions.members)
+        self.models = CommonModels(self._orders)
         self.settings = CommonSettings(settings, flags, self._versions, self._orders)
 
     def add(self, tell: Callable[..., None]) -> Member:
@@ -34,6 +38,10 @@ class Agreements:
             tell: Sends it a message.
         """
         return self._versions.add(tell)
+
+    def given(self) -> Given:
+        """What a worker starts with."""
+        return Given(self.settings.in_force.model_dump_json(exclude_none=True), list(self.models.unloaded))
 
     def remove(self, member: Member) -> None:
         """A worker has ended."""
@@ -45,5 +53,7 @@ class Agreements:
         match message:
             case {"did": [number, error, value]}:
                 self._orders.take(member, number, error, value)
+            case {"ask": [number, order, name]}:
+                self.models.ask(member, number, order, name)
             case _:
                 self._versions.take(member, message)

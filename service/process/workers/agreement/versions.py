@@ -68,8 +68,7 @@ class Versions:
         self.members.remove(member)
         for switch in self._switches.values():
             switch.unarmed.discard(member)
-        if not any(each.takes_calls for each in self.members):
-            self._latest.clear()  # nobody can see a version go back that nobody serves
+        self._forget_unserved(*self._latest)
         self._settle()
 
     def take(self, member: Member, message: dict[str, Any]) -> None:
@@ -122,6 +121,14 @@ class Versions:
         member.refusals.pop(version, None)
         if version in self._switches:
             self._switches[version].unarmed.discard(member)
+        self._forget_unserved(version[0])
+
+    def _forget_unserved(self, *names: str) -> None:
+        """Nobody can see a version go back of models that no worker serves any more: callers have unloaded them."""
+        serving = (each for member in self.members if member.takes_calls for each in member.serves)
+        served = {name for name, _ in (*self._switches, *serving)}
+        for name in set(names) - served:
+            self._latest.pop(name, None)
 
     def _settle(self) -> None:
         """Do everything that the last change allows."""
@@ -133,6 +140,7 @@ class Versions:
                 self._serve(
                     version, [each for each in self._waiting(version) if each.digests[version] == switch.digest]
                 )
+                self._forget_unserved(version[0])
         if self._held is not None:
             if not self._switches and not self._held.done():
                 self._held.set_result(None)

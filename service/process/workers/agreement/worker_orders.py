@@ -41,6 +41,8 @@ class WorkerOrders:
             "arm": self._arm,
             "drop": self._drop,
             "adopt": self._adopt,
+            "load": self._load,
+            "unload": self._unload,
         }
 
     def begin(self, registry: Registry) -> None:
@@ -98,6 +100,21 @@ class WorkerOrders:
                 raise
             finally:
                 await self._end()
+
+    async def _load(self, name: str) -> list[Any]:
+        """Load a model. Gives an error, or None, and whether the model is unloaded."""
+        requested = self._registry.result().requested
+        error = None
+        try:
+            await requested.load_here(name)
+        except Exception as found:
+            error = encode_error(found)
+        return [error, requested.is_unloaded(name)]
+
+    async def _unload(self, name: str) -> list[Any]:
+        """Unload a model. Gives what `_load` gives."""
+        await self._registry.result().requested.unload_here(name)
+        return [None, True]
 
     async def _make_ready(self, number: int, text: str) -> Prepared:
         prepared = await self._registry.result().adoption.prepare(read_settings(text))

@@ -200,6 +200,28 @@ def test_when_nobody_serves_any_version_may_begin(versions: Versions, flags: Fla
     serving(versions, flags, 2)
 
 
+@pytest.mark.parametrize("how", ["left", "ended", "in a switch"])
+def test_a_model_that_nobody_serves_any_more_is_awaited_of_nobody(versions: Versions, flags: Flags, how: str) -> None:
+    """After an unload a worker that starts takes calls without the model; later any version of it may begin."""
+    first, second = serving(versions, flags, 3), serving(versions, flags, 3)
+    other = Worker(versions, flags)
+    other.loaded_all()
+    if how == "in a switch":
+        first.load(4)
+        second.load(4)
+        for worker in (first, second):
+            worker.say(left=["digits", 4])
+    first.say(left=["digits", 3])
+    other.obey()
+    assert not other.listens
+    if how == "ended":
+        versions.remove(second.member)
+    else:
+        second.say(left=["digits", 3])
+    other.obey()
+    assert other.listens
+
+
 def test_an_older_version_is_served_by_its_number_at_once(versions: Versions, flags: Flags) -> None:
     """A version that one worker found late, or that a caller named, waits for nobody."""
     first, _ = serving(versions, flags, 3), serving(versions, flags, 3)

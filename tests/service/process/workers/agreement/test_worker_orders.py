@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.errors import SettingsError
+from service.errors import ModelNotFound, SettingsError
 from service.metrics.metrics import Metrics
 from service.process.workers.agreement.agreements import Agreements
 from service.process.workers.agreement.flags import Flags
@@ -28,7 +28,11 @@ class Worker:
     def __init__(self, agreements: Agreements, flags: Flags) -> None:
         loop = asyncio.get_running_loop()
         self.left: list[str] = []
-        self.member = agreements.add(lambda **order: loop.call_soon(self._take, order))
+
+        def tell(**order: Any) -> None:
+            loop.call_soon(self._take, order)
+
+        self.member = agreements.add(tell)
         send = lambda **message: agreements.take(self.member, message)  # noqa: E731
         self.versions = WorkerVersions(send, flags)
         self.orders = WorkerOrders(send, flags, self.versions, self.left.append)
@@ -175,5 +179,46 @@ def test_a_worker_that_starts_takes_what_it_missed(models: Path, write_model: Wr
                 await late.orders.close()
                 await late.registry.close()
                 assert first.batch_rows() == 7
+
+    run_test(check())
+
+
+def test_a_load_reaches_both_and_so_does_an_unload(models: Path, write_model: WriteModel) -> None:
+    """Whichever is asked. An error is the one of a load here. The parent remembers what is unloaded for a start."""
+    write_model("affine")
+
+    async def check() -> None:
+        async with two_workers(models) as (agreements, first, second):
+            await first.registry.unload("affine")
+            for worker in (first, second):
+                with pytest.raises(ModelNotFound):
+                    worker.latest()
+            assert agreements.given().unloaded == ["affine"]
+            with pytest.raises(ModelNotFound, match="no version of model 'absent' to load"):
+                await second.registry.load("absent")
+            write_model("affine", version=2)
+            await second.registry.load("affine")
+            assert (first.latest(), second.latest()) == (2, 2)
+            assert agreements.given().unloaded == []
+
+    run_test(check())
+
+
+def test_a_load_and_an_unload_that_a_starting_worker_missed_wait_for_nobody(
+    models: Path, write_model: WriteModel
+) -> None:
+    """The others have done both when it carries them out: its load waits for them in vain, until the unload."""
+    write_model("affine")
+
+    async def check() -> None:
+        async with two_workers(models) as (agreements, first, _):
+            await first.registry.unload("affine")
+            with closing(Flags()) as flags:
+                late = Worker(agreements, flags)
+                await first.registry.load("affine")
+                await first.registry.unload("affine")
+                await late.start(agreements)
+                await late.orders.close()
+                await late.registry.close()
 
     run_test(check())

@@ -1,0 +1,127 @@
+"""Loads and unloads of models that callers ask for: here, or in every worker."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from service.errors import Draining, ModelNotFound, ModelNotReady
+from service.registry.agreement import Agreement
+from service.registry.awaited_versions import AwaitedVersions
+from service.registry.change_signal import ChangeSignal
+from service.registry.entries import Entries, quote_name
+from service.registry.scanning.listing import Listing
+from service.registry.succession.succession import Succession
+from service.registry.version_status import State
+from service.repository.disk import model_name
+from service.repository.source import Source
+
+
+class RequestedLoads:
+    """Loads and unloads models. Used on one event loop.
+
+    Args:
+        entries: The versions.
+        source: Has the files.
+        listing: The versions in the repository.
+        scanning: Held by each scan of the repository.
+        unloaded: Models that stay unloaded. This class changes it.
+        awaited: Knows what is loading.
+        succession: Retires versions.
+        changes: Signals the end of each load.
+        settle: Loads the wanted versions of a model.
+        changed: Is called when a model was unloaded.
+        agreement: Reaches the other workers; None if this process is the only one.
+    """
+
+    def __init__(
+        self,
+        entries: Entries,
+        source: Source,
+        listing: Listing,
+        scanning: asyncio.Lock,
+        unloaded: set[str],
+        awaited: AwaitedVersions,
+        succession: Succession,
+        changes: ChangeSignal,
+        settle: Callable[[str], None],
+        changed: Callable[[], None],
+        agreement: Agreement | None,
+    ) -> None:
+        self._entries = entries
+        self._source = source
+        self._listing = listing
+        self._scanning = scanning
+        self._unloaded = unloaded
+        self._awaited = awaited
+        self._succession = succession
+        self._changes = changes
+        self._settle = settle
+        self._changed = changed
+        self._agreement = agreement
+        # An unload that comes after a load waits until that has begun, or the load would win.
+        self._beginning = asyncio.Lock()
+
+    async def load(self, name: str) -> None:
+        """Load one model now, in every worker, and wait for it. Unloaded models and refused versions are tried again.
+
+        Raises:
+            ModelNotFound: The repository has no version of it that the policy allows.
+            ModelNotReady: None of its versions can be served. The message has the reason of the newest one.
+            StartupError: The repository cannot be read.
+        """
+        if self._agreement is None:
+            await self.load_here(name)
+        elif model_name(name) is None:  # no folder has such a name, which may be as long as a message
+            raise _not_found(name)
+        else:
+            await self._agreement.load(name)
+
+    async def unload(self, name: str) -> None:
+        """Stop to serve a model in every worker until it is loaded again. Requests with its lease are still answered.
+
+        Raises:
+            ModelNotFound: No version of it is known.
+        """
+        self._entries.find(name, None, complete=True)
+        if self._agreement is None:
+            await self.unload_here(name)
+        else:
+            await self._agreement.unload(name)
+
+    def is_unloaded(self, name: str) -> bool:
+        """Whether a model is unloaded here, and stays so."""
+        return name in self._unloaded
+
+    async def load_here(self, name: str) -> None:
+        """As `load`, in this process."""
+        async with self._beginning, self._scanning:
+            self._listing.update(await self._source.list_models(), time.monotonic())
+            descending, _ = self._listing.wanted(name)
+            if not descending:
+                raise _not_found(name)
+            self._unloaded.discard(name)
+            for entry in self._entries.of(name).values():
+                entry.held = False
+                entry.due = entry.state is State.REFUSED
+            self._settle(name)
+        await self._changes.until(lambda: self._entries.draining or not self._awaited.is_loading(name, None))
+        if self._entries.draining:
+            raise Draining("the server is stopping and loads nothing new")
+        async with self._scanning:
+            await self._source.mark_used(self._entries.ready())
+        if self._entries.latest(name) is None:
+            newest = self._entries.of(name).get(descending[0])
+            reason = "it was unloaded meanwhile" if newest is None else newest.unready_reason()
+            raise ModelNotReady(f"model {name!r} version {descending[0]} does not answer: {reason}")
+
+    async def unload_here(self, name: str) -> None:
+        """As `unload`, in this process, whether a version is known or not."""
+        async with self._beginning:
+            self._unloaded.add(name)
+            for entry in list(self._entries.of(name).values()):
+                self._succession.retire(entry)
+            self._changed()
+
+
+def _not_found(name: str) -> ModelNotFound:
+    return ModelNotFound(f"the repository has no version of model {quote_name(name)} to load")
