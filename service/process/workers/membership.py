@@ -8,9 +8,14 @@ import signal
 import socket
 import threading
 import time
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from service.access.reloaded import LastValid
 from service.metrics.shared.worker_metrics import WorkerMetrics
 from service.process.server import versions_that_answer
 from service.process.stop import LEFT
@@ -46,10 +51,23 @@ class Membership:
         self._beats: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self.metrics = WorkerMetrics(self._folder)
-        self.versions = WorkerVersions(self._control.send, self._flags, start.read_given().unloaded)
+        self._given = start.read_given()
+        os.close(start.given)
+        self.versions = WorkerVersions(self._control.send, self._flags, self._given.unloaded)
         self._orders = WorkerOrders(self._control.send, self._flags, self.versions, self._leave)
         self._control.send(pid=os.getpid())
         threading.Thread(target=self._obey, name="orders of the parent", daemon=True).start()
+
+    def last_valid(self, kind: str) -> LastValid:
+        """What the parent has of the files of a kind. It hears of each valid content."""
+
+        def tell(content: Sequence[bytes]) -> None:
+            said = partial(self._control.send, valid=[kind, [b64encode(each).decode() for each in content]])
+            with suppress(RuntimeError):  # the loop is closed: this process is ending
+                self._loop.call_soon_threadsafe(said)  # messages of two threads could mix
+
+        known = self._given.files.get(kind)
+        return LastValid(None if known is None else [b64decode(each) for each in known], tell)
 
     def beat(self, registry: Registry) -> None:
         """Tell the parent twice a second that the event loop turns, and why the server is not ready. Obey it."""

@@ -4,7 +4,7 @@ From a worker: {"pid": of the process that serves}; {"beat": why it is not ready
 "left" | "armed": [model, version]}; {"loaded": [model, version, digest]}; {"refused": [model, version, reason]};
 {"loaded all": true}; {"listening": the versions that answer}; {"failed": why it cannot start}; {"settings": the number
 of those that it has}; {"did": [number of an order, error or null, value]}; {"ask": [number, "load" or "unload",
-model]}.
+model]}; {"valid": [kind of files, their bytes]}.
 To it: {"arm": [model, version, flag]}, {"serve": [model, version]}, {"refuse": [model, version, reason]}, {"listen":
 true}, {"do": [number, order, …]}. Orders are "prepare" [number of settings, settings], "drop" [], "arm" [flag, version
 by model], "adopt" [number of settings, settings, version by model], "load" [model] and "unload" [model]; {"answer":
@@ -15,9 +15,9 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from service.errors import Draining, ModelNotFound, ModelNotReady, SettingsError, StartupError
@@ -39,10 +39,12 @@ class Given:
     Attributes:
         settings: As JSON.
         unloaded: The models that callers have unloaded.
+        files: The last valid bytes of tokens and certificates, by kind, in base64.
     """
 
-    settings: str
+    settings: str = field(repr=False)
     unloaded: Sequence[str] = ()
+    files: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
 
     def read_settings(self) -> Settings:
         """The settings."""

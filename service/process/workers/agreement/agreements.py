@@ -1,6 +1,6 @@
 """All that the workers agree on, as the parent has it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from service.process.workers.agreement.common_models import CommonModels
@@ -31,6 +31,8 @@ class Agreements:
         self.models = CommonModels(self._orders)
         self.settings = CommonSettings(settings, flags, self._versions, self._orders)
 
+        self._files: dict[str, Sequence[str]] = {}
+
     def add(self, tell: Callable[..., None]) -> Member:
         """A worker that starts with what is in force in this turn of the event loop.
 
@@ -41,7 +43,8 @@ class Agreements:
 
     def given(self) -> Given:
         """What a worker starts with."""
-        return Given(self.settings.in_force.model_dump_json(exclude_none=True), list(self.models.unloaded))
+        settings = self.settings.in_force.model_dump_json(exclude_none=True)
+        return Given(settings, list(self.models.unloaded), self._files)
 
     def remove(self, member: Member) -> None:
         """A worker has ended."""
@@ -53,6 +56,8 @@ class Agreements:
         match message:
             case {"did": [number, error, value]}:
                 self._orders.take(member, number, error, value)
+            case {"valid": [kind, content]}:
+                self._files[kind] = content
             case {"ask": [number, order, name]}:
                 self.models.ask(member, number, order, name)
             case _:
