@@ -69,12 +69,12 @@ class ReloadedFiles(Generic[_Value]):
         self._files = files
         self._parse = parse
         self._told = ""
-        self._tell = start.tell if start is not None else lambda _: None
+        self._report_valid = start.tell if start is not None else lambda _: None
         self._taken: Sequence[bytes] | None
         try:
             self._seen = self._taken = self._read()
             self.value = self._parsed(self._seen)
-            self._tell(self._seen)
+            self._report_valid(self._seen)
         except StartupError as error:
             if start is None or start.content is None:
                 raise
@@ -104,7 +104,7 @@ class ReloadedFiles(Generic[_Value]):
                 self._taken = None  # until all has been done
                 self.on_taken()
                 self._taken = found
-                self._tell(found)
+                self._report_valid(found)
                 _log.info("%s: taken anew", self._what)
             self._seen = found
             if found == self._taken:

@@ -30,7 +30,6 @@ class Agreements:
         self._orders = Orders(self._versions.members)
         self.models = CommonModels(self._orders)
         self.settings = CommonSettings(settings, flags, self._versions, self._orders)
-
         self._files: dict[str, Sequence[str]] = {}
 
     def add(self, tell: Callable[..., None]) -> Member:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from service.process.workers.agreement.locks import Locks
 from service.process.workers.agreement.member import Member
 from service.process.workers.agreement.orders import Orders
+from service.process.workers.messages import encode_error
 
 
 class CommonModels:
@@ -40,5 +41,6 @@ class CommonModels:
             found = [outcome.value for outcome in outcomes if outcome.error is None]
             if order == "load" and not all(is_unloaded for _, is_unloaded in found):
                 self._unloaded.discard(name)
-        errors = [error for error, _ in found if error is not None]
+        errors = [encode_error(outcome.error) for outcome in outcomes if outcome.error is not None]
+        errors += [error for error, _ in found if error is not None]
         member.tell(answer=[number, errors[0] if errors else None])
