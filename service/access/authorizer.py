@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from service.access.quota import TokenQuotas
-from service.access.reloaded import ReloadedFiles
+from service.access.reloaded import LastValid, ReloadedFiles
 from service.access.token_file import MOST_TOKEN_BYTES, Token, parse_tokens
 from service.errors import Forbidden, Unauthenticated
 
@@ -106,6 +106,7 @@ class Authorizer:
         file: The token file.
         paths: The methods of the server.
         quotas: Count the rows of each token.
+        start: What other processes of this server know of the file.
         now: The time of day, with its zone.
 
     Raises:
@@ -117,12 +118,13 @@ class Authorizer:
         file: Path,
         paths: Collection[str],
         quotas: TokenQuotas | None = None,
+        start: LastValid | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.quotas = TokenQuotas() if quotas is None else quotas
         self._now = now
         self._tell: Callable[[Sequence[Token]], object] | None = None
-        self.file = ReloadedFiles("token file", [file], lambda found: self._told(parse_tokens(found[0], paths)))
+        self.file = ReloadedFiles("token file", [file], lambda found: self._told(parse_tokens(found[0], paths)), start)
         self.file.on_taken = self._taken
 
     def token(self, metadata: Iterable[tuple[str, str | bytes]], path: str) -> Token:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.access.reloaded import ReloadedFiles
+from service.access.reloaded import LastValid, ReloadedFiles
 from service.errors import StartupError
 from service.settings import Settings
 
@@ -42,8 +42,12 @@ class Certificates:
     client_ca: bytes | None
 
 
-def read_certificates(settings: Settings) -> ReloadedFiles[Certificates] | None:
+def read_certificates(settings: Settings, start: LastValid | None = None) -> ReloadedFiles[Certificates] | None:
     """The certificates that the settings name, to be watched; None without TLS.
+
+    Args:
+        settings: Name the files.
+        start: What other processes of this server know of the files.
 
     Raises:
         StartupError: A file cannot be read, or they do not fit together.
@@ -59,9 +63,13 @@ def read_certificates(settings: Settings) -> ReloadedFiles[Certificates] | None:
         _check_kind(found[0])
         if len(found) > 2:
             _check_authorities(found[2], files[2])
-        return Certificates(found[0], found[1], found[2] if len(found) > 2 else None)
+        return _of(found)
 
-    return ReloadedFiles("certificates", files, parse)
+    return ReloadedFiles("certificates", files, parse, start, _of)
+
+
+def _of(found: Sequence[bytes]) -> Certificates:
+    return Certificates(found[0], found[1], found[2] if len(found) > 2 else None)
 
 
 def _check_pair(chain: Path, key: Path) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
@@ -18,6 +19,19 @@ _LONGEST_LOOK_SECONDS: Final = 10.0
 _MOST_BYTES: Final = 4 * 2**20
 
 
+@dataclass(frozen=True)
+class LastValid:
+    """What other processes of this server know of some files.
+
+    Attributes:
+        content: The last valid bytes of each file; None if there were none.
+        tell: Is called with each valid content, in any thread.
+    """
+
+    content: Sequence[bytes] | None
+    tell: Callable[[Sequence[bytes]], None]
+
+
 class ReloadedFiles(Generic[_Value]):
     """What some files say together. A change is taken once two looks in a row find the same, or a file that is being
     written would be taken half. Files that are absent or invalid change nothing: the last valid content stays in use.
@@ -28,6 +42,8 @@ class ReloadedFiles(Generic[_Value]):
         what: The files' purpose, for messages.
         files: Are read together.
         parse: Gives the value for the files' bytes; raises StartupError.
+        start: With what it starts if the files are invalid, and who hears of valid ones; None: the files must be valid.
+        restore: Gives the value for bytes of `start`, which were valid in another process; as `parse` by default.
 
     Attributes:
         value: In use.
@@ -39,16 +55,32 @@ class ReloadedFiles(Generic[_Value]):
         StartupError: The files cannot be read, or are invalid.
     """
 
-    def __init__(self, what: str, files: Sequence[Path], parse: Callable[[Sequence[bytes]], _Value]) -> None:
+    def __init__(
+        self,
+        what: str,
+        files: Sequence[Path],
+        parse: Callable[[Sequence[bytes]], _Value],
+        start: "LastValid | None" = None,
+        restore: Callable[[Sequence[bytes]], _Value] | None = None,
+    ) -> None:
         self.is_current = True
         self.on_taken: Callable[[], object] = lambda: None
         self._what = what
         self._files = files
         self._parse = parse
         self._told = ""
-        self._seen = self._read()
-        self._taken: Sequence[bytes] | None = self._seen
-        self.value = self._parsed(self._seen)
+        self._report_valid = start.tell if start is not None else lambda _: None
+        self._taken: Sequence[bytes] | None
+        try:
+            self._seen = self._taken = self._read()
+            self.value = self._parsed(self._seen)
+            self._report_valid(self._seen)
+        except StartupError as error:
+            if start is None or start.content is None:
+                raise
+            self._seen = self._taken = start.content
+            self.value = (restore or parse)(start.content)
+            self._keep(str(error))
 
     async def watch(self) -> None:
         """Look once a second, for as long as it runs."""
@@ -72,6 +104,7 @@ class ReloadedFiles(Generic[_Value]):
                 self._taken = None  # until all has been done
                 self.on_taken()
                 self._taken = found
+                self._report_valid(found)
                 _log.info("%s: taken anew", self._what)
             self._seen = found
             if found == self._taken:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from service.access.access_log import AccessLog
 from service.access.authorizer import Authorizer
 from service.access.certificates import read_certificates
 from service.access.quota import TokenQuotas
-from service.access.reloaded import ReloadedFiles
+from service.access.reloaded import LastValid, ReloadedFiles
 from service.frontends.address import is_public
 from service.metrics.metrics import Metrics
 from service.quota import Quotas
@@ -30,6 +30,7 @@ class Access:
         paths: The methods of the server.
         metrics: Tell whether the files are in use as they are, and how many lines were lost.
         head: Decides which calls are traced; None if none is.
+        last_valid: Gives what other workers know of the files of a kind.
 
     Attributes:
         entrance: For the front end.
@@ -39,12 +40,22 @@ class Access:
         StartupError: A file cannot be read or written, or is invalid.
     """
 
-    def __init__(self, settings: Settings, paths: Collection[str], metrics: Metrics, head: Head | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        paths: Collection[str],
+        metrics: Metrics,
+        head: Head | None,
+        last_valid: Callable[[str], LastValid | None] = lambda _: None,
+    ) -> None:
         quotas = TokenQuotas(Quotas(1 / worker_count(settings)))
-        authorizer = Authorizer(Path(settings.tokens), paths, quotas) if settings.tokens else None
+        known = last_valid("tokens")
+        authorizer = Authorizer(Path(settings.tokens), paths, quotas, known) if settings.tokens else None
         self._log = AccessLog(settings.access_log) if settings.access_log else None
         self.entrance = Entrance(authorizer, self._log, head)
-        self.certificates = read_certificates(settings)
+        # Envoy reads the certificate files itself, so they must be valid.
+        of_certificates = last_valid("certificates") if settings.frontend == "grpcio" else None
+        self.certificates = read_certificates(settings, of_certificates)
         self._watches: list[asyncio.Task[None]] = []
         if authorizer is not None:
             self._watch("tokens", authorizer.file, metrics)

@@ -78,11 +78,8 @@ class Reload:
     async def _take(self, settings: Settings, adopt: Callable[[Settings], Awaitable[None]]) -> str:
         """Put settings in force; says what has changed."""
         found = changes(self._settings, settings)
-        # Several workers could take settings at different moments, or only some of them.
-        is_alone = self._settings.workers == 1
-        if fixed := [each for each in found if not (each.is_live and is_alone)]:
-            needed = "that needs a restart" if is_alone else "with several workers that needs a restart"
-            raise SettingsError([f"{'; '.join(map(str, fixed))}: {needed}"])
+        if fixed := [each for each in found if not each.is_live]:
+            raise SettingsError([f"{'; '.join(map(str, fixed))}: that needs a restart"])
         await adopt(settings)
         self._settings = settings
         told = "; ".join(map(str, found)) or "no changes"

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Protocol
 
+from service.access.reloaded import LastValid
 from service.frontends.front import Front
 from service.metrics.metrics import Metrics
 from service.process.stop import CLOSED, LONGEST_READ_SECONDS, READ, Stop
@@ -33,3 +34,6 @@ class Membership(Protocol):
     @property
     def versions(self) -> Agreement:
         """What the other workers say of a version."""
+
+    def last_valid(self, kind: str) -> LastValid:
+        """What the other workers know of the files of a kind."""

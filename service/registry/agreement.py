@@ -1,10 +1,15 @@
-"""What the worker processes of one server agree on: each answers with a version only when all of them have it."""
+"""What the worker processes of one server agree on: the versions that answer, and what callers have unloaded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 # The kind of a refusal because of another worker.
 OTHER_WORKER = "worker"
+
+
+class LoadAgain(Exception):
+    """Settings have changed while a loaded version waited: it is to be loaded with the new ones."""
+
 
 # Arms a version that this worker has loaded: from the moment at which the argument gives True, it is the latest one.
 Arm = Callable[[Callable[[], bool]], None]
@@ -12,6 +17,20 @@ Arm = Callable[[Callable[[], bool]], None]
 
 class Agreement(Protocol):
     """One worker's view of the agreement. Used on its event loop."""
+
+    @property
+    def unloaded(self) -> Collection[str]:
+        """The models that callers had unloaded before this worker started."""
+
+    async def load(self, name: str) -> None:
+        """Load a model in every worker, and wait for it.
+
+        Raises:
+            Exception: The first error of a worker: as of a load here.
+        """
+
+    async def unload(self, name: str) -> None:
+        """Stop to serve a model in every worker."""
 
     def loading(self, name: str, version: int) -> None:
         """Report that a load begins. An earlier refusal counts no more."""
@@ -27,6 +46,7 @@ class Agreement(Protocol):
 
         Raises:
             ModelRefused: Another worker refused the version, or has other bytes under its number.
+            LoadAgain: The settings have changed meanwhile.
         """
 
     def refused(self, name: str, version: int, reason: str) -> None:

@@ -148,14 +148,14 @@ class Entries:
     def choose_latest(self, name: str) -> None:
         """Choose the latest version again. Call it after a version became ready or stopped to be."""
         ready = [version for version, entry in self.of(name).items() if entry.state in SERVED]
-        if name in self._armed:
-            armed, _ = self._armed[name]
-            if armed.state is not State.LOADING or self.of(name).get(armed.version) is not armed:
-                del self._armed[name]
+        self._latest.pop(name, None)
         if ready:
             self._latest[name] = self.of(name)[max(ready)]
-        else:
-            self._latest.pop(name, None)
+        if name in self._armed:
+            armed, _ = self._armed[name]
+            is_there = armed.state is not State.REFUSED and self.of(name).get(armed.version) is armed
+            if not is_there or self._latest.get(name) is armed:
+                del self._armed[name]
 
     def arm(self, entry: Entry, is_switched: Callable[[], bool]) -> None:
         """Let a loaded version take over once `is_switched` gives True: so several workers switch at one moment."""

@@ -10,11 +10,11 @@ from service.batching.turns import Turns
 from service.errors import StartupError, StorageError
 from service.metrics.metrics import Metrics
 from service.quota import Quotas
-from service.registry.agreement import OTHER_WORKER, Agreement
+from service.registry.agreement import OTHER_WORKER, Agreement, LoadAgain
 from service.registry.entries import Entry
 from service.registry.model.live_model import LiveModel, load
 from service.registry.model.session import Halt
-from service.registry.refusal import lacks_resources, refusal
+from service.registry.refusal import lacks_resources, refusal, unexpected
 from service.registry.version_status import State
 from service.repository.daemon_thread import in_daemon_thread
 from service.repository.disk import Artefact, ModelRefused, digest
@@ -146,8 +146,8 @@ class Loader:
         began = time.monotonic()
         try:
             model = await self._open(entry)
-            if self._agreement is not None:
-                await self._agree(entry, model, self._agreement)
+            while self._agreement is not None and not await self._is_agreed(entry, model, self._agreement):
+                model = await self._open(entry)
         except StorageError as error:
             entry.reason, entry.held, self._storage_error = str(error), True, error
         except ModelRefused as refused:
@@ -157,7 +157,7 @@ class Loader:
             self._refuse(entry, ModelRefused("provider", str(error)))
         except Exception as error:
             _log.exception("model %s version %d cannot be loaded", entry.name, entry.version)
-            self._refuse(entry, _unexpected(error))
+            self._refuse(entry, unexpected(error))
         else:
             self._accept(entry, model, time.monotonic() - began)
         entry.load, entry.slow = None, False
@@ -192,8 +192,8 @@ class Loader:
                 # next turn. Without this line an unloaded version would be reported as ready or refused.
                 raise asyncio.CancelledError
 
-    async def _agree(self, entry: Entry, model: LiveModel, agreement: Agreement) -> None:
-        """Wait until every worker has the version."""
+    async def _is_agreed(self, entry: Entry, model: LiveModel, agreement: Agreement) -> bool:
+        """Wait until every worker has the version. False if it must be loaded again before that."""
 
         def arm(is_switched: Callable[[], bool]) -> None:
             entry.model = model
@@ -201,10 +201,14 @@ class Loader:
 
         try:
             await agreement.loaded(entry.name, entry.version, entry.digest, arm)
+        except LoadAgain:
+            await model.close()
+            return False
         except BaseException:
             if entry.model is not model:  # an armed one is closed with its entry
                 await model.close()
             raise
+        return True
 
     async def _make(self, artefact: Artefact, settings: Settings) -> LiveModel:
         """Open a version that was read, and warm it up."""
@@ -240,10 +244,3 @@ class Loader:
         if entry.refusal.retry_at is not None:
             again = "; it is tried again" if self.settings.poll_seconds else "; RepositoryModelLoad tries it again"
         _log.error("model %s version %d refused: %s%s", entry.name, entry.version, refused, again)
-
-
-def _unexpected(error: Exception) -> ModelRefused:
-    """The refusal for an error that no check expects. Its traceback is in the log."""
-    refused = ModelRefused("unexpected", f"it cannot be loaded: {error!r:.500}")
-    refused.__cause__ = error
-    return refused

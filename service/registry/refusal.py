@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from service.errors import ModelRefused
 from service.registry.agreement import OTHER_WORKER
 
 # A version is usually repaired soon after its refusal. So its files are checked at every scan for a minute, and only
@@ -103,3 +104,10 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__
+
+
+def unexpected(error: Exception) -> ModelRefused:
+    """The refusal for an error that no check expects. Its traceback is in the log."""
+    refused = ModelRefused("unexpected", f"it cannot be loaded: {error!r:.500}")
+    refused.__cause__ = error
+    return refused

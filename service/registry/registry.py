@@ -42,8 +42,9 @@ class Registry:
     Attributes:
         lease, lease_or_wait: As those of :class:`service.registry.entries.Entries`, and not wrapped: every request
             calls one of them.
-        load, unload: As those of :class:`service.registry.residency.requested_loads.RequestedLoads`.
+        adoption: Has models run with other settings; what only a restart changes stays. `adopt` is its method.
         callers_may_load: Whether callers may load and unload models.
+        requested: Loads and unloads that callers ask for. `load` and `unload` are its methods.
         ready, unready_reason, probe, statuses: As those of :class:`service.registry.readiness.Readiness`.
 
     Raises:
@@ -65,16 +66,18 @@ class Registry:
         self._succession = Succession(self._entries, self._loader, metrics, settings, agreement)
         self._changes = ChangeSignal()
         self._residency = Residency(self._entries, self._loader, self._succession, self._changes, settings)
-        self._adoption = Adoption(self._entries, self._loader, self._succession, settings)
         self._retries = Retries(self._entries, self._source)
-        self._unloaded: set[str] = set()
+        self._unloaded: set[str] = set() if agreement is None else set(agreement.unloaded)
         waits = (self._listing, self._loader, self._residency, self.scan, self._changes, self._unloaded, settings)
         self._awaited = AwaitedVersions(self._entries, *waits)
         self._entries.wait_for = self._awaited.wait_for
         self._scanning = asyncio.Lock()
-        parts = (self._source, self._awaited, self._succession, self._scanning, self._unloaded)
-        requested = RequestedLoads(self._entries, self._listing, *parts, self._settle, self._report_change)
-        self.load, self.unload = requested.load, requested.unload
+        of_adoption = (self._listing, self._unloaded, self._scanning, self._report_change, settings)
+        self.adoption = Adoption(self._entries, self._loader, self._succession, *of_adoption)
+        self.adopt = self.adoption.adopt
+        known = (self._source, self._listing, self._scanning, self._unloaded, self._awaited, self._succession)
+        self.requested = RequestedLoads(self._entries, *known, self._settle, self._report_change, agreement)
+        self.load, self.unload = self.requested.load, self.requested.unload
         self._notify: Callable[[], None] = lambda: None
         self._started = False  # load_all has ended; the entries are complete once the repository has been read too
 
@@ -154,14 +157,6 @@ class Registry:
         if storage_error is not None:
             raise storage_error
         self._metrics.repository_seen()
-
-    async def adopt(self, settings: Settings) -> None:
-        """Have models run with other settings; what only a restart changes stays. Raises as `Adoption.adopt`."""
-        await self._adoption.adopt(settings)
-        self._listing.policy = settings.version_policy
-        for name in self._listing.names - self._unloaded:
-            self._settle(name)
-        self._report_change()
 
     def watch(self, changed: Callable[[], None]) -> None:
         """Scan the repository every `poll_seconds` until the registry is drained or closed.

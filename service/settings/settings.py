@@ -110,10 +110,6 @@ class Settings(
 
     @model_validator(mode="after")
     def _workers_serve_alike(self) -> Self:
-        if self.workers != 1 and self.allow_load:
-            raise ValueError(
-                f"workers is {self.workers!r}: with --allow-load only 1 is possible, as a call reaches one"
-            )
         if self.workers != 1 and self.loads_on_call:
             raise ValueError(
                 f"workers is {self.workers!r}: with --max-loaded-models or --max-loaded-bytes only 1 is possible, as "

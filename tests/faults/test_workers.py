@@ -170,3 +170,53 @@ def test_no_caller_of_both_workers_sees_a_version_go_back(
         for each in callers:
             each.result()
     assert latest == [11] * 4
+
+
+@pytest.mark.timeout(300)
+def test_no_caller_of_both_workers_sees_a_change_of_the_policy_go_back_and_forth(
+    kan_serve: Start, publish_version: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Ten changes between two versions under load. Each caller, on one connection after the other, sees each change
+    once. Some workers are killed meanwhile, so that versions are loaded again.
+    """
+    file = tmp_path / "kan-serve.toml"
+    publish_version("kan")
+    publish_version("kan")
+    file.write_text('[models.kan]\nversions = "2"\n')
+    server = kan_serve("--workers", "2", "--config", str(file))
+    over = threading.Event()
+    seen: list[list[int]] = [[2] for _ in range(4)]
+
+    def call(caller: int) -> None:
+        with ExitStack() as stack:
+            methods = [stack.enter_context(connected(server.grpc)) for _ in range(6)]
+            while not over.is_set():
+                for predict in methods:
+                    try:
+                        _, version, _ = KanApi.answer(predict(KanApi.request("kan", _ROWS), timeout=30))
+                    except grpc.RpcError as error:
+                        if error.code() is grpc.StatusCode.UNAVAILABLE:  # of the killed worker
+                            continue
+                        raise
+                    if seen[caller][-1] != version:
+                        seen[caller].append(version)
+
+    def reached(change: int) -> bool:
+        return min(map(len, seen)) > change or any(each.done() for each in callers)
+
+    changes = [1, 2] * 5
+    with ThreadPoolExecutor(4) as pool:
+        callers = [pool.submit(call, caller) for caller in range(4)]
+        try:
+            for number, version in enumerate(changes, 1):
+                if number % 4 == 0:
+                    wait_for_workers(server, 2)  # a change that every worker that takes calls has died of is refused
+                    workers(server)[0].kill()
+                file.write_text(f'[models.kan]\nversions = "{version}"\n')
+                server.signal(signal.SIGHUP)
+                wait_for(partial(reached, number), "the change")
+        finally:
+            over.set()
+        for each in callers:
+            each.result()
+    assert seen == [[2, *changes]] * 4

@@ -20,8 +20,8 @@ SOURCES_VARIABLE = "KAN_SERVE_SOURCES"
 # The folder that kan-serve made for this Envoy: whoever of the two outlives the other removes it.
 FOLDER_VARIABLE = "KAN_SERVE_FOLDER"
 
-# The line that says ready names every model.
-_LONGEST_LINE_BYTES = 2**24
+# The line that says ready names every model; three files of certificates take 4 MiB each, in base64.
+_LONGEST_LINE_BYTES = 2**25
 
 
 class Control:

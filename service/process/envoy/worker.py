@@ -21,9 +21,9 @@ def run() -> NoReturn:
     code = 1
     try:
         start = Start.found()
-        settings = start.read_settings()
+        settings = start.read_given().read_settings()
         log.set_up(settings.log_format, start.number)
-        serve = partial(parent.serve, settings, _say_nothing, more_fds=(start.control, start.flags))
+        serve = partial(parent.serve, settings, _say_nothing, more_fds=start.descriptors)
         try:
             # The parent of the workers alone obeys SIGHUP.
             code = life.run(serve, settings.grace_seconds, asyncio.new_event_loop, last=True, on_hangup=lambda: None)

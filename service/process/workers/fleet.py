@@ -12,9 +12,10 @@ from typing import Any
 from service.errors import StartupError
 from service.metrics.shared.merged_metrics import MergedMetrics
 from service.process.stop import KILLED, Stop
-from service.process.workers.flags import Flags
+from service.process.workers.agreement.agreements import Agreements
+from service.process.workers.agreement.flags import Flags
+from service.process.workers.agreement.member import Member
 from service.process.workers.slot import Slot
-from service.process.workers.versions import Member, Versions
 from service.process.workers.worker_process import WorkerProcess
 from service.settings import Settings
 
@@ -38,12 +39,13 @@ class Fleet:
     """The workers. Used on one event loop.
 
     Args:
-        settings: Those of each worker. `grpc_port` is the shared port, `workers` a number.
+        settings: Those of the first workers. `grpc_port` is the shared port, `workers` a number.
         flags: Are shared with the workers.
         metrics: Keep the counts of workers that ended.
         stop: Ends all workers.
 
     Attributes:
+        agreements: What the workers agree on, with the settings that are in force.
         restarts: How many workers were started in the place of one that ended.
         all_listen: Set once every worker has taken calls.
     """
@@ -52,9 +54,9 @@ class Fleet:
         assert isinstance(settings.workers, int)
         self.restarts = 0
         self.all_listen = asyncio.Event()
-        self._settings = settings
+        self.agreements = Agreements(settings, flags)
+        self._frontend = settings.frontend
         self._flags = flags
-        self._versions = Versions(flags, polls=settings.poll_seconds > 0)
         self._metrics = metrics
         self._stop = stop
         self._starts = count()
@@ -176,10 +178,17 @@ class Fleet:
         slot.heard_at, slot.has_beaten, slot.failed = time.monotonic(), False, ""
         folder = self._metrics.folder / str(next(self._starts))
         try:
-            process = slot.process = await WorkerProcess.start(self._settings, self._flags, folder, slot.number)
+            process = await WorkerProcess.connect(folder)
         except OSError as error:
             return f"could not be started ({error})"
-        member = self._versions.add(process.tell)
+        # In one turn with its start: what changes from now on, it is told.
+        member = self.agreements.add(process.tell)
+        try:
+            await process.start(self._frontend, self.agreements.given(), self._flags, slot.number)
+        except OSError as error:
+            self.agreements.remove(member)
+            return f"could not be started ({error})"
+        slot.process = process
         listening = asyncio.create_task(self._listen(slot, process, member), name=f"listen to worker {slot.number}")
         try:
             if self._stop.asked.is_set():
@@ -189,7 +198,7 @@ class Fleet:
             slot.code = code
         finally:
             listening.cancel()
-            self._versions.remove(member)
+            self.agreements.remove(member)
             slot.process = None
             self._metrics.end(folder)
         return f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
@@ -213,7 +222,7 @@ class Fleet:
                 case {"failed": reason}:
                     slot.failed = reason
                 case _:
-                    self._versions.take(member, message)
+                    self.agreements.take(member, message)
 
     async def _look(self) -> None:
         """Kill workers that say nothing, for example because they are stopped or their event loop hangs."""

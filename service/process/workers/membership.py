@@ -8,15 +8,21 @@ import signal
 import socket
 import threading
 import time
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from service.access.reloaded import LastValid
 from service.metrics.shared.worker_metrics import WorkerMetrics
 from service.process.server import versions_that_answer
 from service.process.stop import LEFT
-from service.process.workers.flags import Flags
+from service.process.workers.agreement.flags import Flags
+from service.process.workers.agreement.worker_orders import WorkerOrders
+from service.process.workers.agreement.worker_versions import WorkerVersions
 from service.process.workers.messages import Start, WorkerControl
-from service.process.workers.worker_versions import WorkerVersions
 from service.registry.registry import Registry
 
 _log = logging.getLogger(__name__)
@@ -45,12 +51,27 @@ class Membership:
         self._beats: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self.metrics = WorkerMetrics(self._folder)
-        self.versions = WorkerVersions(self._control.send, self._flags)
+        self._given = start.read_given()
+        os.close(start.given)
+        self.versions = WorkerVersions(self._control.send, self._flags, self._given.unloaded)
+        self._orders = WorkerOrders(self._control.send, self._flags, self.versions, self._leave)
         self._control.send(pid=os.getpid())
         threading.Thread(target=self._obey, name="orders of the parent", daemon=True).start()
 
+    def last_valid(self, kind: str) -> LastValid:
+        """What the parent has of the files of a kind. It hears of each valid content."""
+
+        def tell(content: Sequence[bytes]) -> None:
+            said = partial(self._control.send, valid=[kind, [b64encode(each).decode() for each in content]])
+            with suppress(RuntimeError):  # the loop is closed: this process is ending
+                self._loop.call_soon_threadsafe(said)  # messages of two threads could mix
+
+        known = self._given.files.get(kind)
+        return LastValid(None if known is None else [b64decode(each) for each in known], tell)
+
     def beat(self, registry: Registry) -> None:
-        """Tell the parent twice a second that the event loop turns, and why the server is not ready."""
+        """Tell the parent twice a second that the event loop turns, and why the server is not ready. Obey it."""
+        self._orders.begin(registry)
         self._beats = asyncio.create_task(self._beat(registry), name="beats")
 
     async def may_take_calls(self) -> None:
@@ -64,14 +85,15 @@ class Membership:
         self._control.send(listening=versions_that_answer(registry))
 
     def failed(self, reason: str) -> None:
-        """Report why this worker cannot start."""
+        """Report why this worker ends."""
         self._control.send(failed=reason)
 
     async def close(self) -> None:
-        """End the beats and write the last counts."""
+        """End the beats and the orders, and write the last counts."""
         if self._beats is not None:
             self._beats.cancel()
             await asyncio.gather(self._beats, return_exceptions=True)
+        await self._orders.close()
         self.metrics.close()
 
     async def _beat(self, registry: Registry) -> None:
@@ -83,8 +105,15 @@ class Membership:
     def _take(self, order: dict[str, Any]) -> None:
         if "listen" in order:
             self._may_listen.set()
+        elif "do" in order:
+            self._orders.take(*order["do"])
         else:
             self.versions.take(order)
+
+    def _leave(self, reason: str) -> None:
+        """End this worker; the parent starts another one in its place."""
+        self.failed(reason)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def _obey(self) -> None:
         """Carry out the orders of the parent. If the parent ends, end in its place, within 2 s."""

@@ -2,23 +2,53 @@
 
 From a worker: {"pid": of the process that serves}; {"beat": why it is not ready, or ""}, twice a second; {"loading" |
 "left" | "armed": [model, version]}; {"loaded": [model, version, digest]}; {"refused": [model, version, reason]};
-{"loaded all": true}; {"listening": the versions that answer}; {"failed": why it cannot start}.
+{"loaded all": true}; {"listening": the versions that answer}; {"failed": why it cannot start}; {"settings": the number
+of those that it has}; {"did": [number of an order, error or null, value]}; {"ask": [number, "load" or "unload",
+model]}; {"valid": [kind of files, their bytes]}.
 To it: {"arm": [model, version, flag]}, {"serve": [model, version]}, {"refuse": [model, version, reason]}, {"listen":
-true}. Stops are signals. A worker whose parent hangs up ends at once.
+true}, {"do": [number, order, …]}. Orders are "prepare" [number of settings, settings], "drop" [], "arm" [flag, version
+by model], "adopt" [number of settings, settings, version by model], "load" [model] and "unload" [model]; {"answer":
+[number that was asked, error or null]}. Stops are signals. A worker whose parent hangs up ends at once.
 """
 
 import json
+import logging
 import os
 import socket
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
+from service.errors import Draining, ModelNotFound, ModelNotReady, SettingsError, StartupError
 from service.frontends.envoy.control import BlockingControl
 from service.settings import Settings
 
+_log = logging.getLogger(__name__)
+
+# Errors of orders that keep their kind on the way.
+_ERRORS: tuple[type[Exception], ...] = (ModelNotFound, ModelNotReady, Draining, StartupError)
+
 _VARIABLE = "KAN_SERVE_WORKER"
-# Apart from the rest: within JSON it would be longer, and a variable may have 128 KiB.
-_SETTINGS_VARIABLE = "KAN_SERVE_WORKER_SETTINGS"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a worker starts with: all that is in force.
+
+    Attributes:
+        settings: As JSON.
+        unloaded: The models that callers have unloaded.
+        files: The last valid bytes of tokens and certificates, by kind, in base64.
+    """
+
+    settings: str = field(repr=False)
+    unloaded: Sequence[str] = ()
+    files: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+
+    def read_settings(self) -> Settings:
+        """The settings."""
+        return read_settings(self.settings)
 
 
 @dataclass(frozen=True)
@@ -28,35 +58,68 @@ class Start:
     Attributes:
         control: File descriptor of its end of the socket pair.
         flags: File descriptor of the flags.
+        given: File descriptor of a file in memory. It is as long as it has to be, and no other process sees it.
         folder: Gets its metrics. The folder above it is the parent's.
         number: Of the worker, from 0.
-        settings: As JSON.
     """
 
     control: int
     flags: int
+    given: int
     folder: str
     number: int
-    settings: str
 
-    @classmethod
-    def of(cls, control: int, flags: int, folder: str, number: int, settings: Settings) -> "Start":
-        """For a worker with these settings."""
-        return cls(control, flags, folder, number, settings.model_dump_json(exclude_none=True))
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Those that the worker inherits."""
+        return (self.control, self.flags, self.given)
 
     def environment(self) -> dict[str, str]:
-        """The environment variables that hold it."""
-        given = asdict(self)
-        return {_SETTINGS_VARIABLE: given.pop("settings"), _VARIABLE: json.dumps(given)}
+        """The environment variable that holds it."""
+        return {_VARIABLE: json.dumps(asdict(self))}
 
     @classmethod
     def found(cls) -> "Start":
         """The one of this process."""
-        return cls(**json.loads(os.environ[_VARIABLE]), settings=os.environ[_SETTINGS_VARIABLE])
+        return cls(**json.loads(os.environ[_VARIABLE]))
 
-    def read_settings(self) -> Settings:
-        """The settings."""
-        return Settings(**json.loads(self.settings))
+    def read_given(self) -> Given:
+        """What this worker starts with."""
+        content = os.pread(self.given, os.fstat(self.given).st_size, 0)
+        return Given(**json.loads(content))
+
+
+@contextmanager
+def in_memory(given: Given) -> Iterator[int]:
+    """A file in memory with what a worker starts with, for a with block. Gives its descriptor."""
+    with os.fdopen(os.memfd_create("kan-serve-given"), "wb") as file:
+        file.write(json.dumps(asdict(given)).encode())
+        file.flush()
+        yield file.fileno()
+
+
+def read_settings(text: str) -> Settings:
+    """Settings that were sent as JSON."""
+    return Settings(**json.loads(text))
+
+
+def encode_error(error: Exception) -> list[Any]:
+    """What became of an order that failed, as JSON has it. An error that nobody expected is logged here."""
+    if isinstance(error, SettingsError):
+        return [SettingsError.__name__, list(error.mistakes)]
+    for kind in _ERRORS:
+        if isinstance(error, kind):
+            return [kind.__name__, str(error)]
+    _log.error("an order to this worker broke", exc_info=error)
+    return ["", f"another worker broke: {error!r:.500}"]
+
+
+def decode_error(given: list[Any]) -> Exception:
+    """The error that :func:`encode_error` was given, or a RuntimeError."""
+    name, text = given
+    if name == SettingsError.__name__:
+        return SettingsError(text)
+    return next((kind for kind in _ERRORS if kind.__name__ == name), RuntimeError)(text)
 
 
 class WorkerControl(BlockingControl):

@@ -14,7 +14,7 @@ from service.process.http_ports import HttpPorts
 from service.process.output.ready_line import ready_line
 from service.process.reload import Reload
 from service.process.stop import Stop
-from service.process.workers.flags import Flags
+from service.process.workers.agreement.flags import Flags
 from service.process.workers.fleet import Fleet
 from service.process.workers.folder import counts_folder
 from service.process.workers.port import SharedPort
@@ -28,7 +28,7 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop,
         settings: The settings of the server.
         announce: Gets one line when every worker takes calls.
         stop: Ends all workers.
-        reload: Reads the settings file again, and refuses changes; None without a file.
+        reload: Reads the settings file again; None without a file.
 
     Returns:
         Whether everything ended. False if a worker hung and was killed.
@@ -50,7 +50,7 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop,
         http = HttpPorts(settings, metrics.registry, fleet.unready_reason)
         tasks = [asyncio.create_task(_announce(settings, fleet, port.number, http, announce), name="announce")]
         if reload is not None:
-            tasks.append(asyncio.create_task(reload.run(_adopt, metrics.reloads.note), name="reload"))
+            tasks.append(asyncio.create_task(_reload(reload, fleet, metrics), name="reload"))
         try:
             return await fleet.run()
         finally:
@@ -58,10 +58,6 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop,
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await http.close()
-
-
-async def _adopt(_settings: Settings) -> None:
-    """Take a settings file that says what is in force already. Of several workers, `reload` refuses any other."""
 
 
 async def _announce(
@@ -72,3 +68,9 @@ async def _announce(
     is_ready = not fleet.unready_reason()
     line = ready_line(settings.host, port, http.port, http.metrics_port, fleet.answering(), is_ready=is_ready)
     announce(line)
+
+
+async def _reload(reload: Reload, fleet: Fleet, metrics: MergedMetrics) -> None:
+    """Read the settings file again, once every worker takes calls."""
+    await fleet.all_listen.wait()
+    await reload.run(fleet.agreements.settings.adopt, metrics.reloads.note)

@@ -27,7 +27,7 @@ def run() -> NoReturn:
     code = 1
     try:
         start = Start.found()
-        settings = start.read_settings()
+        settings = start.read_given().read_settings()
         log.set_up(settings.log_format, start.number)
         serve = partial(_serve, start, settings)
         # The parent alone obeys SIGHUP.

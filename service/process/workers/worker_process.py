@@ -11,57 +11,67 @@ from pathlib import Path
 from typing import Any
 
 from service.frontends.envoy.control import Control
-from service.process.workers.flags import Flags
-from service.process.workers.messages import Start
-from service.settings import Settings
+from service.process.workers.agreement.flags import Flags
+from service.process.workers.messages import Given, Start, in_memory
 
 _MODULES = {"grpcio": "service.process.workers.worker", "envoy": "service.process.envoy.worker"}
 
 
 class WorkerProcess:
-    """A running worker. Made by :meth:`start`.
+    """A worker. Made by :meth:`connect`, and started by :meth:`start`.
 
     Attributes:
         folder: Has its metrics; the worker makes it.
-        tell: Sends it a message.
+        tell: Sends it a message; one that is sent before the start waits for it.
         inner_pid: The process that serves, as that one says: with Envoy a child of the worker's. 0 before it said so.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process, control: Control, folder: Path) -> None:
+    _process: asyncio.subprocess.Process
+
+    def __init__(self, control: Control, theirs: socket.socket, folder: Path) -> None:
         self.folder = folder
         self.inner_pid = 0
         self.tell = control.send
-        self._process = process
         self._control = control
+        self._theirs = theirs
 
     @classmethod
-    async def start(cls, settings: Settings, flags: Flags, folder: Path, number: int) -> "WorkerProcess":
-        """Start one.
+    async def connect(cls, folder: Path) -> "WorkerProcess":
+        """One that may be told things already.
 
         Args:
-            settings: Its settings.
-            flags: Those of the parent.
             folder: Will have its metrics.
+
+        Raises:
+            OSError: There is no room for another connection.
+        """
+        ours, theirs = socket.socketpair()
+        return cls(await Control.on_socket(ours), theirs, folder)
+
+    async def start(self, frontend: str, given: Given, flags: Flags, number: int) -> None:
+        """Start its process.
+
+        Args:
+            frontend: Its front end.
+            given: What it starts with.
+            flags: Those of the parent.
             number: Its place among the workers.
 
         Raises:
             OSError: There is no room for another process.
         """
-        ours, theirs = socket.socketpair()
-        control = await Control.on_socket(ours)
         try:
-            with theirs:
-                start = Start.of(theirs.fileno(), flags.descriptor, str(folder), number, settings)
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", _MODULES[settings.frontend]),
+            with self._theirs, in_memory(given) as in_force:
+                start = Start(self._theirs.fileno(), flags.descriptor, in_force, str(self.folder), number)
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", _MODULES[frontend]),
                     env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **start.environment()},
-                    pass_fds=(start.control, start.flags),
+                    pass_fds=start.descriptors,
                     start_new_session=True,  # otherwise Ctrl-C would reach a worker before its parent
                 )
         except BaseException:
-            control.close()
+            self._control.close()
             raise
-        return cls(process, control, folder)
 
     @property
     def pids(self) -> set[int]:

@@ -1,58 +1,65 @@
-"""Models that callers load and unload by name (RepositoryModelLoad, RepositoryModelUnload)."""
+"""Loads and unloads of models that callers ask for: here, or in every worker."""
 
 import asyncio
 import time
 from collections.abc import Callable
 
 from service.errors import Draining, ModelNotFound, ModelNotReady
+from service.registry.agreement import Agreement
 from service.registry.entries import Entries
 from service.registry.naming import quote_name
 from service.registry.residency.awaited_versions import AwaitedVersions
 from service.registry.scanning.listing import Listing
 from service.registry.succession.succession import Succession
 from service.registry.version_status import State
+from service.repository.disk import model_name
 from service.repository.source import Source
 
 
 class RequestedLoads:
-    """Loads and unloads models for callers. Used on one event loop.
+    """Loads and unloads models. Used on one event loop.
 
     Args:
         entries: The versions.
+        source: Has the files.
         listing: The versions in the repository.
-        source: Has their files.
+        scanning: Held by each scan of the repository.
+        unloaded: Models that stay unloaded. This class changes it.
         awaited: Waits for loads.
         succession: Retires versions.
-        scanning: Held during a scan.
-        unloaded: The models that were unloaded. This class changes them.
-        settle: Loads and retires the versions of a model as its policy asks for.
-        changed: Is called after a change in the versions that answer.
+        settle: Loads the wanted versions of a model.
+        changed: Is called when a model was unloaded.
+        agreement: Reaches the other workers; None if this process is the only one.
     """
 
     def __init__(
         self,
         entries: Entries,
-        listing: Listing,
         source: Source,
-        awaited: AwaitedVersions,
-        succession: Succession,
+        listing: Listing,
         scanning: asyncio.Lock,
         unloaded: set[str],
+        awaited: AwaitedVersions,
+        succession: Succession,
         settle: Callable[[str], None],
         changed: Callable[[], None],
+        agreement: Agreement | None,
     ) -> None:
         self._entries = entries
-        self._listing = listing
         self._source = source
-        self._awaited = awaited
-        self._succession = succession
+        self._listing = listing
         self._scanning = scanning
         self._unloaded = unloaded
+        self._awaited = awaited
+        self._succession = succession
         self._settle = settle
         self._changed = changed
+        self._agreement = agreement
+        # An unload that comes after a load waits until that has begun, or the load would win.
+        self._beginning = asyncio.Lock()
 
     async def load(self, name: str) -> None:
-        """Load one model now, and wait for it. Unloaded models and refused versions are tried again.
+        """Load one model now, in every worker, and wait for it. Unloaded models and refused versions are tried again.
 
         Raises:
             ModelNotFound: The repository has no version of it that the policy allows.
@@ -60,11 +67,36 @@ class RequestedLoads:
             Overloaded: Pinned models fill the bounds on models in memory.
             StartupError: The repository cannot be read.
         """
-        async with self._scanning:
+        if self._agreement is None:
+            await self.load_here(name)
+        elif model_name(name) is None:  # no folder has such a name, which may be as long as a message
+            raise _not_found(name)
+        else:
+            await self._agreement.load(name)
+
+    async def unload(self, name: str) -> None:
+        """Stop to serve a model in every worker until it is loaded again. Requests with its lease are still answered.
+
+        Raises:
+            ModelNotFound: No version of it is known.
+        """
+        self._entries.find(name, None, complete=True)
+        if self._agreement is None:
+            await self.unload_here(name)
+        else:
+            await self._agreement.unload(name)
+
+    def is_unloaded(self, name: str) -> bool:
+        """Whether a model is unloaded here, and stays so."""
+        return name in self._unloaded
+
+    async def load_here(self, name: str) -> None:
+        """As `load`, in this process."""
+        async with self._beginning, self._scanning:
             self._listing.update(await self._source.list_models(), time.monotonic())
             descending, _ = self._listing.wanted(name)
             if not descending:
-                raise ModelNotFound(f"the repository has no version of model {quote_name(name)} to load")
+                raise _not_found(name)
             self._unloaded.discard(name)
             for entry in self._entries.of(name).values():
                 entry.held = False
@@ -82,14 +114,14 @@ class RequestedLoads:
             reason = "it was unloaded meanwhile" if newest is None else newest.unready_reason()
             raise ModelNotReady(f"model {name!r} version {descending[0]} does not answer: {reason}")
 
-    async def unload(self, name: str) -> None:
-        """Stop to serve a model until it is loaded again. Requests that have its lease are still answered.
+    async def unload_here(self, name: str) -> None:
+        """As `unload`, in this process, whether a version is known or not."""
+        async with self._beginning:
+            self._unloaded.add(name)
+            for entry in list(self._entries.of(name).values()):
+                self._succession.retire(entry)
+            self._changed()
 
-        Raises:
-            ModelNotFound: No version of it is known.
-        """
-        self._entries.find(name, None, complete=True)
-        self._unloaded.add(name)
-        for entry in list(self._entries.of(name).values()):
-            self._succession.retire(entry)
-        self._changed()
+
+def _not_found(name: str) -> ModelNotFound:
+    return ModelNotFound(f"the repository has no version of model {quote_name(name)} to load")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.access import reloaded
-from service.access.reloaded import ReloadedFiles
+from service.access.reloaded import LastValid, ReloadedFiles
 from service.errors import StartupError
 from tests.kit.waiting import until
 
@@ -64,6 +64,28 @@ def test_a_broken_file_changes_nothing_and_says_so_once(
     files.look()
     files.look()
     assert (files.value, files.is_current) == (b"better", True)
+
+
+def test_what_was_valid_elsewhere_is_the_start_of_an_invalid_file(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says so, and it is told to nobody. Each valid content is told; a valid file needs no other start."""
+    file, told = tmp_path / "file", list[Sequence[bytes]]()
+    file.write_bytes(b"bad")
+    with pytest.raises(StartupError, match="it is bad"):
+        ReloadedFiles("test", [file], _whole, LastValid(None, told.append))
+    files = ReloadedFiles("test", [file], _whole, LastValid([b"good"], told.append))
+    assert (files.value, files.is_current, told) == (b"good", False, [])
+    assert "it is bad; the last valid content stays in use" in caplog.text
+    file.write_bytes(b"good")
+    files.look()
+    assert (files.value, files.is_current, told) == (b"good", True, [])
+    file.write_bytes(b"better")
+    for _ in range(2):
+        files.look()
+    assert (files.value, told) == (b"better", [[b"better"]])
+    again = ReloadedFiles("test", [file], _whole, LastValid([b"good"], told.append))
+    assert (again.value, told) == (b"better", [[b"better"], [b"better"]])
 
 
 def test_a_file_that_comes_back_as_it_was_is_current(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.kit.callers.protocols import KanApi
-from tests.kit.callers.tokens import bearer, write_tokens
+from tests.kit.callers.tokens import bearer, secret, sha256, write_tokens
 from tests.kit.models.repository import WriteModel
 from tests.kit.server import metrics
 from tests.kit.server.certificates import Authority, serial, shown_serial
@@ -89,6 +89,55 @@ def test_both_workers_take_new_files(two_workers: Start, write_model: WriteModel
     assert codes(server, "bob") == {"OK"}
     write_tokens(tokens, bob="")
     wait_for(lambda: server.sample("kan_access_file_valid", file="tokens") == 1, "the valid file")
+
+
+def test_a_worker_starts_with_the_last_valid_tokens(
+    two_workers: Start, write_model: WriteModel, tmp_path: Path
+) -> None:
+    """Those that the others took last, not those of the start, while the file is invalid or gone. The log says so, and
+    no process has them in its arguments or its environment.
+    """
+    write_model("affine")
+    tokens = write_tokens(tmp_path / "tokens.toml", alice="")
+    server = two_workers("--tokens", str(tokens))
+    write_tokens(tokens, bob="")
+    wait_for(lambda: server.log.read_text().count("token file: taken anew") == 2, "the new token")
+    for restarts, is_there in ((1, True), (2, False)):
+        if is_there:
+            tokens.write_text("[tokens")
+        else:
+            tokens.unlink()
+        workers(server)[0].kill()
+        wait_for_workers(server, 2, restarts=restarts)
+        assert (codes(server, "bob"), codes(server, "alice")) == ({"OK"}, {"UNAUTHENTICATED"})
+        assert server.is_ready()
+    assert "it is no TOML" in server.log.read_text()
+    assert "cannot be read: No such file or directory; the last valid content stays in use" in server.log.read_text()
+    for process in server.processes():
+        assert sha256(secret("bob")) not in f"{process.cmdline()}{process.environ()}"
+    write_tokens(tokens, alice="")
+    wait_for(lambda: codes(server, "alice") == {"OK"}, "the valid file")
+    wait_for(lambda: server.sample("kan_access_file_valid", file="tokens") == 1, "the gauge")
+
+
+def test_a_worker_starts_with_the_last_valid_certificate(
+    kan_serve: Start, write_model: WriteModel, tmp_path: Path
+) -> None:
+    """With grpcio, while key and certificate are no pair. Both workers take the next valid pair."""
+    write_model("affine")
+    authority = Authority(tmp_path / "certificates")
+    pair = authority.issue("server")
+    flags = ("--workers", "2", "--poll-seconds", "0.2")
+    server = kan_serve(*flags, "--tls-cert", str(pair.cert), "--tls-key", str(pair.key))
+    before = serial(pair.cert.read_bytes())
+    pair.cert.write_text("no certificate")
+    workers(server)[0].kill()
+    wait_for_workers(server, 2, restarts=1)
+    assert {shown_serial(server.grpc) for _ in range(_CALLS)} == {before}
+    assert server.sample("kan_access_file_valid", file="certificates") == 0
+    after = serial(authority.issue("server").cert.read_bytes())
+    wait_for(lambda: {shown_serial(server.grpc) for _ in range(_CALLS)} == {after}, "the new certificate")
+    assert codes(server, ca=authority.file) == {"OK"}
 
 
 def test_both_workers_take_a_new_certificate(two_workers: Start, write_model: WriteModel, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import mmap
 import os
+from itertools import count
 
 _SIZE = mmap.PAGESIZE
 
@@ -18,19 +19,22 @@ class Flags:
             descriptor = os.memfd_create("kan-serve-flags")
             os.ftruncate(descriptor, _SIZE)
         self.descriptor = descriptor
+        self._places = count()
         self._memory = mmap.mmap(descriptor, _SIZE)
 
-    def clear(self, place: int) -> None:
-        """Clear a flag for its next use."""
-        self._memory[place % _SIZE] = 0
+    def new(self) -> int:
+        """The place of a flag that is not set. Only the parent may call it."""
+        place = next(self._places) % _SIZE
+        self._memory[place] = 0
+        return place
 
     def set(self, place: int) -> None:
         """Set a flag. One byte: no process sees a half of it."""
-        self._memory[place % _SIZE] = 1
+        self._memory[place] = 1
 
     def is_set(self, place: int) -> bool:
         """Whether a flag is set."""
-        return self._memory[place % _SIZE] == 1
+        return self._memory[place] == 1
 
     def close(self) -> None:
         """Release the memory in this process."""

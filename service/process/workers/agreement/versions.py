@@ -7,41 +7,18 @@ So a caller of two workers never sees a version go back. A worker that starts ta
 others serve.
 """
 
+import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from service.process.workers.flags import Flags
+from service.process.workers.agreement.flags import Flags
+from service.process.workers.agreement.member import Member, Version
+from service.settings.version_policy import VersionPolicy
 
 _log = logging.getLogger(__name__)
-
-Version = tuple[str, int]
-
-
-@dataclass(eq=False)
-class Member:
-    """What is known of one worker.
-
-    Attributes:
-        tell: Sends it a message.
-        digests: Of the versions that it has loaded.
-        serves: The versions among them that it was told to serve.
-        refusals: Reasons, by version.
-        wants_calls: Whether it has loaded all that it found, and waits for leave to listen.
-        takes_calls: Whether it has that leave.
-        logged: Why it has not, as it was logged last.
-    """
-
-    tell: Callable[..., None]
-    digests: dict[Version, str] = field(default_factory=dict)
-    serves: set[Version] = field(default_factory=set)
-    refusals: dict[Version, str] = field(default_factory=dict)
-    wants_calls: bool = False
-    takes_calls: bool = False
-    logged: tuple[str, str, str] | None = None
 
 
 @dataclass(eq=False)
@@ -58,14 +35,21 @@ class Versions:
 
     Args:
         flags: Get one flag a switch.
+        policy: Which versions may be served.
         polls: Whether workers search for new versions after their start.
+
+    Attributes:
+        members: The workers.
+        settings: The number of the settings in force. A worker with others takes no calls.
     """
 
-    def __init__(self, flags: Flags, *, polls: bool) -> None:
+    def __init__(self, flags: Flags, policy: VersionPolicy, *, polls: bool) -> None:
+        self.members: list[Member] = []
+        self.settings = 0
         self._flags = flags
+        self._policy = policy
         self._polls = polls
-        self._places = count()
-        self._members: list[Member] = []
+        self._held: asyncio.Future[None] | None = None
         self._switches: dict[Version, _Switch] = {}
         self._latest: dict[str, int] = {}  # what each worker that takes calls serves at least
 
@@ -75,17 +59,16 @@ class Versions:
         Args:
             tell: Sends it a message.
         """
-        member = Member(tell)
-        self._members.append(member)
+        member = Member(tell, self.settings)
+        self.members.append(member)
         return member
 
     def remove(self, member: Member) -> None:
         """A worker has ended."""
-        self._members.remove(member)
+        self.members.remove(member)
         for switch in self._switches.values():
             switch.unarmed.discard(member)
-        if not any(each.takes_calls for each in self._members):
-            self._latest.clear()  # nobody can see a version go back that nobody serves
+        self._forget_unserved(*self._latest)
         self._settle()
 
     def take(self, member: Member, message: dict[str, Any]) -> None:
@@ -102,11 +85,35 @@ class Versions:
             case {"armed": [name, version]}:
                 if (name, version) in self._switches:
                     self._switches[name, version].unarmed.discard(member)
+            case {"settings": number}:
+                member.settings = number
             case {"loaded all": _}:
                 member.wants_calls = True
             case _:
                 return
         self._settle()
+
+    async def hold(self) -> None:
+        """Until `release` no version is switched or served, and no worker begins to take calls. Wait for switches."""
+        self._held = asyncio.get_running_loop().create_future()
+        self._settle()
+        await self._held
+
+    def release(self) -> None:
+        """Go on after `hold`."""
+        self._held = None
+        self._settle()
+
+    def change(self, settings: int, policy: VersionPolicy, successors: Mapping[str, int]) -> None:
+        """Other settings are in force.
+
+        Args:
+            settings: Their number.
+            policy: Their version policy.
+            successors: The latest version of each model whose workers have switched with them.
+        """
+        self.settings, self._policy = settings, policy
+        self._latest.update(successors)
 
     def _leave(self, member: Member, version: Version) -> None:
         member.digests.pop(version, None)
@@ -114,6 +121,14 @@ class Versions:
         member.refusals.pop(version, None)
         if version in self._switches:
             self._switches[version].unarmed.discard(member)
+        self._forget_unserved(version[0])
+
+    def _forget_unserved(self, *names: str) -> None:
+        """Nobody can see a version go back of models that no worker serves any more: callers have unloaded them."""
+        serving = (each for member in self.members if member.takes_calls for each in member.serves)
+        served = {name for name, _ in (*self._switches, *serving)}
+        for name in set(names) - served:
+            self._latest.pop(name, None)
 
     def _settle(self) -> None:
         """Do everything that the last change allows."""
@@ -125,9 +140,14 @@ class Versions:
                 self._serve(
                     version, [each for each in self._waiting(version) if each.digests[version] == switch.digest]
                 )
-        for version in sorted({each for member in self._members for each in member.digests.keys() - member.serves}):
+                self._forget_unserved(version[0])
+        if self._held is not None:
+            if not self._switches and not self._held.done():
+                self._held.set_result(None)
+            return
+        for version in sorted({each for member in self.members for each in member.digests.keys() - member.serves}):
             self._decide(version)
-        for member in self._members:
+        for member in self.members:
             if member.wants_calls and not member.takes_calls and self._is_abreast(member):
                 member.takes_calls = True
                 for name, number in member.serves:
@@ -139,9 +159,10 @@ class Versions:
         name, number = version
         if any(each == name for each, _ in self._switches) or not (waiting := self._with_right_bytes(version)):
             return
-        in_use = [member for member in self._members if member.takes_calls]
+        in_use = [member for member in self.members if member.takes_calls]
         latest = self._latest.get(name, 0)
-        if number < latest or any(version in each.serves for each in in_use):
+        is_lower = number < latest and latest in self._policy.wanted(name, [latest])[0]
+        if is_lower or any(version in each.serves for each in in_use):
             self._serve(version, waiting)  # answers by its number only, or as in the others already
             return
         reasons = [member.refusals[version] for member in in_use if version in member.refusals]
@@ -150,8 +171,7 @@ class Versions:
         elif not in_use:
             self._serve(version, waiting)
         elif all(version in member.digests for member in in_use):
-            place = next(self._places)
-            self._flags.clear(place)
+            place = self._flags.new()
             self._latest[name] = number
             self._switches[version] = _Switch(in_use[0].digests[version], place, set(in_use))
             for member in in_use:
@@ -166,14 +186,14 @@ class Versions:
         files again.
         """
         waiting = self._waiting(version)
-        served = {each.digests[version] for each in self._members if version in each.serves}
+        served = {each.digests[version] for each in self.members if version in each.serves}
         right = served or {each.digests[version] for each in waiting}
         wrong = [each for each in waiting if len(right) > 1 or each.digests[version] not in right]
         self._refuse(version, wrong, "another worker has other bytes under this number; publish them as a new version")
         return [each for each in waiting if each not in wrong]
 
     def _waiting(self, version: Version) -> list[Member]:
-        return [each for each in self._members if version in each.digests and version not in each.serves]
+        return [each for each in self.members if version in each.digests and version not in each.serves]
 
     def _serve(self, version: Version, members: Iterable[Member]) -> None:
         for member in members:
@@ -186,8 +206,10 @@ class Versions:
             member.tell(refuse=[*version, reason])
 
     def _is_abreast(self, member: Member) -> bool:
-        """Whether a worker serves the versions that others serve, none older and none newer."""
-        if not any(each.takes_calls for each in self._members):
+        """Whether a worker serves what others serve by the same settings: versions neither older nor newer."""
+        if member.settings != self.settings:
+            return False
+        if not any(each.takes_calls for each in self.members):
             return True
         if self._switches:  # others serve neither the old version nor the new one for sure
             return False

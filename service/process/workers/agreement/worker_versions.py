@@ -1,13 +1,15 @@
 """A worker's side of the agreement on versions: what it tells the parent process, and what it waits for."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
+from itertools import count
 from typing import Any
 
 from service.errors import ModelRefused
-from service.process.workers.flags import Flags
-from service.registry.agreement import OTHER_WORKER, Arm
+from service.process.workers.agreement.flags import Flags
+from service.process.workers.messages import decode_error
+from service.registry.agreement import OTHER_WORKER, Arm, LoadAgain
 
 
 class WorkerVersions:
@@ -16,12 +18,19 @@ class WorkerVersions:
     Args:
         send: Sends the parent a message.
         flags: Those of the parent.
+        unloaded: The models that callers had unloaded before this worker started.
+
+    Attributes:
+        unloaded: As given.
     """
 
-    def __init__(self, send: Callable[..., None], flags: Flags) -> None:
+    def __init__(self, send: Callable[..., None], flags: Flags, unloaded: Collection[str] = ()) -> None:
+        self.unloaded = unloaded
         self._send = send
         self._flags = flags
         self._waiting: dict[tuple[str, int], tuple[asyncio.Future[None], Arm]] = {}
+        self._numbers = count(1)
+        self._asked: dict[int, asyncio.Future[None]] = {}
 
     def loading(self, name: str, version: int) -> None:
         """Report that a load begins."""
@@ -49,6 +58,31 @@ class WorkerVersions:
         """Report that this worker does not answer with the version any more."""
         self._send(left=[name, version])
 
+    async def load(self, name: str) -> None:
+        """Load a model in every worker, and wait for it."""
+        await self._ask("load", name)
+
+    async def unload(self, name: str) -> None:
+        """Stop to serve a model in every worker."""
+        await self._ask("unload", name)
+
+    async def _ask(self, order: str, name: str) -> None:
+        """Have the parent give an order to all."""
+        number, told = next(self._numbers), asyncio.get_running_loop().create_future()
+        self._asked[number] = told
+        self._send(ask=[number, order, name])
+        try:
+            await told
+        finally:
+            del self._asked[number]
+
+    def load_again(self) -> None:
+        """Have the versions that wait loaded once more, because the settings have changed."""
+        for (name, version), (told, _) in list(self._waiting.items()):
+            if not told.done():
+                told.set_exception(LoadAgain())
+                self.left(name, version)
+
     def take(self, order: dict[str, Any]) -> None:
         """Carry out an order of the parent; see `messages`."""
         match order:
@@ -60,6 +94,12 @@ class WorkerVersions:
             case {"serve": [name, version]}:
                 if (name, version) in self._waiting:
                     _set_result(self._waiting[name, version][0])
+            case {"answer": [number, error]}:
+                if number in self._asked:
+                    if error is None:
+                        _set_result(self._asked[number])
+                    else:
+                        self._asked[number].set_exception(decode_error(error))
             case {"refuse": [name, version, reason]}:
                 if (name, version) in self._waiting:
                     told, _ = self._waiting[name, version]

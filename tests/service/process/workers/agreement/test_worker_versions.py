@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from service.errors import ModelRefused
-from service.process.workers.flags import Flags
-from service.process.workers.worker_versions import WorkerVersions
+from service.process.workers.agreement.flags import Flags
+from service.process.workers.agreement.worker_versions import WorkerVersions
 from tests.kit.waiting import run_test, until
 
 

@@ -9,8 +9,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from service.process.workers.flags import Flags
-from service.process.workers.versions import Member, Versions
+from service.process.workers.agreement.flags import Flags
+from service.process.workers.agreement.member import Member
+from service.process.workers.agreement.versions import Versions
+from service.settings.version_policy import VersionPolicy
 
 
 class Worker:
@@ -67,7 +69,7 @@ def flags() -> Iterator[Flags]:
 @pytest.fixture
 def versions(flags: Flags) -> Versions:
     """The parent's side."""
-    return Versions(flags, polls=True)
+    return Versions(flags, VersionPolicy(), polls=True)
 
 
 def serving(versions: Versions, flags: Flags, version: int = 1) -> Worker:
@@ -198,6 +200,28 @@ def test_when_nobody_serves_any_version_may_begin(versions: Versions, flags: Fla
     serving(versions, flags, 2)
 
 
+@pytest.mark.parametrize("how", ["left", "ended", "in a switch"])
+def test_a_model_that_nobody_serves_any_more_is_awaited_of_nobody(versions: Versions, flags: Flags, how: str) -> None:
+    """After an unload a worker that starts takes calls without the model; later any version of it may begin."""
+    first, second = serving(versions, flags, 3), serving(versions, flags, 3)
+    other = Worker(versions, flags)
+    other.loaded_all()
+    if how == "in a switch":
+        first.load(4)
+        second.load(4)
+        for worker in (first, second):
+            worker.say(left=["digits", 4])
+    first.say(left=["digits", 3])
+    other.obey()
+    assert not other.listens
+    if how == "ended":
+        versions.remove(second.member)
+    else:
+        second.say(left=["digits", 3])
+    other.obey()
+    assert other.listens
+
+
 def test_an_older_version_is_served_by_its_number_at_once(versions: Versions, flags: Flags) -> None:
     """A version that one worker found late, or that a caller named, waits for nobody."""
     first, _ = serving(versions, flags, 3), serving(versions, flags, 3)
@@ -209,7 +233,7 @@ def test_an_older_version_is_served_by_its_number_at_once(versions: Versions, fl
 
 def test_without_polling_a_worker_that_starts_gets_no_newer_version(flags: Flags) -> None:
     """The others never search for it, so it is refused, and the worker falls back to theirs."""
-    versions = Versions(flags, polls=False)
+    versions = Versions(flags, VersionPolicy(), polls=False)
     serving(versions, flags)
     late = Worker(versions, flags)
     late.load(2)
@@ -228,7 +252,7 @@ class Workers(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.flags = Flags()
-        self.versions = Versions(self.flags, polls=True)
+        self.versions = Versions(self.flags, VersionPolicy(), polls=True)
         self.workers = [Worker(self.versions, self.flags) for _ in range(3)]
         self.newest = 1
         self.seen = 0

@@ -1,0 +1,46 @@
+"""Loads and unloads that one worker was asked for: all workers do them."""
+
+import asyncio
+from collections.abc import Collection
+
+from service.process.workers.agreement.locks import Locks
+from service.process.workers.agreement.member import Member
+from service.process.workers.agreement.orders import Orders
+from service.process.workers.messages import encode_error
+
+
+class CommonModels:
+    """What callers have unloaded. Used on one event loop.
+
+    Args:
+        orders: Reach the workers.
+    """
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+        self._unloaded: set[str] = set()
+        self._locks = Locks()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def unloaded(self) -> Collection[str]:
+        """The models that are unloaded, for a worker that starts."""
+        return self._unloaded
+
+    def ask(self, member: Member, number: int, order: str, name: str) -> None:
+        """A worker was asked to load or unload a model: have all do it, and tell that worker what became of it."""
+        task = asyncio.create_task(self._give(member, number, order, name), name=f"{order} {name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _give(self, member: Member, number: int, order: str, name: str) -> None:
+        async with self._locks.hold(name):
+            if order == "unload":
+                self._unloaded.add(name)  # first: a worker may start before the others have done it
+            outcomes = await self._orders.give(order, name)
+            found = [outcome.value for outcome in outcomes if outcome.error is None]
+            if order == "load" and not all(is_unloaded for _, is_unloaded in found):
+                self._unloaded.discard(name)
+        errors = [encode_error(outcome.error) for outcome in outcomes if outcome.error is not None]
+        errors += [error for error, _ in found if error is not None]
+        member.tell(answer=[number, errors[0] if errors else None])

@@ -1,0 +1,224 @@
+"""Two registries of one process that agree by a real parent's side: what a worker does when it is ordered."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.errors import ModelNotFound, SettingsError
+from service.metrics.metrics import Metrics
+from service.process.workers.agreement.agreements import Agreements
+from service.process.workers.agreement.flags import Flags
+from service.process.workers.agreement.worker_orders import WorkerOrders
+from service.process.workers.agreement.worker_versions import WorkerVersions
+from service.registry.model.onnx_runtime import onnxruntime
+from service.registry.registry import Registry
+from service.settings import ModelTable, Settings
+from tests.kit.models.repository import WriteModel
+from tests.kit.parts.registry import HeldLoads
+from tests.kit.waiting import run_test, until
+
+
+class Worker:
+    """One worker: its registry, and its side of the agreement."""
+
+    def __init__(self, agreements: Agreements, flags: Flags) -> None:
+        loop = asyncio.get_running_loop()
+        self.left: list[str] = []
+
+        def tell(**order: Any) -> None:
+            loop.call_soon(self._take, order)
+
+        self.member = agreements.add(tell)
+        send = lambda **message: agreements.take(self.member, message)  # noqa: E731
+        self.versions = WorkerVersions(send, flags)
+        self.orders = WorkerOrders(send, flags, self.versions, self.left.append)
+        self.registry = Registry(agreements.settings.in_force, Metrics(), self.versions)
+        self.orders.begin(self.registry)
+
+    async def start(self, agreements: Agreements) -> None:
+        """Load everything, and take calls."""
+        await self.registry.load_all()
+        agreements.take(self.member, {"loaded all": True})
+        assert self.member.takes_calls
+
+    def _take(self, order: dict[str, Any]) -> None:
+        if "do" in order:
+            self.orders.take(*order["do"])
+        else:
+            self.versions.take(order)
+
+    def batch_rows(self, version: int | None = None) -> int:
+        """The most rows of a batch."""
+        with self.registry.lease("affine", version) as model:
+            return model.batcher.max_batch_rows
+
+    def latest(self) -> int:
+        """The version that answers."""
+        with self.registry.lease("affine") as model:
+            return model.version
+
+
+@asynccontextmanager
+async def two_workers(models: Path) -> AsyncIterator[tuple[Agreements, Worker, Worker]]:
+    """Two workers that take calls."""
+    with closing(Flags()) as flags:
+        agreements = Agreements(Settings(models=models), flags)
+        workers = [Worker(agreements, flags) for _ in range(2)]
+        try:
+            for worker in workers:
+                await worker.start(agreements)
+            yield agreements, workers[0], workers[1]
+        finally:
+            for worker in workers:
+                await worker.orders.close()
+                await worker.registry.close()
+
+
+def settings(models: Path, **table: Any) -> Settings:
+    """Settings with a table of the model."""
+    return Settings(models=models, tables={"affine": ModelTable.model_validate(table)})
+
+
+def test_a_change_is_in_force_in_both(models: Path, write_model: WriteModel) -> None:
+    """Once `adopt` returns, and scans of the repository go on after it."""
+    write_model("affine")
+
+    async def check() -> None:
+        async with two_workers(models) as (agreements, first, second):
+            await agreements.settings.adopt(settings(models, max_batch_rows=7))
+            assert (first.batch_rows(), second.batch_rows()) == (7, 7)
+            write_model("affine", version=2)
+            await asyncio.gather(first.registry.refresh(), second.registry.refresh())
+            assert (first.latest(), second.latest(), first.batch_rows()) == (2, 2, 7)
+
+    run_test(check())
+
+
+def test_a_model_that_cannot_be_loaded_so_changes_nothing(
+    models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason is told, both answer as before, and the next change is taken."""
+    write_model("affine")
+
+    async def check() -> None:
+        async with two_workers(models) as (agreements, first, second):
+            held = HeldLoads(monkeypatch)
+            held.holding, held.fault = True, MemoryError("no room")
+            held.go_on.set()
+            with pytest.raises(SettingsError, match="no room"):
+                await agreements.settings.adopt(settings(models, max_batch_rows=7))
+            assert (first.batch_rows(), second.batch_rows()) == (512, 512)
+            held.fault = None
+            await agreements.settings.adopt(settings(models, max_batch_rows=7))
+            assert (first.batch_rows(), second.batch_rows()) == (7, 7)
+
+    run_test(check())
+
+
+@pytest.mark.parametrize("is_loaded", [True, False])
+def test_an_older_version_takes_over_in_both(models: Path, write_model: WriteModel, is_loaded: bool) -> None:
+    """Whether both still have it, or only one of them: then that one loads it again."""
+    write_model("affine")
+
+    async def check() -> None:
+        async with two_workers(models) as (agreements, first, second):
+            write_model("affine", version=2)
+            await asyncio.gather(first.registry.refresh(), second.registry.refresh())
+            if not is_loaded:
+                lingering = second.registry._entries.of("affine")[1]
+                second.registry._succession.retire(lingering)
+            await agreements.settings.adopt(settings(models, versions="1"))
+            if is_loaded:
+                assert (first.latest(), second.latest()) == (1, 1)
+            await until(lambda: (first.latest(), second.latest()) == (1, 1))
+            await agreements.settings.adopt(settings(models, versions="latest"))
+            await until(lambda: (first.latest(), second.latest()) == (2, 2))
+
+    run_test(check())
+
+
+def test_a_version_that_waits_for_the_others_is_loaded_again(models: Path, write_model: WriteModel) -> None:
+    """It was made for the settings before. It takes over with the new ones, in both."""
+    write_model("affine")
+
+    async def check() -> None:
+        async with two_workers(models) as (agreements, first, second):
+            write_model("affine", version=2)
+            loading = asyncio.create_task(first.registry.refresh())
+            await until(lambda: ("affine", 2) in first.member.digests)
+            await agreements.settings.adopt(settings(models, max_batch_rows=7))
+            assert first.latest() == 1
+            await asyncio.gather(loading, second.registry.refresh())
+            assert (first.latest(), second.latest()) == (2, 2)
+            assert (first.batch_rows(), second.batch_rows()) == (7, 7)
+
+    run_test(check())
+
+
+def test_a_worker_that_starts_takes_what_it_missed(models: Path, write_model: WriteModel) -> None:
+    """An order comes before its registry is there: it is carried out then. One that it cannot take makes it leave."""
+    write_model("affine")
+
+    async def check() -> None:
+        async with two_workers(models) as (agreements, first, _):
+            with closing(Flags()) as flags:
+                late = Worker(agreements, flags)
+                await agreements.settings.adopt(settings(models, max_batch_rows=7))
+                await late.start(agreements)
+                assert late.batch_rows() == 7
+                agreements.remove(late.member)
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setattr(onnxruntime, "InferenceSession", None)
+                    late.orders.take(9, "adopt", 9, settings(models, max_batch_rows=3).model_dump_json(), {})
+                    await until(lambda: bool(late.left))
+                assert "cannot take the settings in force" in late.left[0]
+                await late.orders.close()
+                await late.registry.close()
+                assert first.batch_rows() == 7
+
+    run_test(check())
+
+
+def test_a_load_reaches_both_and_so_does_an_unload(models: Path, write_model: WriteModel) -> None:
+    """Whichever is asked. An error is the one of a load here. The parent remembers what is unloaded for a start."""
+    write_model("affine")
+
+    async def check() -> None:
+        async with two_workers(models) as (agreements, first, second):
+            await first.registry.unload("affine")
+            for worker in (first, second):
+                with pytest.raises(ModelNotFound):
+                    worker.latest()
+            assert agreements.given().unloaded == ["affine"]
+            with pytest.raises(ModelNotFound, match="no version of model 'absent' to load"):
+                await second.registry.load("absent")
+            write_model("affine", version=2)
+            await second.registry.load("affine")
+            assert (first.latest(), second.latest()) == (2, 2)
+            assert agreements.given().unloaded == []
+
+    run_test(check())
+
+
+def test_a_load_and_an_unload_that_a_starting_worker_missed_wait_for_nobody(
+    models: Path, write_model: WriteModel
+) -> None:
+    """The others have done both when it carries them out: its load waits for them in vain, until the unload."""
+    write_model("affine")
+
+    async def check() -> None:
+        async with two_workers(models) as (agreements, first, _):
+            await first.registry.unload("affine")
+            with closing(Flags()) as flags:
+                late = Worker(agreements, flags)
+                await first.registry.load("affine")
+                await first.registry.unload("affine")
+                await late.start(agreements)
+                await late.orders.close()
+                await late.registry.close()
+
+    run_test(check())
