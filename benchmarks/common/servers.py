@@ -63,8 +63,10 @@ def front_ends() -> tuple[str, ...]:
 
 
 @contextmanager
-def ours(name: str, role: str, model: ServedModel, front_end: str, *flags: str) -> Iterator[Server]:
-    """Start kan-serve with this model and front end."""
+def ours(
+    name: str, role: str, model: ServedModel, front_end: str, *flags: str, is_asked: bool = True
+) -> Iterator[Server]:
+    """Start kan-serve with this model and front end, and have it answer one call unless `is_asked` is false."""
     command = [sys.executable, "-m", "service.cli", "--models", str(model.repository), "--grpc-port", "0"]
     command += ["--http-port", "0", *flags]
     if front_end != FRONT_ENDS[0]:
@@ -75,7 +77,8 @@ def ours(name: str, role: str, model: ServedModel, front_end: str, *flags: str) 
             raise ServerError(f"{name}: kan-serve printed {line!r}; wanted kan-serve ready:\n{process.log_end()}")
         words = dict(word.split("=", 1) for word in line.split() if "=" in word)
         server = Server(name, role, words["grpc"], process.popen.pid, words["http"])
-        _ask_once(server, process, PREDICT, "predict", model.exchanges("predict", 1, 1)[0])
+        if is_asked:
+            _ask_once(server, process, PREDICT, "predict", model.exchanges("predict", 1, 1)[0])
         yield server
 
 
