@@ -54,11 +54,13 @@ def main() -> int:
         few = _copies(model, Path(folder) / "few", names[:_HOT])
         began = time.monotonic()
         flags = ("--max-loaded-models", str(_BOUND))
-        bounded = stack.enter_context(servers.ours("many", "ours", many, options.frontend, *flags))
+        bounded = stack.enter_context(servers.ours("many", "ours", many, options.frontend, *flags, is_asked=False))
         seconds, megabytes = time.monotonic() - began, _megabytes(bounded.pid)
         alone = stack.enter_context(servers.ours("few", "ours", few, options.frontend))
         load = stack.enter_context(LoadProcess())
         exchanges = _exchanges(model, names[:_HOT])
+        load.run(_job(bounded, exchanges[:1], rate=10.0, seconds=0.2))
+        after_call = _megabytes(bounded.pid)
         p99: dict[str, list[float]] = {"many": [], "few": []}
         cold = _ColdCalls(bounded.address, exchanges[0], names[_HOT:])
         load.run(_job(bounded, exchanges, rate=options.rate, seconds=2.0))
@@ -72,6 +74,7 @@ def main() -> int:
     rows = [
         ["seconds until the server is ready", f"{seconds:.2f}"],
         ["memory then, MB", f"{megabytes:.0f}"],
+        ["memory after the first call, MB", f"{after_call:.0f}"],
         ["memory at the end, MB", f"{after:.0f}"],
         ["cold calls", f"{len(cold.seconds)}"],
         ["median of a cold call, ms", f"{1e3 * statistics.median(cold.seconds):.1f}"],

@@ -65,9 +65,18 @@ def front_ends() -> tuple[str, ...]:
 
 @contextmanager
 def ours(
-    name: str, role: str, model: ServedModel, front_end: str, *flags: str, security: Security = PLAIN
+    name: str,
+    role: str,
+    model: ServedModel,
+    front_end: str,
+    *flags: str,
+    security: Security = PLAIN,
+    is_asked: bool = True,
 ) -> Iterator[Server]:
-    """Start kan-serve with this model and front end, and these flags; `security` is how it is asked once."""
+    """Start kan-serve with this model and front end, and these flags.
+
+    Unless `is_asked` is false it answers one call, which has this security.
+    """
     command = [sys.executable, "-m", "service.cli", "--models", str(model.repository), "--grpc-port", "0"]
     command += ["--http-port", "0", *flags]
     if front_end != FRONT_ENDS[0]:
@@ -78,7 +87,8 @@ def ours(
             raise ServerError(f"{name}: kan-serve printed {line!r}; wanted kan-serve ready:\n{process.log_end()}")
         words = dict(word.split("=", 1) for word in line.split() if "=" in word)
         server = Server(name, role, words["grpc"], process.popen.pid, words["http"])
-        _ask_once(server, process, PREDICT, "predict", model.exchanges("predict", 1, 1)[0], security)
+        if is_asked:
+            _ask_once(server, process, PREDICT, "predict", model.exchanges("predict", 1, 1)[0], security)
         yield server
 
 
