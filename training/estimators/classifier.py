@@ -1,0 +1,129 @@
+"""Classes as answers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+
+from training.data.column import class_words
+from training.data.encoding import Numbers
+from training.data.table import Cells, Table
+from training.data.table.frame import LARGEST_EXACT
+from training.errors import quoted
+from training.estimators.estimator import Callback, KANEstimator
+from training.estimators.rows import SOURCE, check_lengths, read_labels
+
+
+class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
+    """A KAN that answers which of two or more classes a row is of.
+
+    Args:
+        class_weight: How much the rows of a class count in the loss: by label, or ``"balanced"``; None: all alike.
+        hidden, grids, steps, batch_rows, learning_rate, weight_decay, smoothness, members, search, formula, recipe,
+            random_state, verbose, callbacks: As of :class:`training.estimators.estimator.KANEstimator`.
+
+    Attributes:
+        classes_: The labels, sorted.
+        n_features_in_: Number of columns.
+        feature_names_in_: Their names, if X had names.
+        recipe_: The recipe that was followed, as TOML.
+    """
+
+    def __init__(
+        self,
+        *,
+        class_weight: Mapping[Any, float] | str | None = None,
+        hidden: Sequence[int] | None = None,
+        grids: Sequence[int] | None = None,
+        steps: int | None = None,
+        batch_rows: int | None = None,
+        learning_rate: float | None = None,
+        weight_decay: float | None = None,
+        smoothness: float | None = None,
+        members: int | None = None,
+        search: bool = True,
+        formula: bool = False,
+        recipe: Mapping[str, Mapping[str, Any] | None] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool | int = False,
+        callbacks: Sequence[Callback] | None = None,
+    ) -> None:
+        super().__init__(
+            hidden=hidden,
+            grids=grids,
+            steps=steps,
+            batch_rows=batch_rows,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            smoothness=smoothness,
+            members=members,
+            search=search,
+            formula=formula,
+            recipe=recipe,
+            random_state=random_state,
+            verbose=verbose,
+            callbacks=callbacks,
+        )
+        self.class_weight = class_weight
+
+    def predict(self, X: Any) -> Cells:  # noqa: N803
+        """The label of the most probable class of each row, ``[rows]``."""
+        probabilities = self.predict_proba(X)
+        found: Cells = self.classes_[probabilities.argmax(axis=1)]
+        return found
+
+    def predict_proba(self, X: Any) -> Numbers:  # noqa: N803
+        """The probability of each class.
+
+        Args:
+            X: ``[rows, columns]``, the columns of the fit in their order.
+
+        Returns:
+            float64 ``[rows, classes]``, the classes in the order of ``classes_``.
+        """
+        answers = self._answer(X)
+        places = [self._fitted().dataset.classes.index(word) for word in self._words_of_classes]
+        return answers[:, places]
+
+    @property
+    def _task(self) -> str:
+        return "classification"
+
+    def _keys(self) -> dict[str, Any]:
+        weights = self.class_weight
+        if isinstance(weights, Mapping):
+            words = dict(zip(self.classes_.tolist(), self._words_of_classes, strict=True))
+            weights = {words.get(label, str(label)): float(weight) for label, weight in weights.items()}
+        return super()._keys() | ({} if weights is None else {"class_weights": weights})
+
+    def _read_target(self, y: Any, rows: int, *, is_eval: bool) -> list[Cells]:
+        labels = read_labels(self, y)
+        check_classification_targets(labels)
+        check_lengths(rows, labels)
+        if not is_eval:
+            self.classes_ = np.unique(labels)
+            self._words_of_classes = _spell_classes(self.classes_, type(self).__name__)
+        elif strange := set(labels.tolist()) - set(self.classes_.tolist()):
+            raise ValueError(f"eval_set has the class {min(strange, key=str)!r}, which is none of y")
+        return [np.array(self._words_of_classes, dtype=object)[np.searchsorted(self.classes_, labels)]]
+
+
+def _spell_classes(labels: Cells, name: str) -> list[str]:
+    """The classes as a table spells them.
+
+    Raises:
+        ValueError: there is one class only, or a table would take a label for a missing cell or for another label.
+    """
+    if len(labels) < 2:
+        raise ValueError(f"{name} needs two classes or more; y holds one class only: {labels.tolist()[0]!r}")
+    is_number = labels.dtype.kind in "iuf" and bool((np.abs(labels.astype(np.float64)) <= LARGEST_EXACT).all())
+    cells = labels.astype(np.float64) if is_number else np.array([str(each) for each in labels], dtype=object)
+    words: list[str] = class_words(Table(SOURCE, {"y": cells}, len(cells)), "y").tolist()
+    for place, word in enumerate(words):
+        if word == "":
+            raise ValueError(f"{name}: the class {labels.tolist()[place]!r} reads as a missing cell; rename it")
+        if word in words[:place]:
+            raise ValueError(f"{name}: two classes read as {quoted(word)}; rename one")
+    return words
