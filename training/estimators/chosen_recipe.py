@@ -35,7 +35,7 @@ _SECTION_OF = {
 }
 # In place of the sections from [adapt] to [search]: few edges that can become functions.
 _FOR_A_FORMULA: dict[str, dict[str, Any] | None] = {
-    "network": {"hidden": [2]},
+    "network": {"hidden": [2], "dtype": "float64"},
     "fit": {"optimizer": "lbfgs", "grids": [3, 6], "steps": 100},
     "adapt": None,
     "ensemble": None,
@@ -53,13 +53,13 @@ class Choices:
     Attributes:
         keys: Keys of the recipe by their names.
         is_searched: Whether the drafted candidates compete; else the first one's plan is followed.
-        is_formula: Whether the network shall become a formula.
+        is_symbolic: Whether the network shall become a formula.
         sections: Further keys by section; None in place of a section leaves it out.
     """
 
     keys: Mapping[str, Any] = field(default_factory=dict)
     is_searched: bool = True
-    is_formula: bool = False
+    is_symbolic: bool = False
     sections: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
 
 
@@ -132,7 +132,7 @@ def rename(recipe: Recipe, model: str) -> Recipe:
 def _change(sections: dict[str, Any], choices: Choices) -> dict[str, Any]:
     # Nothing is left to compare them with: no row is held out.
     changed = _merge(sections, {"model": {"name": "model"}, "baseline": None})
-    if choices.is_formula:
+    if choices.is_symbolic:
         seed = changed["fit"]["seed"]
         changed["fit"] = {"seed": seed}
         changed = _merge(changed, _FOR_A_FORMULA)

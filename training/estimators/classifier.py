@@ -21,14 +21,13 @@ class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
 
     Args:
         class_weight: How much the rows of a class count in the loss: by label, or ``"balanced"``; None: all alike.
-        hidden, grids, steps, batch_rows, learning_rate, weight_decay, smoothness, members, search, formula, recipe,
+        hidden, grids, steps, batch_rows, learning_rate, weight_decay, smoothness, members, search, symbolic, recipe,
             random_state, verbose, callbacks: As of :class:`training.estimators.estimator.KANEstimator`.
 
     Attributes:
         classes_: The labels, sorted.
         n_features_in_: Number of columns.
         feature_names_in_: Their names, if X had names.
-        recipe_: The recipe that was followed, as TOML.
     """
 
     def __init__(
@@ -44,7 +43,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
         smoothness: float | None = None,
         members: int | None = None,
         search: bool = True,
-        formula: bool = False,
+        symbolic: bool = False,
         recipe: Mapping[str, Mapping[str, Any] | None] | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: bool | int = False,
@@ -60,7 +59,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
             smoothness=smoothness,
             members=members,
             search=search,
-            formula=formula,
+            symbolic=symbolic,
             recipe=recipe,
             random_state=random_state,
             verbose=verbose,
@@ -84,7 +83,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
             float64 ``[rows, classes]``, the classes in the order of ``classes_``.
         """
         answers = self._answer(X)
-        places = [self._fitted().dataset.classes.index(word) for word in self._words_of_classes]
+        places = [self._require_fit().dataset.classes.index(word) for word in self._words_of_classes]
         return answers[:, places]
 
     @property

@@ -1,17 +1,18 @@
 """What both estimators share: parameters, the fit, and the answers to rows."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
-from training.data.encoding import Numbers, feature_matrix
+from training.data.encoding import Numbers
 from training.data.table import Cells, Table
 from training.estimators.chosen_recipe import Choices, Roles, choose_recipes
 from training.estimators.fit import fit_rows, prepare_rows
+from training.estimators.fitted import FittedKAN
 from training.estimators.progress import watching
 from training.estimators.rows import (
     free_name,
@@ -23,7 +24,6 @@ from training.estimators.rows import (
     with_columns,
 )
 from training.fitting.record import Record
-from training.pipelines.fresh.judged_fit import JudgedFit
 from training.publishing.manifest import predict
 from training.threads import torch_threads
 
@@ -32,7 +32,7 @@ Callback = Callable[[Record], None]
 _KEYS = ("hidden", "grids", "steps", "batch_rows", "learning_rate", "weight_decay", "smoothness", "members")
 
 
-class KANEstimator(BaseEstimator):  # type: ignore[misc]
+class KANEstimator(FittedKAN, BaseEstimator):  # type: ignore[misc]
     """Parameters of both estimators; None: what `kan-train init` proposes for the rows.
 
     Args:
@@ -45,7 +45,7 @@ class KANEstimator(BaseEstimator):  # type: ignore[misc]
         smoothness: Holds the bends of the edges back.
         members: Networks whose mean answers; 1: a single network, for which 15 % of the rows choose the best step.
         search: Whether the proposed plans compete by their out-of-fold answers; else the first one is followed.
-        formula: Whether the network shall become a formula: few nodes, pruning, functions in place of splines.
+        symbolic: Whether the network shall become a formula: few nodes, pruning, functions in place of splines.
         recipe: Further keys of the recipe by section, such as ``{"network": {"outside": "decay"}}``; None in place of a
             section leaves it out.
         random_state: The seed; None is 0, so that the same rows give the same model.
@@ -65,7 +65,7 @@ class KANEstimator(BaseEstimator):  # type: ignore[misc]
         smoothness: float | None = None,
         members: int | None = None,
         search: bool = True,
-        formula: bool = False,
+        symbolic: bool = False,
         recipe: Mapping[str, Mapping[str, Any] | None] | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: bool | int = False,
@@ -80,7 +80,7 @@ class KANEstimator(BaseEstimator):  # type: ignore[misc]
         self.smoothness = smoothness
         self.members = members
         self.search = search
-        self.formula = formula
+        self.symbolic = symbolic
         self.recipe = recipe
         self.random_state = random_state
         self.verbose = verbose
@@ -119,13 +119,13 @@ class KANEstimator(BaseEstimator):  # type: ignore[misc]
         held = self._read_eval_set(eval_set, roles)
         if held is not None:
             table = stack(table, held)
-        choices = Choices(self._keys(), bool(self.search), bool(self.formula), self.recipe or {})
+        choices = Choices(self._keys(), bool(self.search), bool(self.symbolic), self.recipe or {})
         recipes = choose_recipes(table, roles, choices, type(self).__name__)
         recipe, dataset = prepare_rows(recipes, table, roles, 0 if held is None else held.rows)
+        dataset = replace(dataset, source=f"the rows given to {type(self).__name__}.fit")
         with watching(recipe, bool(self.verbose), self.callbacks or ()) as watcher:
             self._fit = fit_rows(recipe, dataset, watcher)
-        self._names = names
-        self.recipe_ = recipe.text
+        self._recipe = recipe
 
     def _add_roles(
         self, table: Table, inputs: tuple[str, ...], targets: tuple[str, ...], sample_weight: Any, groups: Any
@@ -174,18 +174,9 @@ class KANEstimator(BaseEstimator):  # type: ignore[misc]
 
     def _answer(self, x: Any) -> Numbers:
         """``[rows, outputs]``: probabilities, or answers in the unit of the targets."""
-        fit = self._fitted()
-        table = read_inputs(self, x, names=self._names)
+        trained = self._require_fit().trained
         with torch_threads(1):
-            return predict(fit.trained, feature_matrix(table, fit.dataset.columns)[0])
-
-    def _fitted(self) -> JudgedFit:
-        check_is_fitted(self)
-        found: JudgedFit = self._fit
-        return found
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_fit")
+            return predict(trained, self._features(x))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -20,13 +20,12 @@ class KANRegressor(RegressorMixin, KANEstimator):  # type: ignore[misc]
         quantile: Of ``quantile``, the share of targets below the answer.
         huber_delta: Of ``huber``, the error from which it counts linearly.
         target_scale: ``linear`` or ``log``; None: what `kan-train init` proposes.
-        hidden, grids, steps, batch_rows, learning_rate, weight_decay, smoothness, members, search, formula, recipe,
+        hidden, grids, steps, batch_rows, learning_rate, weight_decay, smoothness, members, search, symbolic, recipe,
             random_state, verbose, callbacks: As of :class:`training.estimators.estimator.KANEstimator`.
 
     Attributes:
         n_features_in_: Number of columns.
         feature_names_in_: Their names, if X had names.
-        recipe_: The recipe that was followed, as TOML.
     """
 
     def __init__(
@@ -45,7 +44,7 @@ class KANRegressor(RegressorMixin, KANEstimator):  # type: ignore[misc]
         smoothness: float | None = None,
         members: int | None = None,
         search: bool = True,
-        formula: bool = False,
+        symbolic: bool = False,
         recipe: Mapping[str, Mapping[str, Any] | None] | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: bool | int = False,
@@ -61,7 +60,7 @@ class KANRegressor(RegressorMixin, KANEstimator):  # type: ignore[misc]
             smoothness=smoothness,
             members=members,
             search=search,
-            formula=formula,
+            symbolic=symbolic,
             recipe=recipe,
             random_state=random_state,
             verbose=verbose,

@@ -6,7 +6,9 @@ from typing import Protocol
 
 from kan_model import KAN
 from training.data.dataset import Dataset
+from training.data.encoding import Numbers
 from training.data.preparation import input_transform, new_network, output_transform
+from training.data.split import RowNumbers
 from training.ensemble.plan import EnsembleFit
 from training.fitting.fit import FitState, begin, fit_steps
 from training.pipelines.watcher import Watcher
@@ -37,6 +39,9 @@ class FreshFit(Protocol):
         Raises:
             TrainingDiverged: the fit is of no use.
         """
+
+    def out_of_fold(self, state: FitState) -> tuple[RowNumbers, Numbers] | None:
+        """Row numbers, and answers to these rows by networks that did not train on them; None: there are none."""
 
     def metrics(self, state: FitState) -> dict[str, float]:
         """Metrics that replace those of the same name, which the published network gives on the rows of a part."""
@@ -108,6 +113,9 @@ class SingleFit:
     def notes(self, state: FitState) -> list[str]:
         """How the fit compares with its start."""
         return diagnose_fit(state, self.kan, self.recipe.fit, self.table)
+
+    def out_of_fold(self, state: FitState) -> None:
+        """None: all rows are of one part."""
 
     def metrics(self, state: FitState) -> dict[str, float]:  # noqa: ARG002 - a protocol's
         """None: the published network did not train on the validation rows."""

@@ -8,7 +8,7 @@ from training.data.dataset import Dataset
 from training.fitting.fit import FitState
 from training.fitting.record import Record
 from training.pipelines.fresh.fit import FreshFit
-from training.pipelines.release import judge_on_test
+from training.pipelines.release import judge_answers, judge_on_test
 from training.publishing.export import Trained
 from training.publishing.whole_formula import formula_details
 from training.recipe.config import Recipe
@@ -30,7 +30,7 @@ class JudgedFit:
         notes: For terminal and report.
         metrics: Of the out-of-fold answers, the search and the baselines; after a refit also of the test rows. The
             manifest measures the others on the published network.
-        judged: Answers to the test rows; None: there are none.
+        judged: Answers to the test rows; without such rows those out of fold; None: there are none.
         formula: One line an output, or "".
         latex: The same as LaTeX.
         attribution: The score of each feature, or empty.
@@ -80,12 +80,19 @@ def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_
         history=(*state.history, *finished.history),
         notes=(*diagnostics, *finished.notes),
         metrics={**way.metrics(state), **finished.metrics},
-        judged=judge_on_test(dataset, trained),
+        judged=judge_on_test(dataset, trained) if len(dataset.test) else _judge_out_of_fold(way, state, dataset),
         formula=finished.formula,
         latex=finished.latex,
         attribution=finished.attribution,
         formula_details=_describe_formula(dataset, finished, table),
     )
+
+
+def _judge_out_of_fold(way: FreshFit, state: FitState, dataset: Dataset) -> Judged | None:
+    """Without test rows: the answers of single members, each to the rows that it did not train on."""
+    if (found := way.out_of_fold(state)) is None:
+        return None
+    return judge_answers(dataset, *found, "rows, each by a member that did not train on it,")
 
 
 def _describe_formula(dataset: Dataset, finished: Finished, table: StepData) -> Formula | None:
