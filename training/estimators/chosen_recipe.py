@@ -33,6 +33,8 @@ _SECTION_OF = {
     "target_scale": "task",
     "class_weights": "task",
 }
+# What a fit that goes on with a network can follow: nothing that would change edges where no row is.
+_LEARNING_KEYS = {"optimizer", "steps", "batch_rows", "learning_rate", "schedule", "seed"}
 # In place of the sections from [adapt] to [search]: few edges that can become functions.
 _FOR_A_FORMULA: dict[str, dict[str, Any] | None] = {
     "network": {"hidden": [2], "dtype": "float64"},
@@ -116,6 +118,31 @@ def choose_recipes(table: Table, roles: Roles, choices: Choices, name: str) -> l
     if (mode := recipes[0].data.missing) in ("drop_rows", "refuse") and choices.sections.get("data"):
         raise RecipeError(f'{name}: [data] missing = "{mode}"; wanted "indicator" or "median": each row gets an answer')
     return recipes
+
+
+def recipe_to_learn_on(recipe: Recipe, chosen: Recipe, roles: Roles, choices: Choices, name: str) -> Recipe:
+    """The recipe by which a fitted network learns on from new rows.
+
+    Args:
+        recipe: Of the first fit.
+        chosen: The plan that it came from; a search may have chosen it.
+        roles: Which of the new rows' columns are what.
+        choices: Keys of the fit that were asked for; the network and its grids stay.
+        name: Of the estimator, for messages.
+
+    Raises:
+        RecipeError: a parameter is of the wrong type or out of its range.
+    """
+    sections = tomllib.loads(recipe.text)
+    for section in ("ensemble", "search", "sparsify", "prune", "symbolic"):
+        sections.pop(section, None)
+    plan = chosen.fit.model_dump(include=_LEARNING_KEYS, exclude_none=True)
+    given = {key: value for key, value in choices.keys.items() if key in _LEARNING_KEYS}
+    sections["fit"] = plan | given
+    sections["data"] = {key: value for key, value in sections["data"].items() if key != "weights"}
+    sections["data"] |= {"weights": roles.weights} if roles.weights else {}
+    sections["split"] = {"kind": "group", "column": roles.groups} if roles.groups else {"kind": "random"}
+    return parse_recipe(toml_text(sections), folder=Path(), name=name)
 
 
 def rename(recipe: Recipe, model: str) -> Recipe:

@@ -22,7 +22,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
     Args:
         class_weight: How much the rows of a class count in the loss: by label, or ``"balanced"``; None: all alike.
         hidden, grids, steps, batch_rows, learning_rate, weight_decay, smoothness, members, search, symbolic, recipe,
-            random_state, verbose, callbacks: As of :class:`training.estimators.estimator.KANEstimator`.
+            random_state, warm_start, verbose, callbacks: As of :class:`training.estimators.estimator.KANEstimator`.
 
     Attributes:
         classes_: The labels, sorted.
@@ -46,6 +46,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
         symbolic: bool = False,
         recipe: Mapping[str, Mapping[str, Any] | None] | None = None,
         random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
         verbose: bool | int = False,
         callbacks: Sequence[Callback] | None = None,
     ) -> None:
@@ -62,6 +63,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
             symbolic=symbolic,
             recipe=recipe,
             random_state=random_state,
+            warm_start=warm_start,
             verbose=verbose,
             callbacks=callbacks,
         )
@@ -97,15 +99,15 @@ class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
             weights = {words.get(label, str(label)): float(weight) for label, weight in weights.items()}
         return super()._keys() | ({} if weights is None else {"class_weights": weights})
 
-    def _read_target(self, y: Any, rows: int, *, is_eval: bool) -> list[Cells]:
+    def _read_target(self, y: Any, rows: int, *, is_known: bool) -> list[Cells]:
         labels = read_labels(self, y)
         check_classification_targets(labels)
         check_lengths(rows, labels)
-        if not is_eval:
+        if not is_known:
             self.classes_ = np.unique(labels)
             self._words_of_classes = _spell_classes(self.classes_, type(self).__name__)
         elif strange := set(labels.tolist()) - set(self.classes_.tolist()):
-            raise ValueError(f"eval_set has the class {min(strange, key=str)!r}, which is none of y")
+            raise ValueError(f"the class {min(strange, key=str)!r} is none of those that were fitted: {self.classes_}")
         return [np.array(self._words_of_classes, dtype=object)[np.searchsorted(self.classes_, labels)]]
 
 

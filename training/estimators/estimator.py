@@ -10,8 +10,8 @@ from sklearn.utils import check_random_state
 
 from training.data.encoding import Numbers
 from training.data.table import Cells, Table
-from training.estimators.chosen_recipe import Choices, Roles, choose_recipes
-from training.estimators.fit import fit_rows, prepare_rows
+from training.estimators.chosen_recipe import Choices, Roles, choose_recipes, recipe_to_learn_on
+from training.estimators.fit import fit_rows, learn_on, prepare_more_rows, prepare_rows
 from training.estimators.fitted import FittedKAN
 from training.estimators.progress import watching
 from training.estimators.rows import (
@@ -49,6 +49,9 @@ class KANEstimator(FittedKAN, BaseEstimator):  # type: ignore[misc]
         recipe: Further keys of the recipe by section, such as ``{"network": {"outside": "decay"}}``; None in place of a
             section leaves it out.
         random_state: The seed; None is 0, so that the same rows give the same model.
+        warm_start: Whether the next fit goes on with the network of the one before: what the rows touch learns on by
+            ``steps``, ``batch_rows``, ``learning_rate`` and ``random_state``, and 15 % of them, or eval_set, choose the
+            best step. Columns, scaling, network and knots stay. Scores, report and version then tell of the new rows.
         verbose: Whether a bar and a line a grid tell of the fit.
         callbacks: Called after each evaluation with its :class:`training.fitting.record.Record`.
     """
@@ -68,6 +71,7 @@ class KANEstimator(FittedKAN, BaseEstimator):  # type: ignore[misc]
         symbolic: bool = False,
         recipe: Mapping[str, Mapping[str, Any] | None] | None = None,
         random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
         verbose: bool | int = False,
         callbacks: Sequence[Callback] | None = None,
     ) -> None:
@@ -83,6 +87,7 @@ class KANEstimator(FittedKAN, BaseEstimator):  # type: ignore[misc]
         self.symbolic = symbolic
         self.recipe = recipe
         self.random_state = random_state
+        self.warm_start = warm_start
         self.verbose = verbose
         self.callbacks = callbacks
 
@@ -111,21 +116,31 @@ class KANEstimator(FittedKAN, BaseEstimator):  # type: ignore[misc]
         return self
 
     def _fit_table(self, x: Any, y: Any, sample_weight: Any, groups: Any, eval_set: Any) -> None:
-        inputs = read_inputs(self, x)
+        before = self._fit if self.warm_start and self.__sklearn_is_fitted__() else None
+        inputs = read_inputs(self, x, names=None if before is None else self._names())
         names = tuple(inputs.cells)
-        targets = self._read_target(y, inputs.rows, is_eval=False)
-        columns = dict(zip(target_names(y, len(targets), names), targets, strict=True))
-        roles, table = self._add_roles(with_columns(inputs, columns), names, tuple(columns), sample_weight, groups)
+        targets = self._read_target(y, inputs.rows, is_known=before is not None)
+        named = target_names(y, len(targets), names) if before is None else before.dataset.targets
+        if len(named) != len(targets):
+            raise ValueError(f"y has {len(targets)} targets, but the fit before had {len(named)}")
+        columns = dict(zip(named, targets, strict=True))
+        roles, table = self._add_roles(with_columns(inputs, columns), names, named, sample_weight, groups)
         held = self._read_eval_set(eval_set, roles)
-        if held is not None:
-            table = stack(table, held)
+        table, held_rows = (table, 0) if held is None else (stack(table, held), held.rows)
         choices = Choices(self._keys(), bool(self.search), bool(self.symbolic), self.recipe or {})
-        recipes = choose_recipes(table, roles, choices, type(self).__name__)
-        recipe, dataset = prepare_rows(recipes, table, roles, 0 if held is None else held.rows)
-        dataset = replace(dataset, source=f"the rows given to {type(self).__name__}.fit")
+        name = type(self).__name__
+        if before is None:
+            recipes = choose_recipes(table, roles, choices, name)
+            recipe, dataset = prepare_rows(recipes, table, roles, held_rows)
+        else:
+            recipe = recipe_to_learn_on(self._recipe, before.recipe, roles, choices, name)
+            dataset = prepare_more_rows(recipe, table, roles, before.dataset, held_rows)
+        dataset = replace(dataset, source=f"the rows given to {name}.fit")
         with watching(recipe, bool(self.verbose), self.callbacks or ()) as watcher:
-            self._fit = fit_rows(recipe, dataset, watcher)
-        self._recipe = recipe
+            if before is None:
+                self._fit, self._recipe = fit_rows(recipe, dataset, watcher), recipe
+            else:
+                self._fit = learn_on(before, recipe, dataset, watcher)
 
     def _add_roles(
         self, table: Table, inputs: tuple[str, ...], targets: tuple[str, ...], sample_weight: Any, groups: Any
@@ -149,7 +164,7 @@ class KANEstimator(FittedKAN, BaseEstimator):  # type: ignore[misc]
             raise ValueError("eval_set: wanted (X, y), or a list of one such pair")
         x, y = pairs[0]
         table = read_inputs(self, x, names=roles.inputs)
-        more = dict(zip(roles.targets, self._read_target(y, table.rows, is_eval=True), strict=True))
+        more = dict(zip(roles.targets, self._read_target(y, table.rows, is_known=True), strict=True))
         if roles.weights is not None:
             more[roles.weights] = np.ones(table.rows)
         if roles.groups is not None:
@@ -168,8 +183,8 @@ class KANEstimator(FittedKAN, BaseEstimator):  # type: ignore[misc]
     def _task(self) -> Any:
         raise NotImplementedError
 
-    def _read_target(self, y: Any, rows: int, *, is_eval: bool) -> list[Cells]:
-        """The cells of each target, as a table has them."""
+    def _read_target(self, y: Any, rows: int, *, is_known: bool) -> list[Cells]:
+        """The cells of each target, as a table has them; with ``is_known`` labels are those of the fit."""
         raise NotImplementedError
 
     def _answer(self, x: Any) -> Numbers:

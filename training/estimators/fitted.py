@@ -93,8 +93,11 @@ class FittedKAN:
     def _features(self, x: Any) -> Numbers:
         """``[rows, features]``, raw."""
         columns = self._require_fit().dataset.columns
-        table = read_inputs(self, x, names=[column.name for column in columns])
-        return feature_matrix(table, columns)[0]
+        return feature_matrix(read_inputs(self, x, names=self._names()), columns)[0]
+
+    def _names(self) -> tuple[str, ...]:
+        """Of the columns at the fit."""
+        return tuple(column.name for column in self._require_fit().dataset.columns)
 
     def _outline(self) -> ModelManifest:
         """The names of inputs and outputs."""

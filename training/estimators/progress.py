@@ -44,10 +44,19 @@ class _Callbacks(Watcher):
         """Hand on."""
         self._to.on_message(text)
 
+    def on_evaluation(self, record: Record, *, ended: bool) -> None:
+        """Call back, but for the end, which was an evaluation before."""
+        self._to.on_evaluation(record, ended=ended)
+        if not ended:
+            self._call(record)
+
     def on_step(self, state: FitState) -> None:
         """Call back once for each record."""
         self._to.on_step(state)
         if state.history and (record := state.history[-1]) is not self._last:
             self._last = record
-            for callback in self._callbacks:
-                callback(record)
+            self._call(record)
+
+    def _call(self, record: Record) -> None:
+        for callback in self._callbacks:
+            callback(record)

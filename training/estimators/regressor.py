@@ -21,7 +21,7 @@ class KANRegressor(RegressorMixin, KANEstimator):  # type: ignore[misc]
         huber_delta: Of ``huber``, the error from which it counts linearly.
         target_scale: ``linear`` or ``log``; None: what `kan-train init` proposes.
         hidden, grids, steps, batch_rows, learning_rate, weight_decay, smoothness, members, search, symbolic, recipe,
-            random_state, verbose, callbacks: As of :class:`training.estimators.estimator.KANEstimator`.
+            random_state, warm_start, verbose, callbacks: As of :class:`training.estimators.estimator.KANEstimator`.
 
     Attributes:
         n_features_in_: Number of columns.
@@ -47,6 +47,7 @@ class KANRegressor(RegressorMixin, KANEstimator):  # type: ignore[misc]
         symbolic: bool = False,
         recipe: Mapping[str, Mapping[str, Any] | None] | None = None,
         random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
         verbose: bool | int = False,
         callbacks: Sequence[Callback] | None = None,
     ) -> None:
@@ -63,6 +64,7 @@ class KANRegressor(RegressorMixin, KANEstimator):  # type: ignore[misc]
             symbolic=symbolic,
             recipe=recipe,
             random_state=random_state,
+            warm_start=warm_start,
             verbose=verbose,
             callbacks=callbacks,
         )
@@ -93,7 +95,7 @@ class KANRegressor(RegressorMixin, KANEstimator):  # type: ignore[misc]
             given["objective"] = self.objective
         return super()._keys() | {key: value for key, value in given.items() if value is not None}
 
-    def _read_target(self, y: Any, rows: int, *, is_eval: bool) -> list[Cells]:  # noqa: ARG002 - the other reads labels
+    def _read_target(self, y: Any, rows: int, *, is_known: bool) -> list[Cells]:  # noqa: ARG002 - the other reads labels
         numbers = read_numbers(self, y)
         check_lengths(rows, numbers)
         return list(np.ascontiguousarray(numbers.T))

@@ -95,7 +95,7 @@ def test_the_server_explains_as_the_estimator(client: Client, regressor: KANRegr
 def test_a_version_is_what_the_recipe_would_have_published(
     regressor: KANRegressor, models: Path, people: pd.DataFrame, tmp_path: Path
 ) -> None:
-    """The same graphs, network, columns and domains; only the test rows, which an estimator has none of, are missing."""
+    """The same graphs, network, columns and domains; an estimator only has no test rows."""
     people.to_csv(tmp_path / "rows.csv", index=False)
     manifest = published(models / "paid" / "1")
     recipe = parse_recipe(manifest.recipe, folder=tmp_path, name="the exported recipe")
