@@ -33,6 +33,13 @@ _SECTION_OF = {
     "target_scale": "task",
     "class_weights": "task",
 }
+# What is known without a recipe.
+_OWN_KEYS = {
+    "model": frozenset({"name", "continue_from"}),
+    "data": frozenset({"path", "source", "target", "columns", "weights"}),
+    "task": frozenset({"kind"}),
+}
+_FOR_IMAGES = ("image", "augment")
 # What a fit that goes on with a network can follow: nothing that would change edges where no row is.
 _LEARNING_KEYS = {"optimizer", "steps", "batch_rows", "learning_rate", "schedule", "seed"}
 # In place of the sections from [adapt] to [search]: few edges that can become functions.
@@ -97,9 +104,7 @@ def choose_recipes(table: Table, roles: Roles, choices: Choices, name: str) -> l
         DataError: a column cannot be an input.
         RecipeError: a parameter is of the wrong type or out of its range, or contradicts another one.
     """
-    for section, keys in choices.sections.items():
-        if not isinstance(keys, Mapping | None):
-            raise RecipeError(f"{name}: recipe has {section!r}: {keys!r}; wanted keys of a section, or None to drop it")
+    _check_sections(choices.sections, name)
     shown = Table(table.source, {each: table.cells[each] for each in (*roles.inputs, *roles.targets)}, table.rows)
     inspection = inspect_table(_TABLE, shown, roles.targets[0])
     proposal = propose_for(inspection, roles.task, roles.inputs)
@@ -115,7 +120,7 @@ def choose_recipes(table: Table, roles: Roles, choices: Choices, name: str) -> l
             sections["data"]["target"] = list(roles.targets)
             sections["task"].pop("target_scale", None)
         recipes.append(parse_recipe(toml_text(_change(sections, choices)), folder=Path(), name=name))
-    if (mode := recipes[0].data.missing) in ("drop_rows", "refuse") and choices.sections.get("data"):
+    if (mode := recipes[0].data.missing) in ("drop_rows", "refuse"):
         raise RecipeError(f'{name}: [data] missing = "{mode}"; wanted "indicator" or "median": each row gets an answer')
     return recipes
 
@@ -154,6 +159,20 @@ def rename(recipe: Recipe, model: str) -> Recipe:
     sections = tomllib.loads(recipe.text)
     sections["model"]["name"] = model
     return parse_recipe(toml_text(sections), folder=Path(), name=f"the model {model!r}")
+
+
+def _check_sections(sections: Mapping[str, Mapping[str, Any] | None], name: str) -> None:
+    if not isinstance(sections, Mapping):
+        raise RecipeError(f"{name}: recipe is {sections!r}; wanted keys by section, or None")
+    for section, keys in sections.items():
+        if not isinstance(keys, Mapping | None):
+            raise RecipeError(f"{name}: recipe has {section!r}: {keys!r}; wanted keys of a section, or None to drop it")
+        own = _OWN_KEYS.get(section, frozenset())
+        if section in _FOR_IMAGES or (keys is None and own) or own & set(keys or ()):
+            shown = f"[{section}] {', '.join(sorted(own & set(keys or ())))}".strip()
+            raise RecipeError(
+                f"{name}: recipe must not change {shown}: X, y and the arguments of fit and export say it"
+            )
 
 
 def _change(sections: dict[str, Any], choices: Choices) -> dict[str, Any]:

@@ -127,7 +127,9 @@ class KANEstimator(FittedKAN, BaseEstimator):  # type: ignore[misc]
         roles, table = self._add_roles(with_columns(inputs, columns), names, named, sample_weight, groups)
         held = self._read_eval_set(eval_set, roles)
         table, held_rows = (table, 0) if held is None else (stack(table, held), held.rows)
-        choices = Choices(self._keys(), bool(self.search), bool(self.symbolic), self.recipe or {})
+        choices = Choices(
+            self._keys(), bool(self.search), bool(self.symbolic), {} if self.recipe is None else self.recipe
+        )
         name = type(self).__name__
         if before is None:
             recipes = choose_recipes(table, roles, choices, name)
@@ -136,7 +138,7 @@ class KANEstimator(FittedKAN, BaseEstimator):  # type: ignore[misc]
             recipe = recipe_to_learn_on(self._recipe, before.recipe, roles, choices, name)
             dataset = prepare_more_rows(recipe, table, roles, before.dataset, held_rows)
         dataset = replace(dataset, source=f"the rows given to {name}.fit")
-        with watching(recipe, bool(self.verbose), self.callbacks or ()) as watcher:
+        with watching(recipe, bool(self.verbose), self._callbacks()) as watcher:
             if before is None:
                 self._fit, self._recipe = fit_rows(recipe, dataset, watcher), recipe
             else:
@@ -178,6 +180,12 @@ class KANEstimator(FittedKAN, BaseEstimator):  # type: ignore[misc]
         if isinstance(seed, np.random.RandomState):
             seed = check_random_state(seed).randint(2**31 - 1)
         return {key: value for key, value in {**given, "seed": seed}.items() if value is not None}
+
+    def _callbacks(self) -> list[Callback]:
+        given = [] if self.callbacks is None else self.callbacks
+        if not isinstance(given, list | tuple) or not all(map(callable, given)):
+            raise ValueError(f"callbacks is {given!r}; wanted a list of functions, or None")
+        return list(given)
 
     @property
     def _task(self) -> Any:

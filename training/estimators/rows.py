@@ -77,6 +77,9 @@ def read_labels(estimator: BaseEstimator, y: Any) -> Cells:
         y = np.asarray(y)  # Else scikit-learn takes texts for numbers that are none.
     checked = check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator)
     labels: Cells = column_or_1d(checked, warn=True)
+    # scikit-learn looks for NaN only.
+    if (missing := pd.isna(labels)).any():
+        raise ValueError(f"Input y contains no label in row {int(missing.argmax()) + 1}; wanted one in every row")
     return labels
 
 

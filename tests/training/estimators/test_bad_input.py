@@ -74,7 +74,14 @@ def test_what_cannot_be_fitted_is_refused(what: str, quick: dict[str, Any]) -> N
         ({"recipe": {"network": {"depth": 3}}}, r"\[network\]"),
         ({"recipe": {"network": {"degree": print}}}, r"\[network\] degree"),
         ({"recipe": {"data": {"missing": "drop_rows"}}}, "each row gets an answer"),
-        ({"recipe": {"fit": 3}}, "recipe"),
+        ({"random_state": np.random.default_rng(0)}, r"\[fit\] seed is Generator"),
+        ({"callbacks": print}, "callbacks is .*; wanted a list of functions"),
+        ({"recipe": {"fit": 3}}, "recipe has 'fit': 3"),
+        ({"recipe": "houses.toml"}, "recipe is 'houses.toml'; wanted keys by section"),
+        ({"recipe": {"data": {"columns": ["x0"]}}}, r"recipe must not change \[data\] columns"),
+        ({"recipe": {"model": {"name": "houses"}}}, r"recipe must not change \[model\] name"),
+        ({"recipe": {"data": None}}, r"recipe must not change \[data\]"),
+        ({"recipe": {"image": {}}}, r"recipe must not change \[image\]"),
     ],
 )
 def test_a_parameter_that_makes_no_sense_is_named(
@@ -130,6 +137,7 @@ def test_words_where_numbers_were_are_refused(quick: dict[str, Any]) -> None:
         (["yes"] * 40, "one class only: 'yes'"),
         (["NA", "yes"] * 20, "'NA' reads as a missing cell"),
         (["yes", " yes"] * 20, 'two classes read as "yes"'),
+        (["yes", None] * 20, "no label in row 2"),
         (np.linspace(0, 1, 40), "Unknown label type"),
         (with_gap(Y > 0), "Input y contains NaN"),
     ],
