@@ -1,5 +1,6 @@
 """What both estimators share: parameters, the fit, and the answers to rows."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
@@ -196,10 +197,14 @@ class KANEstimator(FittedKAN, BaseEstimator):  # type: ignore[misc]
         raise NotImplementedError
 
     def _answer(self, x: Any) -> Numbers:
-        """``[rows, outputs]``: probabilities, or answers in the unit of the targets."""
-        trained = self._require_fit().trained
+        """``[rows, outputs]``: probabilities, or answers in the unit of the targets.
+
+        In float64, as the reference that graphs are verified against: so the answer to a row does not depend on the
+        rows beside it, which decide how float32 sums are rounded.
+        """
+        trained, features = self._require_fit().trained, self._features(x)
         with torch_threads(1):
-            return predict(trained, self._features(x))
+            return predict(replace(trained, kan=copy.deepcopy(trained.kan).double()), features)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
