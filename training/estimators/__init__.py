@@ -5,7 +5,8 @@ does, with one difference: an estimator holds out no test rows. Example: 1,000 r
 run` fits 800 rows, judges that fit on the other 200, and fits all 1,000 again; an estimator fits all 1,000 at once.
 
 `rows` reads X and y, `chosen_recipe` makes parameters a recipe, `fit` follows it, `estimator` is what both estimators
-share. `publication` publishes a fitted one, `insight` shows what it learned, `progress` tells how a fit goes.
+share. `fitted` is what can be done with a fitted one: `publication` publishes it, `insight` shows what it learned.
+`progress` tells how a fit goes.
 """
 
 from training.estimators.classifier import KANClassifier

@@ -19,10 +19,10 @@ from training.estimators.rows import SOURCE, check_lengths, read_labels
 class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
     """A KAN that answers which of two or more classes a row is of.
 
+    The parameters that are not named here are those of :class:`training.estimators.estimator.KANEstimator`.
+
     Args:
         class_weight: How much the rows of a class count in the loss: by label, or ``"balanced"``; None: all alike.
-        hidden, grids, steps, batch_rows, learning_rate, weight_decay, smoothness, members, search, symbolic, recipe,
-            random_state, warm_start, verbose, callbacks: As of :class:`training.estimators.estimator.KANEstimator`.
 
     Attributes:
         classes_: The labels, sorted.

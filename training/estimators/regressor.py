@@ -15,13 +15,13 @@ from training.estimators.rows import check_lengths, read_numbers
 class KANRegressor(RegressorMixin, KANEstimator):  # type: ignore[misc]
     """A KAN that answers numbers: one target or several.
 
+    The parameters that are not named here are those of :class:`training.estimators.estimator.KANEstimator`.
+
     Args:
         objective: What is minimized: ``squared_error``, ``mae``, ``huber``, ``quantile``, ``poisson`` or ``gamma``.
         quantile: Of ``quantile``, the share of targets below the answer.
         huber_delta: Of ``huber``, the error from which it counts linearly.
         target_scale: ``linear`` or ``log``; None: what `kan-train init` proposes.
-        hidden, grids, steps, batch_rows, learning_rate, weight_decay, smoothness, members, search, symbolic, recipe,
-            random_state, warm_start, verbose, callbacks: As of :class:`training.estimators.estimator.KANEstimator`.
 
     Attributes:
         n_features_in_: Number of columns.
