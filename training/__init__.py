@@ -1,10 +1,12 @@
 """Train KANs on tables and publish them, offline, with torch.
 
 The order of the work: `recipe` → `data` → `fitting` → `steps` (prune, formulas) → `publishing` → `report`. `pipelines`
-joins these rooms. `draft` writes the first recipe for a table. `cli` is the command kan-train.
+joins these rooms. `draft` writes the first recipe for a table. `cli` is the command kan-train. `estimators` do the same
+in scikit-learn's manner: ``from training import KANClassifier, KANRegressor``, which are loaded on their first use.
 """
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from kan_model.moved import old_module, serve_old_names
 
@@ -40,5 +42,18 @@ serve_old_names(
 )
 
 
+if TYPE_CHECKING:
+    from training.estimators import KANClassifier as KANClassifier
+    from training.estimators import KANRegressor as KANRegressor
+
+_ESTIMATORS = ("KANClassifier", "KANRegressor")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _ESTIMATORS:
+        return getattr(importlib.import_module(f"{__name__}.estimators"), name)
     return old_module(__name__, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ESTIMATORS})

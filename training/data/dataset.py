@@ -1,7 +1,7 @@
 """From a recipe to matrices: features, target and the rows of each part."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -112,8 +112,7 @@ def prepare_table(
     *,
     known_classes: tuple[str, ...] | None = None,
     known_columns: tuple[Column, ...] | None = None,
-    all_train: bool = False,
-    validation_trains: bool = False,
+    arrange: Callable[[Split], Split] | None = None,
 ) -> Dataset:
     """Prepare a table that is already in memory.
 
@@ -126,8 +125,7 @@ def prepare_table(
             regression). The rows may lack some and must have no other. Warnings that only matter for a first training,
             such as constant inputs, are left out. None: a first training.
         known_columns: For such a version: its columns with their target statistics. None: as the recipe has them.
-        all_train: All rows are training rows; those of the recipe's training part come first.
-        validation_trains: The rows of the validation part are training rows too, after those of the training part.
+        arrange: From the parts of the recipe's split to those that are used, such as :meth:`Split.joined`; None: these.
 
     Raises:
         DataError: as `prepare`.
@@ -151,11 +149,11 @@ def prepare_table(
         split = split_rows(recipe.split, split_key[kept], y, classes)
     except DataError as error:
         raise DataError(f"{table.source}: {error}") from None
-    split = split.joined() if all_train else split.with_validation() if validation_trains else split
+    split = split if arrange is None else arrange(split)
     weights, class_weights = weigh(recipe, table, kept, y, classes, split)
     counted = split.train if weights is None else split.train[weights[split.train] > 0]
     if known_classes is None:
-        check_varies(table, targets, y[counted].reshape(len(counted), -1))
+        check_varies(table, targets, y[counted].reshape(len(counted), -1), are_classes=is_classification)
     if not is_classification:
         check_numbers(recipe, table, targets, y, kept)
     columns, x = learn_features(table, columns, x, kept, y, classes, split.train, weights, recipe.fit.seed)
@@ -180,7 +178,7 @@ def prepare_table(
         warnings=(
             *(_check_constant(table, features, constant, gaps) if known_classes is None else ()),
             *doubts,
-            *(() if all_train else _shortage_warnings(recipe, split)),
+            *(() if arrange else _shortage_warnings(recipe, split)),
             *(_class_warnings(y, classes, split) if known_classes is None else ()),
         ),
         dropped_rows=table.rows - int(kept.sum()),

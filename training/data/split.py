@@ -38,6 +38,10 @@ class Split:
         none = np.empty(0, dtype=np.int64)
         return Split(np.concatenate(_as_tuple(self)), none, none)
 
+    def with_test(self) -> "Split":
+        """The rows of the test part train too, and the test part is empty; they come last."""
+        return replace(self, train=np.concatenate([self.train, self.test]), test=self.test[:0])
+
     def with_validation(self) -> "Split":
         """The rows of the validation part train too; they come last."""
         return replace(self, train=np.concatenate([self.train, self.validation]))

@@ -53,11 +53,12 @@ def keep_targets(
     return kept
 
 
-def check_varies(table: Table, targets: Sequence[str], y: Cells) -> None:
+def check_varies(table: Table, targets: Sequence[str], y: Cells, *, are_classes: bool) -> None:
     """Refuse a target that is the same in all rows ``[training rows, targets]``."""
     for place, name in enumerate(targets):
         if len(np.unique(y[:, place])) == 1:
-            raise table.problem(name, "the target is the same in every training row; there is nothing to learn")
+            rest = ": one class is nothing to learn" if are_classes else "; there is nothing to learn"
+            raise table.problem(name, f"the target is the same in every training row{rest}")
 
 
 def check_numbers(recipe: Recipe, table: Table, targets: Sequence[str], y: Cells, kept: NDArray[np.bool_]) -> None:

@@ -1,6 +1,5 @@
 """Write a commented recipe for a table."""
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from training.draft.inspection import FEWEST_ROWS_OF_WORD, ColumnFacts, Inspecti
 from training.draft.proposal import Proposal, SplitChoice, propose
 from training.errors import DataError, quoted
 from training.recipe.config import parse_recipe
+from training.recipe.toml_text import toml_string
 
 _WORDS_SHOWN = 5
 _FORMULA_COMMENT = (
@@ -43,7 +43,7 @@ def draft_recipe(inspection: Inspection, folder: Path) -> str:
     proposal = propose(inspection)
     refusal: DataError | None = None
     for split in proposal.splits:
-        text = _render(inspection, proposal, split, folder)
+        text = render(inspection, proposal, split, folder)
         recipe = parse_recipe(text, folder=folder, name="the drafted recipe")
         try:
             dataset = prepare_table(recipe, inspection.table, recipe.data.columns, recipe.data.target)
@@ -75,7 +75,15 @@ def _tell(what: str, columns: Sequence[tuple[str, str]]) -> list[str]:
     return lines + ([f"{what}: {more:,} more, each with its reason in the recipe"] if more > 0 else [])
 
 
-def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, folder: Path) -> str:
+def render(inspection: Inspection, proposal: Proposal, split: SplitChoice, folder: Path) -> str:
+    """A proposal with one of its splits as a recipe, which was not tried on the table.
+
+    Args:
+        inspection: The table.
+        proposal: For this table.
+        split: The split.
+        folder: As for :func:`draft_recipe`.
+    """
     table = inspection.table
     relative = Path(os.path.relpath(inspection.path, folder)).as_posix()
     is_class = proposal.task == "classification"
@@ -85,13 +93,13 @@ def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, fold
         "# It runs as it is; every choice below may be changed.",
         "",
         "[model]",
-        f"name = {_string(_model_name(inspection.path))}",
+        f"name = {toml_string(_model_name(inspection.path))}",
         "",
         "[data]",
-        f"path = {_string(relative)}  # relative to this file's folder",
-        f"target = {_string(inspection.target)}  # {_describe(inspection.facts(inspection.target))}",
+        f"path = {toml_string(relative)}  # relative to this file's folder",
+        f"target = {toml_string(inspection.target)}  # {_describe(inspection.facts(inspection.target))}",
         "columns = [  # the inputs, in the order of the file",
-        *(f"  {_string(facts.name)},  # {_describe(facts)}" for facts in proposal.inputs),
+        *(f"  {toml_string(facts.name)},  # {_describe(facts)}" for facts in proposal.inputs),
         "]",
         *_left_out_lines(inspection, proposal),
         f'missing = "indicator"  # {proposal.gaps}',
@@ -101,12 +109,12 @@ def _render(inspection: Inspection, proposal: Proposal, split: SplitChoice, fold
         *_categories(proposal),
         *_dates(proposal),
         "[task]",
-        f"kind = {_string(proposal.task)}  # the target holds {proposal.why_task}",
+        f"kind = {toml_string(proposal.task)}  # the target holds {proposal.why_task}",
         *(['target_scale = "log"  # its numbers are positive and of very different sizes'] * proposal.is_log_scale),
         "",
         "[split]",
-        f"kind = {_string(split.kind)}  # {split.why}",
-        *([f"column = {_string(split.column)}"] if split.column is not None else []),
+        f"kind = {toml_string(split.kind)}  # {split.why}",
+        *([f"column = {toml_string(split.column)}"] if split.column is not None else []),
         "validation = 0.15  # share of the rows that judge [prune] and [symbolic]; here they train like the others",
         "test = 0.2  # share of the rows that test the fit, before the refit takes them too",
         *(["seed = 0"] if split.kind != "time" else []),
@@ -138,7 +146,7 @@ def _unseen(proposal: Proposal) -> list[str]:
 
 
 def _by_target(proposal: Proposal) -> list[str]:
-    names = [_string(facts.name) for facts in proposal.inputs if facts.kind == "text"]
+    names = [toml_string(facts.name) for facts in proposal.inputs if facts.kind == "text"]
     if not names:
         return []
     return [f"by_target = [{', '.join(names)}]  # many words: each enters as the mean of the target over its rows"]
@@ -146,7 +154,7 @@ def _by_target(proposal: Proposal) -> list[str]:
 
 def _categories(proposal: Proposal) -> list[str]:
     lines = [
-        f"{_string(facts.name)} = [{', '.join(map(_string, facts.own_words))}]{_describe_rare(facts)}"
+        f"{toml_string(facts.name)} = [{', '.join(map(toml_string, facts.own_words))}]{_describe_rare(facts)}"
         for facts in proposal.inputs
         if facts.words
     ]
@@ -157,7 +165,9 @@ def _categories(proposal: Proposal) -> list[str]:
 
 def _dates(proposal: Proposal) -> list[str]:
     lines = [
-        f"{_string(facts.name)} = {_string(facts.date_form)}" for facts in proposal.inputs if facts.kind == "dates"
+        f"{toml_string(facts.name)} = {toml_string(facts.date_form)}"
+        for facts in proposal.inputs
+        if facts.kind == "dates"
     ]
     if not lines:
         return []
@@ -190,11 +200,6 @@ def _describe(facts: ColumnFacts) -> str:
 def _model_name(path: Path) -> str:
     name = re.sub(r"[^A-Za-z0-9_.-]+", "_", path.stem).lstrip(".-")[:100]
     return name if name.strip("_") else "model"
-
-
-def _string(text: str) -> str:
-    """A TOML basic string: JSON's escapes, and one for DEL, which TOML forbids and JSON allows."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _comment(name: str) -> str:

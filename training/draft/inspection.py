@@ -83,7 +83,15 @@ def inspect(path: Path, target: str) -> Inspection:
     Raises:
         DataError: the file cannot be read as a table, or has no such column.
     """
-    table = read_table(path)
+    return inspect_table(path, read_table(path), target)
+
+
+def inspect_table(path: Path, table: Table, target: str) -> Inspection:
+    """As :func:`inspect`, of a table that was read already, or that no file holds; then the path only names it.
+
+    Raises:
+        DataError: the table has no such column.
+    """
     table.require(target, "the target")
     return Inspection(path, table, target, tuple(_facts(table, name) for name in table.cells))
 

@@ -70,6 +70,31 @@ def propose(inspection: Inspection) -> Proposal:
             f"{inspection.table.source}: no column is left to predict {quoted(inspection.target)} from"
             + (f" ({reasons})" if reasons else "")
         )
+    return _plan(inspection, task, why_task, inputs, left_out)
+
+
+def propose_for(
+    inspection: Inspection, task: Literal["classification", "regression"], inputs: tuple[str, ...]
+) -> Proposal:
+    """As :func:`propose`, where the person has chosen task and inputs.
+
+    Raises:
+        DataError: an input cannot be used, whoever chose it.
+    """
+    chosen = tuple(map(inspection.facts, inputs))
+    for facts in chosen:
+        if why := _why_unusable(inspection, facts):
+            raise inspection.table.problem(facts.name, why)
+    return _plan(inspection, task, "what was asked for", chosen, {})
+
+
+def _plan(
+    inspection: Inspection,
+    task: Literal["classification", "regression"],
+    why_task: str,
+    inputs: tuple[ColumnFacts, ...],
+    left_out: dict[str, str],
+) -> Proposal:
     target = inspection.facts(inspection.target)
     numbers_a_word = max(1, target.distinct - 1) if task == "classification" else 1
     width = sum(_count_features(facts, numbers_a_word) for facts in inputs)
@@ -122,12 +147,10 @@ def _task(inspection: Inspection) -> tuple[Literal["classification", "regression
 def _why_left_out(inspection: Inspection, facts: ColumnFacts) -> str:
     filled = inspection.table.rows - facts.missing
     all_different = facts.distinct == filled and filled > 1
-    if facts.flaw:
-        return facts.flaw
+    if why := _why_unusable(inspection, facts):
+        return why
     if facts.kind == "empty":
         return "no cell holds a value"
-    if facts.kind == "dates" and not facts.date_form:
-        return "dates of a format that is none of those of [data.dates]"
     if _is_id(facts):
         return "an id by its name, different in every row" if all_different else "an id by its name, repeated"
     if _is_counter(inspection, facts) and facts.doubt:
@@ -135,10 +158,19 @@ def _why_left_out(inspection: Inspection, facts: ColumnFacts) -> str:
     if _is_counter(inspection, facts):
         order = "and in order" if facts.is_ordered else "and close together, in no order"
         return f"whole numbers, each once {order}: an id or a row number"
-    if facts.kind in ("words", "text") and has_decimal_commas(inspection.table.cells[facts.name]):
-        return "decimal commas; an input must be a number with a decimal point"
     if facts.kind == "text" and facts.distinct * _FEWEST_ROWS_A_WORD > filled:
         return f"text, {facts.distinct:,} different ones in {filled:,} rows; too few rows of each to learn from"
+    return ""
+
+
+def _why_unusable(inspection: Inspection, facts: ColumnFacts) -> str:
+    """Why a column cannot be an input at all; "" if it can."""
+    if facts.flaw:
+        return facts.flaw
+    if facts.kind == "dates" and not facts.date_form:
+        return "dates of a format that is none of those of [data.dates]"
+    if facts.kind in ("words", "text") and has_decimal_commas(inspection.table.cells[facts.name]):
+        return "decimal commas; an input must be a number with a decimal point"
     return ""
 
 

@@ -9,6 +9,7 @@ import torch
 from kan_model import KAN, mean_network
 from kan_model.network.transform import InputTransform, OutputTransform
 from training.data.dataset import Dataset
+from training.data.encoding import Numbers
 from training.data.preparation import fitted_loss, new_network, samples
 from training.data.samples import check_samples
 from training.data.split import RowNumbers
@@ -105,6 +106,11 @@ class EnsembleFit:
     def notes(self, state: FitState) -> list[str]:
         """On which grids the numbers were not finite. The start is one of the steps that are chosen from."""
         return note_divergence(state)
+
+    def out_of_fold(self, state: FitState) -> tuple[RowNumbers, Numbers]:
+        """Numbers of the rows that may train, and the answers ``[rows, outputs]`` of the members that left them out."""
+        answered = out_of_fold_answers(state.best, self.rows)
+        return self.numbers[self.rows.judging.numpy()], self.outputs(answered.double()).numpy()
 
     def metrics(self, state: FitState) -> dict[str, float]:
         """The scores of single members, never of their mean.

@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from torch import Tensor
 
 from kan_api.metric_names import shown_name
 from kan_api.v1.manifest_pb2 import Feature, ModelManifest
+from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.preparation import fitted_loss, samples
 from training.errors import TrainingError
@@ -17,6 +19,7 @@ from training.publishing.export import Trained
 from training.publishing.manifest import BEFORE, predict
 from training.publishing.metrics import UNANSWERED, score_rows
 from training.recipe.config import Recipe
+from training.recipe.fit_sections import FitSection
 from training.threads import threads_for, torch_threads
 
 
@@ -56,33 +59,60 @@ def learn_on(recipe: Recipe, start: Start, on_evaluation: Callable[[Record], Non
         TrainingDiverged: the loss is not finite even before the first step.
     """
     version, dataset = start.version, start.dataset
-    kan, inputs, outputs = version.trained.kan, version.trained.inputs, version.trained.outputs
+    old_rows = None if start.old_rows is None else scale_rows(version, start.old_rows)
+    continued = fit_further(version.trained, dataset, recipe.fit, on_evaluation, old_rows)
+    trained = replace(version.trained, kan=continued.kan)
+    before, after = (
+        score_rows(dataset, dataset.test, predict(each, dataset.x[dataset.test])) for each in (version.trained, trained)
+    )
+    return Learned(trained, continued, continued.history, _write_notes(start, continued, before, after), before)
+
+
+def fit_further(
+    trained: Trained,
+    dataset: Dataset,
+    plan: FitSection,
+    on_evaluation: Callable[[Record], None],
+    old_rows: Tensor | None = None,
+) -> Continued:
+    """Fit what the training rows of a dataset touch; its validation rows choose.
+
+    Args:
+        trained: The network, whose transforms stay.
+        dataset: The new rows.
+        plan: Of the fit.
+        on_evaluation: Called after each evaluation on the validation rows; the first is before any step.
+        old_rows: ``[rows, inputs]``, scaled, for which the change of the answers is reported; None: there are none.
+
+    Returns:
+        As :func:`training.fitting.continual.fit_on`; the records have the grid of the network.
+
+    Raises:
+        ContinuationError: there is nothing that could move.
+        TrainingDiverged: the loss is not finite even before the first step.
+    """
+    kan, inputs, outputs = trained.kan, trained.inputs, trained.outputs
     grid = kan.layers[0].grid_size
     new, validation = (
         samples(dataset, rows, inputs, outputs, kan.dtype) for rows in (dataset.train, dataset.validation)
     )
     try:
-        with torch_threads(threads_for(kan, recipe.fit.batch_rows or len(new.x))):
+        with torch_threads(threads_for(kan, plan.batch_rows or len(new.x))):
             continued = fit_on(
                 kan,
                 new.x,
                 new.y,
                 task=fitted_loss(dataset, outputs),
-                plan=recipe.fit,
+                plan=plan,
                 validation=validation,
-                old_rows=None if start.old_rows is None else scale_rows(version, start.old_rows).to(kan.dtype),
-                protect_old=recipe.fit.protect_old,
+                old_rows=None if old_rows is None else old_rows.to(kan.dtype),
+                protect_old=plan.protect_old,
                 new_weights=new.weights,
                 on_evaluation=lambda record: on_evaluation(replace(record, grid_size=grid)),
             )
     except ValueError as error:
         raise ContinuationError(f"{dataset.source}: {error}") from None
-    history = tuple(replace(record, grid_size=grid) for record in continued.history)
-    trained = Trained(continued.kan, inputs, outputs)
-    before, after = (
-        score_rows(dataset, dataset.test, predict(each, dataset.x[dataset.test])) for each in (version.trained, trained)
-    )
-    return Learned(trained, continued, history, _write_notes(start, continued, before, after), before)
+    return replace(continued, history=tuple(replace(record, grid_size=grid) for record in continued.history))
 
 
 def describe_next_version(manifest: ModelManifest, start: Start, learned: Learned) -> ModelManifest:

@@ -14,7 +14,7 @@ from training.data.images import augmentation, image_shape, image_transform, new
 from training.data.preparation import fitted_loss, output_transform, samples
 from training.data.samples import Samples
 from training.data.source import load_source
-from training.data.split import RowNumbers
+from training.data.split import RowNumbers, Split
 from training.errors import Interrupted
 from training.fitting.fit import fit_module
 from training.fitting.record import Record
@@ -68,7 +68,7 @@ def train_images(run: Run, watcher: Watcher) -> Published:
         notes: tuple[str, ...] = ()
         if recipe.fit.refit_with_validation:
             beside, notes = _metrics_before_refit(dataset, trained), (_REFIT,)
-            dataset = _without_zero_weights(prepare_table(recipe, *source, validation_trains=True))
+            dataset = _without_zero_weights(prepare_table(recipe, *source, arrange=Split.with_validation))
             trained = _refit(recipe, dataset, stop, watcher)
         watcher.on_message("lowering: writing the graphs, timing and verifying them")
         exported = export_graphs(recipe, dataset, trained, _HINT)

@@ -8,6 +8,7 @@ import numpy as np
 from kan_api.v1.manifest_pb2 import ModelManifest
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
+from training.data.split import RowNumbers
 from training.explaining import reference_of_table
 from training.fitting.record import Record
 from training.pipelines.held_out import held_out_csv
@@ -55,14 +56,18 @@ def export_graphs(
 
 def judge_on_test(dataset: Dataset, trained: Trained) -> Judged | None:
     """The finite answers to the test rows, which neither trained nor chose; None: there are none."""
-    answers = predict(trained, dataset.x[dataset.test])
+    return judge_answers(dataset, dataset.test, predict(trained, dataset.x[dataset.test]), "test rows")
+
+
+def judge_answers(dataset: Dataset, rows: RowNumbers, answers: Numbers, which: str) -> Judged | None:
+    """The finite ones of the answers ``[rows, outputs]`` to rows that are called ``which``; None: there are none."""
     answered = np.isfinite(answers).all(axis=1)
     if not answered.any():
         return None
-    rows = dataset.test[answered]
+    rows = rows[answered]
     weights = None if dataset.weights is None or not dataset.weights[rows].any() else dataset.weights[rows]
     constant, _ = fit_sklearn_baseline("trivial", dataset)
-    return Judged("test rows", dataset.y[rows], answers[answered], constant(rows), dataset.x[rows], weights)
+    return Judged(which, dataset.y[rows], answers[answered], constant(rows), dataset.x[rows], weights)
 
 
 def make_report(

@@ -1,30 +1,25 @@
 """A recipe's way from a table to a published model version."""
 
-from kan_api.v1.manifest_pb2 import Formula
 from training.data.dataset import Dataset, prepare_table
-from training.data.preparation import input_transform, new_network, output_transform
 from training.data.source import load_source
 from training.fitting.fit import FitState
 from training.pipelines.continuation import continue_version
-from training.pipelines.fresh.fit import SingleFit, fresh_fit
-from training.pipelines.fresh.judged_fit import JudgedFit
+from training.pipelines.fresh.fit import SingleFit, new_fit
+from training.pipelines.fresh.judged_fit import JudgedFit, judge_fit
 from training.pipelines.fresh.kept_fit import KeptFit, stop_if_asked
 from training.pipelines.fresh.older_run import check_older_split
+from training.pipelines.fresh.publication import write_publication
 from training.pipelines.fresh.refit import fit_again
 from training.pipelines.images import train_images
 from training.pipelines.interruption import Interruption, catch_interruption
-from training.pipelines.release import export_graphs, judge_on_test, make_report, publish_version
+from training.pipelines.release import publish_version
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunError
 from training.pipelines.watcher import Watcher
-from training.publishing.drift import describe_drift
-from training.publishing.export import Trained
-from training.publishing.manifest import build_manifest, outline
+from training.publishing.manifest import outline
 from training.publishing.publish import Published, check_successor
-from training.publishing.whole_formula import formula_details
-from training.steps import Finished, StepData, finish
-from training.steps.fit_diagnostics import suggest_change
-from training.threads import threads_for, torch_threads
+from training.steps import StepData
+from training.threads import torch_threads
 
 __all__ = ["Run", "Watcher", "train"]
 
@@ -61,61 +56,16 @@ def _train_anew(run: Run, watcher: Watcher) -> Published:
         fit = _fit_and_judge(run, dataset, stop, watcher)
         if is_refit:
             fit = fit_again(run, fit, source, stop, watcher)
-        hint = suggest_change(fit.trained.kan)
-        exported = export_graphs(recipe, fit.dataset, fit.trained, hint, notes=fit.notes)
-        stop_if_asked(stop, run.folder)
-        manifest = build_manifest(
-            recipe,
-            fit.dataset,
-            exported,
-            formula=fit.formula,
-            beside=fit.metrics,
-            attribution=fit.attribution,
-            tested_rows=fit.tested_rows,
-            formula_details=fit.formula_details,
-        )
-        describe_drift(manifest, fit.trained, fit.dataset.x[fit.dataset.train])
-        page = make_report(fit.dataset, fit.trained, manifest, fit.history, fit.notes, fit.judged, fit.latex)
-        stop_if_asked(stop, run.folder)
-        return publish_version(run, dataset, manifest, exported, page, fit.notes)
+        made = write_publication(recipe, fit, lambda: stop_if_asked(stop, run.folder))
+        return publish_version(run, dataset, made.manifest, made.exported, made.page, fit.notes)
 
 
 def _fit_and_judge(run: Run, dataset: Dataset, stop: Interruption, watcher: Watcher) -> JudgedFit:
     """Fit the rows that train, take the steps after the fit, and answer the test rows."""
-    recipe = run.recipe
-    inputs = input_transform(dataset, recipe.inputs.scaling)
-    kan = new_network(dataset, recipe, inputs)
-    table = StepData.of(dataset, inputs, output_transform(dataset), kan.dtype)
-    way = fresh_fit(recipe, kan, table)
-    fit = KeptFit(way, recipe, dataset, run.folder)
+    way, table = new_fit(run.recipe, dataset)
+    fit = KeptFit(way, run.recipe, dataset, run.folder)
     state = fit.go_on(_start_or_resume(run, fit, table), stop, watcher)
-    network, chosen = way.network(state), way.chosen(state)
-    diagnostics = way.notes(state)
-    # The refit computes the attribution of its own network.
-    steps = chosen.model_copy(update={"attribution": None}) if chosen.ensemble and chosen.ensemble.refit else chosen
-    with torch_threads(threads_for(network, recipe.fit.batch_rows or len(dataset.train))):
-        finished = finish(network, steps, table, lambda: stop_if_asked(stop, run.folder), watcher.on_message)
-    trained = Trained(finished.kan, table.inputs, table.outputs)
-    return JudgedFit(
-        dataset=dataset,
-        trained=trained,
-        recipe=chosen,
-        history=(*state.history, *finished.history),
-        notes=(*diagnostics, *finished.notes),
-        metrics={**way.metrics(state), **finished.metrics},
-        judged=judge_on_test(dataset, trained),
-        formula=finished.formula,
-        latex=finished.latex,
-        attribution=finished.attribution,
-        formula_details=_describe_formula(dataset, finished, table),
-    )
-
-
-def _describe_formula(dataset: Dataset, finished: Finished, table: StepData) -> Formula | None:
-    if (found := finished.found) is None:
-        return None
-    formula, network = (Trained(kan, table.inputs, table.outputs) for kan in (found.kan, found.splines))
-    return formula_details(dataset, found.written, formula, network, served=found.is_served)
+    return judge_fit(way, state, table, lambda: stop_if_asked(stop, run.folder), watcher.on_message)
 
 
 def _start_or_resume(run: Run, fit: KeptFit, table: StepData) -> FitState:

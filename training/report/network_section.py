@@ -38,11 +38,9 @@ def network_section(manifest: ModelManifest, trained: Trained, raw: Numbers) -> 
     kan = trained.kan
     if trained.image is not None:
         yield _layers_table(manifest)
-    x = torch.from_numpy(raw[:: max(1, len(raw) // _ROWS)])
-    given = (x if trained.inputs is None else trained.inputs(x)).to(kan.dtype)
-    rows = _answered_rows(kan, given)
+    rows, given = drawn_rows(trained, raw)
     if len(rows) < 2:
-        yield paragraph(f"No pictures: the network has no answer to {len(given) - len(rows)} of {len(given)} rows.")
+        yield paragraph(f"No pictures: the network has no answer to {given - len(rows)} of {given} rows.")
         return
     outputs = output_names(manifest.classes, manifest.target, kan.width[-1], manifest.targets)
     if trained.image is not None:
@@ -63,6 +61,18 @@ def network_section(manifest: ModelManifest, trained: Trained, raw: Numbers) -> 
         pictures += image(figure, f"edge from {title}", "half")
     if pictures:
         yield folded("the strongest edges of the first layer, in units of the network", pictures)
+
+
+def drawn_rows(trained: Trained, raw: Numbers) -> tuple[Tensor, int]:
+    """The rows that curves are drawn over, as the network reads them, and from how many they were chosen.
+
+    Args:
+        trained: The network.
+        raw: ``[rows, features]``; about 1,000 of them are looked at, and those with finite edges are drawn.
+    """
+    x = torch.from_numpy(raw[:: max(1, len(raw) // _ROWS)])
+    given = (x if trained.inputs is None else trained.inputs(x)).to(trained.kan.dtype)
+    return _answered_rows(trained.kan, given), len(given)
 
 
 def _strongest_edges(kan: KAN, rows: Tensor) -> Iterator[tuple[int, int]]:

@@ -117,7 +117,7 @@ def _metrics(manifest: ModelManifest) -> str:
     """A table with one column per metric and one line per part of the data, and per baseline on the test rows."""
     heads = (
         _PARTS
-        | (_PARTS_OF_REFIT if manifest.data.refit else {})
+        | (_PARTS_OF_REFIT if manifest.data.refit or not manifest.data.validation_rows else {})
         | (_PARTS_OF_VALIDATION_TRAINED if manifest.data.validation_trained else {})
         | {f"{prefix}test_": f"test rows, {baseline_name(kind, manifest)}" for kind, prefix in BASELINES.items()}
     )

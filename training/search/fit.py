@@ -9,7 +9,9 @@ import torch
 from kan_model import KAN, align_grids
 from kan_model.network.transform import InputTransform, OutputTransform
 from training.data.dataset import Dataset
+from training.data.encoding import Numbers
 from training.data.preparation import new_network
+from training.data.split import RowNumbers
 from training.ensemble.plan import EnsembleFit, most_members
 from training.ensemble.side_by_side import separate, side_by_side
 from training.errors import DataError
@@ -91,6 +93,10 @@ class SearchFit:
     def chosen(self, state: FitState) -> Recipe:
         """The recipe of the winner."""
         return self._winner(state).recipe
+
+    def out_of_fold(self, state: FitState) -> tuple[RowNumbers, Numbers]:
+        """As of the winner."""
+        return self._winner(state).out_of_fold(state)
 
     def metrics(self, state: FitState) -> dict[str, float]:
         """The scores of the winner's out-of-fold answers, and the losses that the search compared."""

@@ -272,3 +272,12 @@ def test_validation_rows_that_train_too_come_last() -> None:
     assert both.train.tolist() == [4, 1, 0, 3]
     assert both.validation.tolist() == [0, 3]
     assert both.test.tolist() == [2]
+
+
+def test_the_test_rows_may_train_too() -> None:
+    """They come last; the validation rows stay apart."""
+    split = random_split(SplitSection(seed=1), 40)
+    more = split.with_test()
+    assert more.train.tolist() == [*split.train, *split.test]
+    assert more.validation.tolist() == split.validation.tolist()
+    assert len(more.test) == 0

@@ -17,8 +17,9 @@ from sklearn import datasets
 from training.data.dataset import prepare
 from training.data.encoding import feature_block
 from training.data.table import read_table
-from training.draft.draft import columns_left_out, draft_recipe
+from training.draft.draft import columns_left_out, draft_recipe, render
 from training.draft.inspection import inspect
+from training.draft.proposal import propose_for
 from training.draft.recipe_file import write_recipe
 from training.errors import DataError, RecipeError
 from training.pipelines.held_out import held_out_table
@@ -462,3 +463,18 @@ def test_columns_left_out_are_told_and_of_many_the_first_ten(tmp_path: Path) -> 
     lines = columns_left_out(inspect(tmp_path / "shop.csv", "paid"))
     assert len(lines) == 11
     assert lines[-1] == "left out: 13 more, each with its reason in the recipe"
+
+
+def test_a_person_may_choose_task_and_inputs(tmp_path: Path) -> None:
+    """Then ids are inputs too, and numbers a target of classes; only a column that cannot be read is refused."""
+    frame = shop().assign(height=["1,5", "2,5"] * 100, member=np.arange(200) % 2)
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    inspection = inspect(tmp_path / "t.csv", "member")
+    proposal = propose_for(inspection, "regression", ("order_id", "note", "age"))
+    assert (proposal.task, proposal.left_out) == ("regression", ())
+    assert [facts.name for facts in proposal.inputs] == ["order_id", "note", "age"]
+    text = render(inspection, proposal, proposal.splits[-1], tmp_path)
+    recipe = parse_recipe(text, folder=tmp_path, name="t.toml")
+    assert (recipe.data.columns, recipe.data.by_target) == (("order_id", "note", "age"), ("note",))
+    with pytest.raises(DataError, match='column "height": decimal commas'):
+        propose_for(inspection, "regression", ("age", "height"))

@@ -13,6 +13,7 @@ from sklearn.metrics import r2_score
 from training.data.dataset import Dataset, prepare, prepare_table
 from training.data.preparation import input_transform, new_network, output_transform, samples
 from training.data.source import load_source
+from training.data.split import Split
 from training.ensemble.fit import out_of_fold_answers
 from training.ensemble.plan import EnsembleFit
 from training.fitting.fit import begin, fit_steps
@@ -161,12 +162,12 @@ def test_a_refit_tells_its_own_warnings_or_that_they_are_the_same(write_recipe: 
     path = write_recipe()
     recipe = load_recipe(path)
     table, start = load_source(recipe.data), "all 200 rows train now, the test rows too"
-    judged, every = prepare(recipe), prepare_table(recipe, *table, all_train=True)
+    judged, every = prepare(recipe), prepare_table(recipe, *table, arrange=Split.joined)
     assert refitted(path, judged, every) == [f"{start}; the warnings are the same"]
     cells = pd.read_csv(path.with_suffix(".csv"))
     cells["fixed"] = cells["fixed"].where(~cells.index.isin(judged.test[:3]), 5.0)
     cells.to_csv(path.with_suffix(".csv"), index=False)
-    judged, every = prepare(recipe), prepare_table(recipe, *load_source(recipe.data), all_train=True)
+    judged, every = prepare(recipe), prepare_table(recipe, *load_source(recipe.data), arrange=Split.joined)
     assert refitted(path, judged, every) == [f"{start}; no warning is left"]
     judged, every = replace(judged, warnings=("one", "two")), replace(every, warnings=("two", "three"))
     assert refitted(path, judged, every) == [f"{start}; the warnings are other ones", "warning: two", "warning: three"]

@@ -5,7 +5,7 @@ from pathlib import Path
 from training.errors import DataError, quoted
 
 
-def refuse_twice(path: Path, header: list[str]) -> None:
+def refuse_twice(path: Path | str, header: list[str]) -> None:
     """Raise DataError if two columns have one name."""
     seen: dict[str, int] = {}
     for place, name in enumerate(header, start=1):

@@ -5,8 +5,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kan_model import KAN
+from training.data.dataset import Dataset
+from training.data.encoding import Numbers
+from training.data.preparation import input_transform, new_network, output_transform
+from training.data.split import RowNumbers
 from training.ensemble.plan import EnsembleFit
 from training.fitting.fit import FitState, begin, fit_steps
+from training.pipelines.watcher import Watcher
 from training.recipe.config import Recipe
 from training.search.fit import SearchFit
 from training.steps import StepData
@@ -35,12 +40,39 @@ class FreshFit(Protocol):
             TrainingDiverged: the fit is of no use.
         """
 
+    def out_of_fold(self, state: FitState) -> tuple[RowNumbers, Numbers] | None:
+        """Row numbers, and answers to these rows by networks that did not train on them; None: there are none."""
+
     def metrics(self, state: FitState) -> dict[str, float]:
         """Metrics that replace those of the same name, which the published network gives on the rows of a part."""
 
 
+def new_fit(recipe: Recipe, dataset: Dataset) -> tuple[FreshFit, StepData]:
+    """The fit that the recipe asks for, and the rows as its network sees them.
+
+    Raises:
+        DataError: float32 cannot scale a column, or the rows do not allow the grids.
+        FitRefused: rows or targets are not finite in the network's type.
+    """
+    inputs = input_transform(dataset, recipe.inputs.scaling)
+    kan = new_network(dataset, recipe, inputs)
+    table = StepData.of(dataset, inputs, output_transform(dataset), kan.dtype)
+    return fresh_fit(recipe, kan, table), table
+
+
+def follow(way: FreshFit, state: FitState, watcher: Watcher) -> Iterator[FitState]:
+    """Fit on from the state; yields it after each step, which the watcher has heard of."""
+    told = len(state.blocks)
+    for each in way.steps(state):
+        watcher.on_step(each)
+        for block in each.blocks[told:]:
+            watcher.on_message(block.text)
+        told = len(each.blocks)
+        yield each
+
+
 def fresh_fit(recipe: Recipe, kan: KAN, table: StepData) -> FreshFit:
-    """The fit that the recipe asks for.
+    """As :func:`new_fit`, for a network and rows that are there already.
 
     Args:
         recipe: With or without [ensemble] and [search].
@@ -81,6 +113,9 @@ class SingleFit:
     def notes(self, state: FitState) -> list[str]:
         """How the fit compares with its start."""
         return diagnose_fit(state, self.kan, self.recipe.fit, self.table)
+
+    def out_of_fold(self, state: FitState) -> None:
+        """None: all rows are of one part."""
 
     def metrics(self, state: FitState) -> dict[str, float]:  # noqa: ARG002 - a protocol's
         """None: the published network did not train on the validation rows."""

@@ -5,10 +5,17 @@ from dataclasses import dataclass
 
 from kan_api.v1.manifest_pb2 import Formula
 from training.data.dataset import Dataset
+from training.fitting.fit import FitState
 from training.fitting.record import Record
+from training.pipelines.fresh.fit import FreshFit
+from training.pipelines.release import judge_answers, judge_on_test
 from training.publishing.export import Trained
+from training.publishing.whole_formula import formula_details
 from training.recipe.config import Recipe
 from training.report.judged import Judged
+from training.steps import Finished, StepData, finish
+from training.steps.state import Check, OnMessage
+from training.threads import threads_for, torch_threads
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,7 @@ class JudgedFit:
         notes: For terminal and report.
         metrics: Of the out-of-fold answers, the search and the baselines; after a refit also of the test rows. The
             manifest measures the others on the published network.
-        judged: Answers to the test rows; None: there are none.
+        judged: Answers to the test rows; without such rows those out of fold; None: there are none.
         formula: One line an output, or "".
         latex: The same as LaTeX.
         attribution: The score of each feature, or empty.
@@ -43,3 +50,53 @@ class JudgedFit:
     attribution: tuple[float, ...] = ()
     tested_rows: int = 0
     formula_details: Formula | None = None
+
+
+def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_message: OnMessage) -> JudgedFit:
+    """Take the steps after a fit that ended, and answer the test rows.
+
+    Args:
+        way: The fit.
+        state: At its end.
+        table: Its rows.
+        check: Called often; it may raise to end the work.
+        on_message: Called with a line when something begins that takes its time.
+
+    Raises:
+        TrainingDiverged: the fit is of no use.
+        StepFailed: a step cannot be done as the recipe asks.
+    """
+    dataset, network, chosen = table.dataset, way.network(state), way.chosen(state)
+    diagnostics = way.notes(state)
+    # The refit computes the attribution of its own network.
+    steps = chosen.model_copy(update={"attribution": None}) if chosen.ensemble and chosen.ensemble.refit else chosen
+    with torch_threads(threads_for(network, chosen.fit.batch_rows or len(dataset.train))):
+        finished = finish(network, steps, table, check, on_message)
+    trained = Trained(finished.kan, table.inputs, table.outputs)
+    return JudgedFit(
+        dataset=dataset,
+        trained=trained,
+        recipe=chosen,
+        history=(*state.history, *finished.history),
+        notes=(*diagnostics, *finished.notes),
+        metrics={**way.metrics(state), **finished.metrics},
+        judged=judge_on_test(dataset, trained) if len(dataset.test) else _judge_out_of_fold(way, state, dataset),
+        formula=finished.formula,
+        latex=finished.latex,
+        attribution=finished.attribution,
+        formula_details=_describe_formula(dataset, finished, table),
+    )
+
+
+def _judge_out_of_fold(way: FreshFit, state: FitState, dataset: Dataset) -> Judged | None:
+    """Without test rows: the answers of single members, each to the rows that it did not train on."""
+    if (found := way.out_of_fold(state)) is None:
+        return None
+    return judge_answers(dataset, *found, "rows, each by a member that did not train on it,")
+
+
+def _describe_formula(dataset: Dataset, finished: Finished, table: StepData) -> Formula | None:
+    if (found := finished.found) is None:
+        return None
+    formula, network = (Trained(kan, table.inputs, table.outputs) for kan in (found.kan, found.splines))
+    return formula_details(dataset, found.written, formula, network, served=found.is_served)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from training.data.dataset import Dataset
 from training.errors import Interrupted
 from training.fitting.fit import FitState
-from training.pipelines.fresh.fit import FreshFit
+from training.pipelines.fresh.fit import FreshFit, follow
 from training.pipelines.interruption import Interruption
 from training.pipelines.run_folder import RunFolder, RunIdentity, identity_of
 from training.pipelines.watcher import Watcher
@@ -45,12 +45,8 @@ class KeptFit:
         """
         identity, kept = self.identity, time.monotonic()
         with torch_threads(threads_for(state.kan, self.recipe.fit.batch_rows or len(self.dataset.train))):
-            steps, told = self.way.steps(state), len(state.blocks)
+            steps = follow(self.way, state, watcher)
             for state in steps:
-                watcher.on_step(state)
-                for block in state.blocks[told:]:
-                    watcher.on_message(block.text)
-                told = len(state.blocks)
                 asked = stop.requested  # read once: it may turn true between two looks
                 if asked or time.monotonic() - kept > _SECONDS_BETWEEN_CHECKPOINTS:
                     self.folder.save_state(state, identity)

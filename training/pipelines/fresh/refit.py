@@ -6,6 +6,7 @@ from dataclasses import replace
 from kan_api.metric_names import shown_name
 from training.data.dataset import prepare_table
 from training.data.preparation import input_transform, output_transform
+from training.data.split import Split
 from training.data.table import Table
 from training.ensemble.plan import EnsembleFit
 from training.pipelines.fresh.judged_fit import JudgedFit
@@ -46,7 +47,7 @@ def fit_again(
         Interrupted: SIGINT came; the states of both fits are kept.
     """
     recipe = judged.recipe.model_copy(update={"baseline": None, "attribution": run.recipe.attribution})
-    dataset = prepare_table(recipe, *source, all_train=True)
+    dataset = prepare_table(recipe, *source, arrange=Split.joined)
     table = StepData.of(
         dataset, input_transform(dataset, recipe.inputs.scaling), output_transform(dataset), judged.trained.kan.dtype
     )

@@ -51,12 +51,20 @@ def compute_effects(
         spelled: The words ``[rows]`` of columns whose features do not tell them.
     """
     known = [column for column in columns if column.words or np.isfinite(raw[:, column.places[0]]).any()]
-    found = [_compute(trained, raw, column, (spelled or {}).get(column.name)) for column in known[:_MOST]]
+    found = [compute_effect(trained, raw, column, (spelled or {}).get(column.name)) for column in known[:_MOST]]
     found = [replace(one, strength=_strength(one)) for one in found if np.isfinite(one.effect.mean).any()]
     return sorted(found, key=lambda one: -one.strength)
 
 
-def _compute(trained: Trained, raw: Numbers, column: ShownColumn, cells: Cells | None) -> DrawnEffect:
+def compute_effect(trained: Trained, raw: Numbers, column: ShownColumn, cells: Cells | None) -> DrawnEffect:
+    """The effect of one column, without its strength.
+
+    Args:
+        trained: The network.
+        raw: ``[rows, features]``, raw: 100 of them are what all other columns keep.
+        column: The column.
+        cells: Its words ``[rows]``, if its features do not tell them.
+    """
     rows = raw[np.unique(np.linspace(0, len(raw) - 1, _ROWS).astype(int))]
     respond = partial(effect, trained.kan, rows, column.places, inputs=trained.inputs, outputs=trained.outputs)
     if column.values is None:

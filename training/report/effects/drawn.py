@@ -13,6 +13,8 @@ from training.data.encoding import Numbers
 from training.report.effects.computed import DrawnEffect
 
 _LINES, _ACROSS = 15, 3
+# Of a picture with its part of the margins, in inches.
+_WIDTH = 3.2
 # How far single rows widen the vertical axis, in ranges of the mean curves: far ones would flatten the means.
 _WIDER = 0.6
 # Lines that move this many times as far as the means, up in some rows and down in others, are what the picture is for.
@@ -21,20 +23,23 @@ _NAME_LENGTH, _WORD_LENGTH = 34, 12
 _COLOUR, _LINE_COLOUR, _ROWS_COLOUR = "#1f4e79", "0.72", "#e8d9b5"
 
 
-def draw_effects(drawn: Sequence[DrawnEffect], names: Sequence[str], outputs: Sequence[int]) -> Figure:
+def draw_effects(
+    drawn: Sequence[DrawnEffect], names: Sequence[str], outputs: Sequence[int], across: int = _ACROSS
+) -> Figure:
     """One small picture a column, all with the same vertical axis.
 
     Args:
         drawn: The effects.
         names: Names of all outputs.
         outputs: The outputs that are drawn; of one its single rows too.
+        across: Pictures side by side.
     """
-    down = -(-len(drawn) // _ACROSS)
+    down = -(-len(drawn) // across)
     height = 0.9 + 2.3 * down
-    figure = Figure(figsize=(9.6, height))
-    grid = figure.subplots(down, _ACROSS, squeeze=False, sharey=True)
+    figure = Figure(figsize=(_WIDTH * across, height))
+    grid = figure.subplots(down, across, squeeze=False, sharey=True)
     # A layout of fixed places takes half the time of one that is computed from all texts.
-    figure.subplots_adjust(0.08, 0.75 / height, 0.99, 1 - 0.5 / height, wspace=0.08, hspace=0.65)
+    figure.subplots_adjust(0.24 / across, 0.75 / height, 0.99, 1 - 0.5 / height, wspace=0.08, hspace=0.65)
     for axes in grid.flat[len(drawn) :]:
         axes.set_axis_off()
     low, high = _limits(drawn, outputs)

@@ -28,7 +28,7 @@ def effects_section(manifest: ModelManifest, drawn: Sequence[DrawnEffect], colum
     outputs = drawn[0].effect.mean.shape[1]
     names = output_names(manifest.classes, manifest.target, outputs, manifest.targets)
     yield paragraph(_caption(manifest, names))
-    shown = _shown_outputs(manifest, len(names), drawn)
+    shown = shown_outputs(manifest, len(names), drawn)
     yield image(draw_effects(drawn[:_OPEN], names, shown[0]), "effects of the columns")
     for other in shown[1:]:
         picture = image(draw_effects(drawn[:_OPEN], names, other), f"effects on {names[other[0]]}")
@@ -54,7 +54,7 @@ def _caption(manifest: ModelManifest, names: Sequence[str]) -> str:
     )
 
 
-def _shown_outputs(manifest: ModelManifest, outputs: int, drawn: Sequence[DrawnEffect]) -> list[tuple[int, ...]]:
+def shown_outputs(manifest: ModelManifest, outputs: int, drawn: Sequence[DrawnEffect]) -> list[tuple[int, ...]]:
     """The outputs of each picture: of two classes the second one, of more those that change most; each target alone."""
     if manifest.task != TASK_CLASSIFICATION:
         return [(place,) for place in range(min(outputs, _MOST_TARGETS))]

@@ -15,6 +15,7 @@ from training.data.objective.loss import score
 from training.data.preparation import output_transform, samples
 from training.data.samples import Samples
 from training.data.source import load_source
+from training.data.split import Split
 from training.fitting.evaluation import answers
 from training.fitting.fit import fit_module
 
@@ -98,7 +99,7 @@ def accuracy(network: nn.Module, rows: Samples) -> float:
 def digits() -> Digits:
     """The table of the recipe."""
     source = load_source(RECIPE.data)
-    apart, joined = (prepare_table(RECIPE, *source, validation_trains=trains) for trains in (False, True))
+    apart, joined = (prepare_table(RECIPE, *source, arrange=each) for each in (None, Split.with_validation))
     inputs, outputs = image_transform(joined, RECIPE.inputs.scaling, image_shape(RECIPE)), output_transform(joined)
     train, validation, both, test = (
         samples(dataset, rows, inputs, outputs, torch.float32)

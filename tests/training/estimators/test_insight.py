@@ -1,0 +1,102 @@
+"""What an estimator shows of what it learned, against its own answers."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.exceptions import NotFittedError
+from sklearn.inspection import partial_dependence
+
+from training import KANClassifier, KANRegressor
+
+PNG = b"\x89PNG"
+
+
+@pytest.fixture(scope="module")
+def regressor(people: pd.DataFrame, inputs: pd.DataFrame, quick: dict[str, Any]) -> KANRegressor:
+    """Fitted to paid."""
+    return KANRegressor(**quick).fit(inputs, people["paid"])
+
+
+@pytest.fixture(scope="module")
+def classifier(people: pd.DataFrame, inputs: pd.DataFrame, quick: dict[str, Any]) -> KANClassifier:
+    """Fitted to kind."""
+    return KANClassifier(**quick).fit(inputs, people["kind"])
+
+
+def test_the_effect_of_a_column_is_its_partial_dependence(quick: dict[str, Any]) -> None:
+    """That of scikit-learn, at the same values over the same rows."""
+    x = np.random.default_rng(0).normal(size=(100, 2))
+    model = KANRegressor(**quick).fit(x, np.sin(x[:, 0]) + x[:, 1])
+    found = model.effect("x0")
+    theirs = partial_dependence(model, x, [0], custom_values={0: found.values.index.to_numpy()}, method="brute")
+    np.testing.assert_allclose(found.values["y"], theirs["average"][0], rtol=1e-5, atol=1e-6)
+    assert found._repr_png_().startswith(PNG)
+
+
+def test_words_and_dates_have_effects(regressor: KANRegressor, classifier: KANClassifier) -> None:
+    """Of words the index holds the words; of a date each of its numbers is a column; of classes there are as many."""
+    towns = regressor.effect("town").values["paid"]
+    assert set(towns.index) == {"Bonn", "Ulm", "(empty)"}
+    assert towns["Ulm"] - towns["Bonn"] == pytest.approx(4, abs=1)
+    assert regressor.effect("day: month").values.index.name == "day: month"
+    assert list(classifier.effect("age").values.columns) == ["little", "much"]
+    np.testing.assert_allclose(classifier.effect("age").values.sum(axis=1), 1)
+
+
+def test_contributions_add_up(
+    regressor: KANRegressor, classifier: KANClassifier, people: pd.DataFrame, inputs: pd.DataFrame
+) -> None:
+    """To the answer less the baseline; rows keep their index."""
+    asked = inputs.iloc[50:60]
+    found = regressor.explain(asked)
+    assert list(found.index) == list(asked.index)
+    np.testing.assert_allclose(found[list(inputs.columns)].sum(axis=1), found["answer"] - found["baseline"], atol=1e-9)
+    np.testing.assert_allclose(found["answer"], regressor.predict(asked), atol=1e-4)
+    of_classes = classifier.explain(asked)
+    gaps = of_classes["much"]["answer"] - of_classes["little"]["answer"]
+    probabilities = classifier.predict_proba(asked)
+    np.testing.assert_allclose(gaps, np.log(probabilities[:, 1] / probabilities[:, 0]), rtol=1e-3, atol=1e-3)
+
+
+def test_the_network_is_drawn(regressor: KANRegressor, tmp_path: Any) -> None:
+    """As a picture that shows itself and can be saved."""
+    picture = regressor.plot()
+    assert picture._repr_png_().startswith(PNG)
+    picture.save(tmp_path / "network.svg")
+    assert "<svg" in (tmp_path / "network.svg").read_text()
+
+
+def test_a_law_is_found_as_a_formula() -> None:
+    """In the names of the columns; without one the error says how to look for it."""
+    # Models read float32, so the law is that of the rounded numbers.
+    x = pd.DataFrame({"a": np.random.default_rng(0).uniform(-2, 2, 300).astype(np.float32).astype(np.float64)})
+    unscaled = {"inputs": {"scaling": "none"}}
+    model = KANRegressor(symbolic=True, hidden=(), recipe=unscaled).fit(x, (3 * np.sin(x["a"]) + 7).rename("y"))
+    # A phase of 1e-9 is rounding.
+    assert re.fullmatch(r"y = 3\*sin\(a( [+-] \d\.\d+e-\d+)?\) \+ 7", str(model.formula()))
+    assert model.formula()._repr_latex_().startswith(r"$3 \sin{\left(")
+    np.testing.assert_allclose(model.predict(x), 3 * np.sin(x["a"]) + 7, atol=1e-5)
+
+
+def test_no_formula_is_told(regressor: KANRegressor) -> None:
+    """With the way to one."""
+    with pytest.raises(ValueError, match=r"no formula: KANRegressor\(symbolic=True\) looks for one"):
+        regressor.formula()
+
+
+def test_an_unknown_column_is_named(regressor: KANRegressor) -> None:
+    """With those that there are."""
+    with pytest.raises(ValueError, match='there is no column "agee" that varies; wanted one of'):
+        regressor.effect("agee")
+
+
+@pytest.mark.parametrize("ask", ["plot", "formula", "report"])
+def test_nothing_is_shown_before_a_fit(ask: str) -> None:
+    """scikit-learn's own error."""
+    with pytest.raises(NotFittedError):
+        getattr(KANRegressor(), ask)()
+    with pytest.raises(NotFittedError):
+        KANRegressor().export("models/houses")

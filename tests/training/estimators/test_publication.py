@@ -1,0 +1,153 @@
+"""An exported estimator is a version as `kan-train run` publishes it, and a server answers as the estimator does."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from kan_api.v1.manifest_pb2 import ModelManifest
+from service.client import Client
+from tests.kit.server.kan_serve import serving
+from training import KANClassifier, KANRegressor
+from training.errors import RecipeError
+from training.pipelines.run import Run
+from training.pipelines.run_folder import RunFolder
+from training.pipelines.train import train
+from training.pipelines.watcher import Watcher
+from training.publishing.publish import Published, PublishError
+from training.publishing.repository import read_manifest
+from training.recipe.config import parse_recipe
+
+UNTIMED: dict[str, dict[str, Any]] = {"lowering": {"tune_for": []}}
+
+
+@pytest.fixture(scope="module")
+def regressor(people: pd.DataFrame, inputs: pd.DataFrame, quick: dict[str, Any]) -> KANRegressor:
+    """Fitted to paid."""
+    return KANRegressor(**quick, recipe=UNTIMED).fit(inputs, people["paid"])
+
+
+@pytest.fixture(scope="module")
+def classifier(people: pd.DataFrame, inputs: pd.DataFrame, quick: dict[str, Any]) -> KANClassifier:
+    """Fitted to whether paid is above 2."""
+    return KANClassifier(**quick, recipe=UNTIMED).fit(inputs, people["paid"] > 2)
+
+
+@pytest.fixture(scope="module")
+def models(regressor: KANRegressor, classifier: KANClassifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with both."""
+    folder = tmp_path_factory.mktemp("exported") / "models"
+    assert regressor.export(folder / "paid") == folder / "paid" / "1"
+    assert classifier.export(str(folder / "much")) == folder / "much" / "1"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def client(models: Path) -> Iterator[Client]:
+    """A client of a kan-serve of that repository."""
+    with serving(models, log=models.parent / "log") as server, Client(server.grpc) as connected:
+        yield connected
+
+
+def published(folder: Path) -> ModelManifest:
+    """The manifest in a version's folder."""
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    return manifest
+
+
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as a client sends them."""
+    return [
+        {str(name): None if pd.isna(cell) else cell for name, cell in row.items()}
+        for row in frame.to_dict(orient="records")
+    ]
+
+
+def test_the_server_answers_as_the_estimator(client: Client, regressor: KANRegressor, inputs: pd.DataFrame) -> None:
+    """Words, gaps, dates and an unseen word, by the columns' names."""
+    asked = inputs.head(20).copy()
+    asked.loc[3, "town"] = "Rome"
+    asked.loc[4, "age"] = np.nan
+    answers = client.predict("paid", rows_of(asked)).values
+    np.testing.assert_allclose(answers[:, 0], regressor.predict(asked), rtol=1e-4, atol=1e-4)
+
+
+def test_the_server_gives_the_probabilities_of_the_estimator(
+    client: Client, classifier: KANClassifier, inputs: pd.DataFrame
+) -> None:
+    """In the order of the manifest's classes, which are the labels as text."""
+    answers = client.predict("much", rows_of(inputs.head(20)))
+    np.testing.assert_allclose(answers.values, classifier.predict_proba(inputs.head(20)), rtol=1e-4, atol=1e-5)
+    assert answers.labels == tuple(map(str, classifier.predict(inputs.head(20))))
+
+
+def test_the_server_explains_as_the_estimator(client: Client, regressor: KANRegressor, inputs: pd.DataFrame) -> None:
+    """The contributions of columns are those of attribution.onnx."""
+    found = client.explain("paid", rows_of(inputs.head(5)))
+    ours = regressor.explain(inputs.head(5))
+    np.testing.assert_allclose(found.contributions[:, 0], ours[list(inputs.columns)], rtol=1e-3, atol=1e-3)
+
+
+def test_a_version_is_what_the_recipe_would_have_published(
+    regressor: KANRegressor, models: Path, people: pd.DataFrame, tmp_path: Path
+) -> None:
+    """The same graphs, network, columns and domains; an estimator only has no test rows."""
+    people.to_csv(tmp_path / "rows.csv", index=False)
+    manifest = published(models / "paid" / "1")
+    recipe = parse_recipe(manifest.recipe, folder=tmp_path, name="the exported recipe")
+    theirs: Published = train(Run(recipe, tmp_path / "models", RunFolder(tmp_path / "run")), Watcher())
+    assert theirs.folder == tmp_path / "models" / "paid" / "1"
+    names = {file.name: file.sha256 for file in theirs.manifest.files}
+    ours = {file.name: file.sha256 for file in manifest.files}
+    assert ours.keys() == names.keys()
+    # The graphs and the network, bit for bit; the report tells of the test rows.
+    assert {name for name in ours if ours[name] != names[name]} == {"report.html"}
+    for field in ("inputs", "outputs", "columns", "features", "network", "answers", "objective", "attribution_graph"):
+        assert getattr(manifest, field) == getattr(theirs.manifest, field), field
+    assert (manifest.data.train_rows, manifest.data.test_rows) == (200, 0)
+    shared = {name for name in manifest.metrics if name.startswith(("train_", "validation_"))}
+    assert shared
+    for name in shared:
+        assert manifest.metrics[name] == theirs.manifest.metrics[name], name
+
+
+def test_the_next_version_follows(regressor: KANRegressor, inputs: pd.DataFrame, tmp_path: Path) -> None:
+    """A number is given once; an estimator of other columns needs another name."""
+    assert regressor.export(tmp_path / "models" / "paid").name == "1"
+    assert regressor.export(tmp_path / "models" / "paid").name == "2"
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    other = KANRegressor(steps=1, members=2, search=False, recipe=UNTIMED).fit(x, x[:, 0])
+    with pytest.raises(PublishError, match="this version cannot follow"):
+        other.export(tmp_path / "models" / "paid")
+    assert sorted(each.name for each in (tmp_path / "models" / "paid").iterdir()) == ["1", "2", "config.pbtxt"]
+
+
+@pytest.mark.parametrize("name", ["my houses", "-x", "häuser"])
+def test_a_name_that_no_model_can_have_is_refused(regressor: KANRegressor, name: str, tmp_path: Path) -> None:
+    """Before anything is written."""
+    with pytest.raises(RecipeError, match=r"\[model\] name"):
+        regressor.export(tmp_path / "models" / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_told(regressor: KANRegressor, tmp_path: Path) -> None:
+    """A file in its place, for example."""
+    (tmp_path / "models").write_text("")
+    with pytest.raises(PublishError, match="cannot publish"):
+        regressor.export(tmp_path / "models" / "paid")
+
+
+def test_the_report_is_the_one_that_is_published(regressor: KANRegressor, models: Path, tmp_path: Path) -> None:
+    """It judges by out-of-fold answers, shows itself in a notebook, and can be saved."""
+    report = regressor.report()
+    assert "each by a member that did not train on it" in report.html
+    assert "the same rows, each out of its fold" in report.html
+    assert report._repr_html_().startswith('<iframe srcdoc="<!doctype')
+    report.save(tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text() == report.html
+    there = (models / "paid" / "1" / "report.html").read_text()
+    assert "each by a member that did not train on it" in there

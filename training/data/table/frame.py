@@ -1,0 +1,44 @@
+"""A DataFrame as a table: columns of numbers stay numbers, all others become text."""
+
+import datetime
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from training.data.table.cell_values import Cells
+from training.data.table.header import refuse_twice
+from training.data.table.table import Table
+
+# From here on float64 makes different whole numbers equal.
+LARGEST_EXACT = 2**53
+
+
+def table_of_frame(frame: pd.DataFrame, source: str) -> Table:
+    """The columns with a name, in their order; the index is no column.
+
+    Args:
+        frame: Any dtypes; names of columns are taken as text.
+        source: What the table is called in messages.
+
+    Raises:
+        DataError: two columns have one name.
+    """
+    header = [str(name) for name in frame.columns]
+    refuse_twice(source, header)
+    cells = {name: _to_cells(frame.iloc[:, place]) for place, name in enumerate(header) if name.strip()}
+    return Table(source, cells, len(frame), None, len(header) - len(cells))
+
+
+def _to_cells(column: "pd.Series[Any]") -> Cells:
+    """Numbers as float64; everything else as text, dates in ISO 8601."""
+    types, present = pd.api.types, column.dropna()
+    is_number = types.is_numeric_dtype(column) and not (types.is_bool_dtype(column) or types.is_complex_dtype(column))
+    # float64 would make different whole numbers of this size equal; they are mostly keys, so they stay text.
+    if is_number and not (types.is_integer_dtype(column) and not present.between(-LARGEST_EXACT, LARGEST_EXACT).all()):
+        return cast(Cells, column.to_numpy(dtype=np.float64, na_value=np.nan))
+    cells = np.full(len(column), "", dtype=object)
+    cells[column.notna().to_numpy()] = [
+        value.isoformat() if isinstance(value, datetime.date) else str(value) for value in present.tolist()
+    ]
+    return cells

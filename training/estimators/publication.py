@@ -1,0 +1,66 @@
+"""A fitted estimator as a published version, and as a report."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.estimators.chosen_recipe import rename
+from training.pipelines.fresh.judged_fit import JudgedFit
+from training.pipelines.fresh.publication import write_publication
+from training.publishing.export import files
+from training.publishing.manifest import outline
+from training.publishing.publish import check_successor, publish
+from training.recipe.config import Recipe
+from training.report.report import NAME as REPORT
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report; in a notebook the value of a cell shows it.
+
+    Attributes:
+        html: The page. It loads nothing and runs nothing.
+    """
+
+    html: str
+
+    def save(self, path: str | Path) -> None:
+        """Write the page to a file, which is replaced if it exists."""
+        Path(path).write_text(self.html, encoding="utf-8")
+
+    def _repr_html_(self) -> str:
+        # A frame of its own: the page's styles shall not touch the notebook.
+        escaped = self.html.replace("&", "&amp;").replace('"', "&quot;")
+        return f'<iframe srcdoc="{escaped}" style="width: 100%; height: 40em; border: 0"></iframe>'
+
+
+def publish_fit(folder: str | Path, recipe: Recipe, fit: JudgedFit) -> Path:
+    """Publish the fit as the next version of a model.
+
+    Args:
+        folder: ``models/NAME``: the model's folder in the model repository; both are created where they are missing.
+        recipe: The recipe that was followed.
+        fit: What came of it.
+
+    Returns:
+        The folder of the version, ``models/NAME/1``.
+
+    Raises:
+        RecipeError: no model can be called NAME.
+        PublishError: the version cannot follow the newest one, or cannot be written.
+        VerificationFailed: the graphs' answers differ too much from torch's.
+    """
+    folder = Path(folder)
+    named = rename(recipe, folder.resolve().name)
+    check_successor(folder.parent, outline(named, fit.dataset))
+    made = write_publication(named, fit, lambda: None)
+    published = publish(folder.parent, made.manifest, files(made.exported, made.manifest, {REPORT: made.page}))
+    for note in published.notes:
+        warnings.warn(note, stacklevel=3)
+    return published.folder
+
+
+def write_report(recipe: Recipe, fit: JudgedFit) -> Report:
+    """The report that would be published."""
+    without_timing = recipe.model_copy(update={"lowering": recipe.lowering.model_copy(update={"tune_for": ()})})
+    return Report(write_publication(without_timing, fit, lambda: None).page.decode())

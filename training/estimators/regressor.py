@@ -1,0 +1,106 @@
+"""Numbers as answers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.base import RegressorMixin
+
+from training.data.encoding import Numbers
+from training.data.table import Cells
+from training.estimators.estimator import Callback, KANEstimator
+from training.estimators.rows import check_lengths, read_numbers
+
+
+class KANRegressor(RegressorMixin, KANEstimator):  # type: ignore[misc]
+    """A KAN that answers numbers: one target or several.
+
+    The parameters that are not named here are those of :class:`training.estimators.estimator.KANEstimator`.
+
+    Args:
+        objective: What is minimized: ``squared_error``, ``mae``, ``huber``, ``quantile``, ``poisson`` or ``gamma``.
+        quantile: Of ``quantile``, the share of targets below the answer.
+        huber_delta: Of ``huber``, the error from which it counts linearly.
+        target_scale: ``linear`` or ``log``; None: what `kan-train init` proposes.
+
+    Attributes:
+        n_features_in_: Number of columns.
+        feature_names_in_: Their names, if X had names.
+    """
+
+    def __init__(
+        self,
+        *,
+        objective: str = "squared_error",
+        quantile: float | None = None,
+        huber_delta: float | None = None,
+        target_scale: str | None = None,
+        hidden: Sequence[int] | None = None,
+        grids: Sequence[int] | None = None,
+        steps: int | None = None,
+        batch_rows: int | None = None,
+        learning_rate: float | None = None,
+        weight_decay: float | None = None,
+        smoothness: float | None = None,
+        members: int | None = None,
+        search: bool = True,
+        symbolic: bool = False,
+        recipe: Mapping[str, Mapping[str, Any] | None] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        warm_start: bool = False,
+        verbose: bool | int = False,
+        callbacks: Sequence[Callback] | None = None,
+    ) -> None:
+        super().__init__(
+            hidden=hidden,
+            grids=grids,
+            steps=steps,
+            batch_rows=batch_rows,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            smoothness=smoothness,
+            members=members,
+            search=search,
+            symbolic=symbolic,
+            recipe=recipe,
+            random_state=random_state,
+            warm_start=warm_start,
+            verbose=verbose,
+            callbacks=callbacks,
+        )
+        self.objective = objective
+        self.quantile = quantile
+        self.huber_delta = huber_delta
+        self.target_scale = target_scale
+
+    def predict(self, X: Any) -> Numbers:  # noqa: N803
+        """The answers.
+
+        Args:
+            X: ``[rows, columns]``, the columns of the fit in their order.
+
+        Returns:
+            float64 ``[rows]``, or ``[rows, targets]`` after a fit of several targets.
+        """
+        answers = self._answer(X)
+        return answers[:, 0] if answers.shape[1] == 1 else answers
+
+    @property
+    def _task(self) -> str:
+        return "regression"
+
+    def _keys(self) -> dict[str, Any]:
+        given = {"quantile": self.quantile, "huber_delta": self.huber_delta, "target_scale": self.target_scale}
+        if self.objective != "squared_error":
+            given["objective"] = self.objective
+        return super()._keys() | {key: value for key, value in given.items() if value is not None}
+
+    def _read_target(self, y: Any, rows: int, *, is_known: bool) -> list[Cells]:  # noqa: ARG002 - the other reads labels
+        numbers = read_numbers(self, y)
+        check_lengths(rows, numbers)
+        return list(np.ascontiguousarray(numbers.T))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

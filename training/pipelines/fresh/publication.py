@@ -1,0 +1,58 @@
+"""From a fit that was judged to what is published: verified graphs, the manifest, the report."""
+
+from dataclasses import dataclass
+
+from kan_api.v1.manifest_pb2 import ModelManifest
+from training.pipelines.fresh.judged_fit import JudgedFit
+from training.pipelines.release import export_graphs, make_report
+from training.publishing.drift import describe_drift
+from training.publishing.export import Exported
+from training.publishing.manifest import build_manifest
+from training.recipe.config import Recipe
+from training.steps.fit_diagnostics import suggest_change
+from training.steps.state import Check
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Everything that a version is made of.
+
+    Attributes:
+        exported: The graphs.
+        manifest: Without the number of the version and its files.
+        page: The report.
+    """
+
+    exported: Exported
+    manifest: ModelManifest
+    page: bytes
+
+
+def write_publication(recipe: Recipe, fit: JudgedFit, check: Check) -> Publication:
+    """Lower and verify the graphs, and describe them.
+
+    Args:
+        recipe: The recipe that was run.
+        fit: What came of it.
+        check: Called between the steps; it may raise to end the work.
+
+    Raises:
+        VerificationFailed: the graphs' answers differ too much from torch's.
+    """
+    dataset, trained = fit.dataset, fit.trained
+    exported = export_graphs(recipe, dataset, trained, suggest_change(trained.kan), notes=fit.notes)
+    check()
+    manifest = build_manifest(
+        recipe,
+        dataset,
+        exported,
+        formula=fit.formula,
+        beside=fit.metrics,
+        attribution=fit.attribution,
+        tested_rows=fit.tested_rows,
+        formula_details=fit.formula_details,
+    )
+    describe_drift(manifest, trained, dataset.x[dataset.train])
+    page = make_report(dataset, trained, manifest, fit.history, fit.notes, fit.judged, fit.latex)
+    check()
+    return Publication(exported, manifest, page)
