@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import Awaitable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from service.errors import ModelNotReady, Overloaded
+from service.registry.residency.residency import Residency
 from service.settings import ModelTable, Settings
 from tests.kit.models.repository import WriteModel
 from tests.kit.parts.registry import loaded_registry
@@ -86,5 +88,27 @@ def test_a_request_to_load_waits_for_room_for_a_bounded_time(small_and_large: Pa
                 assert in_memory(registry) == ["a/1"]
             await registry.load("b")
             assert in_memory(registry) == ["b/1"]
+
+    run_test(test())
+
+
+def test_a_call_that_waits_for_room_looks_for_it_seldom(small_and_large: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With thousands of models in memory a look takes milliseconds of the event loop: at most 15 a second are made."""
+    looks = 0
+    make_room = Residency._make_room
+
+    def counted(*given: Any, **more: Any) -> bool:
+        nonlocal looks
+        looks += 1
+        return make_room(*given, **more)
+
+    async def test() -> None:
+        settings = Settings(models=small_and_large, max_loaded_models=1)
+        async with loaded_registry(settings) as registry:
+            with await registry.lease_or_wait("a"):
+                monkeypatch.setattr(Residency, "_make_room", counted)
+                with pytest.raises(ModelNotReady, match="not loaded after"):
+                    await call(registry, "b", seconds=1.25)
+            assert 1 < looks <= 15
 
     run_test(test())
