@@ -29,7 +29,9 @@ _ALONE_SECONDS = 1.0
 class Residency:
     """The versions in memory. Used on one event loop. Without bounds it does nothing.
 
-    A version is never let go while a lease of it is open, while a call waits for it, or if its model is pinned.
+    A version is never let go while a lease of it is open, while a call waits for it, or if its model is pinned. One
+    exception: if the first load of a version shows that there is no room for it, the calls that wait for it wait on for
+    room, or get Overloaded.
 
     Args:
         entries: The versions.

@@ -13,7 +13,7 @@ from service.settings import ModelTable, Settings
 from tests.kit.models.repository import WriteModel
 from tests.kit.parts.registry import loaded_registry
 from tests.kit.parts.residency import call, in_memory
-from tests.kit.waiting import run_test
+from tests.kit.waiting import run_test, until
 
 
 @pytest.fixture
@@ -110,5 +110,22 @@ def test_a_call_that_waits_for_room_looks_for_it_seldom(small_and_large: Path, m
                 with pytest.raises(ModelNotReady, match="not loaded after"):
                     await call(registry, "b", seconds=1.25)
             assert 1 < looks <= 15
+
+    run_test(test())
+
+
+def test_calls_wait_on_if_the_first_load_shows_that_there_is_no_room(
+    small_and_large: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Their model is let go by its own load, within the bound. They are answered as soon as there is room for it."""
+
+    async def test() -> None:
+        async with loaded_registry(await settings_for_either(small_and_large)) as registry:
+            with await registry.lease_or_wait("a"):
+                waiting = [asyncio.create_task(call(registry, "large")) for _ in range(3)]
+                await until(lambda: "finds no room" in caplog.text)
+                assert in_memory(registry) == ["a/1"]
+            assert await asyncio.gather(*waiting) == [1, 1, 1]
+            assert in_memory(registry) == ["large/1"]
 
     run_test(test())
