@@ -56,6 +56,7 @@ class AwaitedVersions:
         self._changes = changes
         self._unloaded = unloaded
         self._polls = settings.poll_seconds > 0
+        self._room_seconds = settings.max_load_seconds
         most = max(1, settings.max_calls // _WAITING_SHARE)
         # Apart, so that calls with unknown names keep no call from a version that is known.
         self._for_scans, self._for_loads = _Waiters(most), _Waiters(most)
@@ -91,9 +92,16 @@ class AwaitedVersions:
         It also returns at a drain, and if a version cannot be read.
 
         Raises:
+            ModelNotReady: Models that are in use left no room for it within `max_load_seconds`.
             Overloaded: Pinned models leave no room for it.
         """
-        await self._load_until(name, None, lambda: False)
+        try:
+            await self._load_until(name, None, lambda: False, self._room_seconds)
+        except TimeoutError:
+            raise ModelNotReady(
+                f"model {quote_name(name)} found no room within {self._room_seconds:g} s: models in memory are in use; "
+                "load it again later, or raise the bounds on models in memory"
+            ) from None
 
     async def close(self) -> None:
         """Cancel the scans."""
@@ -131,17 +139,22 @@ class AwaitedVersions:
         entry = self._entries.served(name, version)
         return entry is not None and entry.model is not None
 
-    async def _load_until(self, name: str, version: int | None, is_enough: Callable[[], bool]) -> None:
+    async def _load_until(
+        self, name: str, version: int | None, is_enough: Callable[[], bool], room_seconds: float | None = None
+    ) -> None:
         """Load a version if it is cold, and wait until that is enough, or until no load runs.
 
-        The version stays in memory until the caller gives up the event loop.
+        The version stays in memory until the caller gives up the event loop. After `room_seconds` no load begins any
+        more; a load that has begun ends by itself.
         """
         has_waited = False
+        until = None if room_seconds is None else asyncio.get_running_loop().time() + room_seconds
         with self._residency.awaited(name, version):
             while not self._entries.draining and not is_enough():
                 cold = self._residency.cold(name, version)
                 if cold is not None and not (cold.held and has_waited):
-                    await self._residency.load(cold)
+                    async with asyncio.timeout_at(until):
+                        await self._residency.load(cold)
                 elif self._is_loading(name, version):
                     await self._changes.wait()
                     has_waited = True

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from service.errors import Draining, ModelNotFound, ModelNotReady
@@ -14,6 +15,8 @@ from service.registry.succession.succession import Succession
 from service.registry.version_status import State
 from service.repository.disk import model_name
 from service.repository.source import Source
+
+_UNLOADED = "it was unloaded meanwhile"
 
 
 class RequestedLoads:
@@ -55,8 +58,9 @@ class RequestedLoads:
         self._settle = settle
         self._changed = changed
         self._agreement = agreement
-        # An unload that comes after a load waits until that has begun, or the load would win.
-        self._beginning = asyncio.Lock()
+        # By model, how often it was unloaded. An unload does not wait for a load that lists the repository, since that
+        # may hang. The load finds after its list that an unload came meanwhile, and gives way to it.
+        self._unloads: Counter[str] = Counter()
 
     async def load(self, name: str) -> None:
         """Load one model now, in every worker, and wait for it. Unloaded models and refused versions are tried again.
@@ -92,11 +96,14 @@ class RequestedLoads:
 
     async def load_here(self, name: str) -> None:
         """As `load`, in this process."""
-        async with self._beginning, self._scanning:
+        unloads = self._unloads[name]
+        async with self._scanning:
             self._listing.update(await self._source.list_models(), time.monotonic())
             descending, _ = self._listing.wanted(name)
             if not descending:
                 raise _not_found(name)
+            if self._unloads[name] != unloads:
+                raise _not_ready(name, descending[0], _UNLOADED)
             self._unloaded.discard(name)
             for entry in self._entries.of(name).values():
                 entry.held = False
@@ -111,17 +118,20 @@ class RequestedLoads:
             await self._source.mark_used(self._entries.ready())
         if not answers:
             newest = self._entries.of(name).get(descending[0])
-            reason = "it was unloaded meanwhile" if newest is None else newest.unready_reason()
-            raise ModelNotReady(f"model {name!r} version {descending[0]} does not answer: {reason}")
+            raise _not_ready(name, descending[0], _UNLOADED if newest is None else newest.unready_reason())
 
     async def unload_here(self, name: str) -> None:
         """As `unload`, in this process, whether a version is known or not."""
-        async with self._beginning:
-            self._unloaded.add(name)
-            for entry in list(self._entries.of(name).values()):
-                self._succession.retire(entry)
-            self._changed()
+        self._unloads[name] += 1
+        self._unloaded.add(name)
+        for entry in list(self._entries.of(name).values()):
+            self._succession.retire(entry)
+        self._changed()
 
 
 def _not_found(name: str) -> ModelNotFound:
     return ModelNotFound(f"the repository has no version of model {quote_name(name)} to load")
+
+
+def _not_ready(name: str, version: int, reason: str) -> ModelNotReady:
+    return ModelNotReady(f"model {name!r} version {version} does not answer: {reason}")

@@ -19,14 +19,19 @@ from service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-# The oldest of the calls that wait for room looks for it this often.
-_PAUSE_SECONDS = 0.01
+# The oldest of the calls that wait for room looks for it after pauses that grow: with 5,000 models in memory, one look
+# takes 2 ms of the event loop.
+_SHORTEST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.01, 0.1
+# A call that has found no room for so long lets those pass that need less. Before that, room for it can gather.
+_ALONE_SECONDS = 1.0
 
 
 class Residency:
     """The versions in memory. Used on one event loop. Without bounds it does nothing.
 
-    A version is never let go while a lease of it is open, while a call waits for it, or if its model is pinned.
+    A version is never let go while a lease of it is open, while a call waits for it, or if its model is pinned. One
+    exception: if the first load of a version shows that there is no room for it, the calls that wait for it wait on for
+    room, or get Overloaded.
 
     Args:
         entries: The versions.
@@ -47,10 +52,10 @@ class Residency:
         self._most_models, self._most_bytes = settings.max_loaded_models, settings.max_loaded_bytes
         self._loaded: set[tuple[str, int]] = set()
         self._awaited: Counter[tuple[str, int | None]] = Counter()
-        # For each of these versions one call waits for its turn, and for room. The lock is FIFO. Other calls for the
-        # version do not stand in line: once it is in memory, they would keep it there and wait for those before them.
-        self._queued: set[Entry] = set()
-        self._turn = asyncio.Lock()
+        # For each of these versions one call waits for its turn, and for room, since that time in monotonic seconds.
+        # The oldest is first. Other calls for the version do not stand in line: once it is in memory, they would keep
+        # it there and wait for those before them.
+        self._queued: dict[Entry, float] = {}
 
     @contextmanager
     def awaited(self, name: str, version: int | None) -> Iterator[None]:
@@ -73,16 +78,16 @@ class Residency:
         """Begin to load a cold version once there is room for it. If another call does that, wait for a change.
 
         Raises:
-            Overloaded: Pinned models fill the bounds.
+            Overloaded: Pinned models leave no room for it.
         """
         if entry in self._queued:
             await self._changes.wait()
             return
-        self._queued.add(entry)
+        self._queued[entry] = time.monotonic()
         try:
             await self._load_in_turn(entry)
         finally:
-            self._queued.discard(entry)
+            del self._queued[entry]
             self._changes.notify()  # this call may have been cancelled: another one takes its place
 
     def admit(self, entry: Entry) -> None:
@@ -105,19 +110,43 @@ class Residency:
             self._make_room(partly=True)
 
     async def _load_in_turn(self, entry: Entry) -> None:
-        """Begin the load after the calls that came earlier have begun theirs."""
-        async with self._turn:
-            while self._waits_for_load(entry) and not self._entries.draining:
-                if self._make_room(1, entry.memory_bytes):
-                    entry.held = False
-                    self._loader.start(entry)
-                    return
-                if all(self._is_pinned(each) for each in self._in_memory()) and not self._loader.loading:
-                    raise Overloaded(
-                        f"model {quote_name(entry.name)} is not in memory, and pinned models leave no room for it "
-                        f"({self._bounds()}); unpin a model, or raise the bound"
-                    )
-                await asyncio.sleep(_PAUSE_SECONDS)  # versions that are in use now may make room soon
+        """Begin the load after the calls that came earlier have begun theirs, or before those that need more room."""
+        if len(self._queued) > 1 or not self._begin(entry):
+            self._check_pinned(entry)
+        pause_seconds = _SHORTEST_PAUSE_SECONDS
+        while self._waits_for_load(entry) and not self._entries.draining:
+            if next(iter(self._queued)) is not entry:
+                await self._changes.wait()
+            elif not self._begin(entry):
+                if time.monotonic() > self._queued[entry] + _ALONE_SECONDS:
+                    self._let_pass(entry)
+                await asyncio.sleep(pause_seconds)  # versions that are in use now may make room soon
+                pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+
+    def _begin(self, entry: Entry) -> bool:
+        """Begin a load if there is room for it, and return whether there is."""
+        has_room = self._make_room(1, entry.memory_bytes)
+        if has_room:
+            entry.held = False
+            self._loader.start(entry)
+            self._changes.notify()
+        return has_room
+
+    def _let_pass(self, first: Entry) -> None:
+        """Begin loads that need less room than the first in the line, the smallest first, as long as there is room."""
+        waiting = [entry for entry in self._queued if self._waits_for_load(entry)]
+        for entry in sorted(waiting, key=lambda each: each.memory_bytes):
+            if entry.memory_bytes >= first.memory_bytes or not self._begin(entry):
+                return
+
+    def _check_pinned(self, entry: Entry) -> None:
+        """Check that there could be room for a version if no version but the pinned ones were in memory."""
+        pinned = [each for each in self._in_memory() if self._is_pinned(each)]
+        if self._exceeds(len(pinned) + 1, sum(map(_bytes_of, pinned)) + entry.memory_bytes):
+            raise Overloaded(
+                f"model {quote_name(entry.name)} is not in memory, and pinned models leave no room for it "
+                f"({self._bounds()}); unpin a model, or raise the bound"
+            )
 
     def _make_room(
         self, models: int = 0, memory_bytes: int = 0, spared: Entry | None = None, *, partly: bool = False

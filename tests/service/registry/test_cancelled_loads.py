@@ -1,16 +1,20 @@
-"""Loads that end in the turn of the event loop in which they are cancelled: they change nothing."""
+"""Loads that an unload or a stop overtakes: they change nothing."""
 
 import asyncio
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from service.errors import ModelNotReady
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry
+from service.repository import disk
 from service.settings import Settings
 from tests.kit.models.repository import WriteModel
 from tests.kit.parts.batching import turns
-from tests.kit.parts.registry import HeldLoads, loaded_registry
+from tests.kit.parts.registry import HeldLoads, loaded_registry, ready_versions
 from tests.kit.waiting import run_test
 
 
@@ -69,5 +73,43 @@ def test_a_stop_in_the_turn_in_which_a_load_is_refused_begins_no_other_load(
         assert [status.version for status in registry.statuses()] == [2]
         starting.cancel()
         await asyncio.wait({starting})
+
+    run_test(test())
+
+
+@pytest.mark.parametrize("name", ["affine", "other"])
+def test_an_unload_waits_for_no_load_that_lists_the_repository(
+    name: str, models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The repository hangs during the load of a model. An unload acts at once, and a later one of that model wins."""
+    for each in ("affine", "other"):
+        write_model("affine", name=each)
+    hangs, go_on = threading.Event(), threading.Event()
+    list_models = disk.list_models
+
+    def held(*given: Any) -> Any:
+        hangs.set()
+        go_on.wait()
+        return list_models(*given)
+
+    async def test() -> None:
+        async with loaded_registry(Settings(models=models, allow_load=True)) as registry:
+            monkeypatch.setattr(disk, "list_models", held)
+            loading = asyncio.create_task(registry.load("affine"))
+            try:
+                await asyncio.to_thread(hangs.wait)
+                async with asyncio.timeout(10):
+                    await registry.unload(name)
+                kept = {"affine/1", "other/1"} - {f"{name}/1"}
+                assert set(ready_versions(registry)) == kept
+            finally:
+                go_on.set()
+            if name == "affine":
+                with pytest.raises(ModelNotReady, match="unloaded meanwhile"):
+                    await loading
+            else:
+                await loading
+            await registry.scan()
+            assert set(ready_versions(registry)) == kept
 
     run_test(test())
