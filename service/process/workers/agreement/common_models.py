@@ -1,11 +1,11 @@
 """Loads and unloads that one worker was asked for: all workers do them."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from service.process.workers.agreement.locks import Locks
 from service.process.workers.agreement.member import Member
-from service.process.workers.agreement.orders import Orders
+from service.process.workers.agreement.orders import Orders, Outcome
 from service.process.workers.messages import encode_error
 
 
@@ -35,12 +35,19 @@ class CommonModels:
 
     async def _give(self, member: Member, number: int, order: str, name: str) -> None:
         async with self._locks.hold(name):
-            if order == "unload":
-                self._unloaded.add(name)  # first: a worker may start before the others have done it
-            outcomes = await self._orders.give(order, name)
-            found = [outcome.value for outcome in outcomes if outcome.error is None]
-            if order == "load" and not all(is_unloaded for _, is_unloaded in found):
-                self._unloaded.discard(name)
+            outcomes = await (self._load(name) if order == "load" else self._unload(name))
         errors = [encode_error(outcome.error) for outcome in outcomes if outcome.error is not None]
-        errors += [error for error, _ in found if error is not None]
+        errors += [outcome.value[0] for outcome in outcomes if outcome.error is None and outcome.value[0] is not None]
         member.tell(answer=[number, errors[0] if errors else None])
+
+    async def _load(self, name: str) -> Sequence[Outcome]:
+        self._unloaded.discard(name)  # first: a worker may start before the others have done it
+        outcomes = await self._orders.give("load", name)
+        if any(outcome.error is None and outcome.value[1] for outcome in outcomes):
+            # It stays unloaded in a worker that could not begin, and so in all: also in those that have started since.
+            await self._unload(name)
+        return outcomes
+
+    async def _unload(self, name: str) -> Sequence[Outcome]:
+        self._unloaded.add(name)  # first, as in a load
+        return await self._orders.give("unload", name)
