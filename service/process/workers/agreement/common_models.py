@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 
 from service.process.workers.agreement.locks import Locks
-from service.process.workers.agreement.member import Member
+from service.process.workers.agreement.member import ANY_VERSION, Member
 from service.process.workers.agreement.orders import Orders, Outcome
 from service.process.workers.messages import encode_error
 
@@ -14,10 +14,12 @@ class CommonModels:
 
     Args:
         orders: Reach the workers.
+        members: The workers. Their owner changes them.
     """
 
-    def __init__(self, orders: Orders) -> None:
+    def __init__(self, orders: Orders, members: Collection[Member]) -> None:
         self._orders = orders
+        self._members = members
         self._unloaded: set[str] = set()
         self._locks = Locks()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -34,20 +36,23 @@ class CommonModels:
         task.add_done_callback(self._tasks.discard)
 
     async def _give(self, member: Member, number: int, order: str, name: str) -> None:
-        async with self._locks.hold(name):
-            outcomes = await (self._load(name) if order == "load" else self._unload(name))
+        outcomes = await (self._load(name) if order == "load" else self._unload(name))
         errors = [encode_error(outcome.error) for outcome in outcomes if outcome.error is not None]
         errors += [outcome.value[0] for outcome in outcomes if outcome.error is None and outcome.value[0] is not None]
         member.tell(answer=[number, errors[0] if errors else None])
 
     async def _load(self, name: str) -> Sequence[Outcome]:
-        self._unloaded.discard(name)  # first: a worker may start before the others have done it
-        outcomes = await self._orders.give("load", name)
-        if any(outcome.error is None and outcome.value[1] for outcome in outcomes):
-            # It stays unloaded in a worker that could not begin, and so in all: also in those that have started since.
-            await self._unload(name)
-        return outcomes
+        async with self._locks.hold(name):
+            self._unloaded.discard(name)  # first: a worker may start before the others have done it
+            outcomes = await self._orders.give("load", name)
+            if any(outcome.error is None and outcome.value[1] for outcome in outcomes):
+                # It is unloaded in a worker that could not begin, and so in all, also those that have started since.
+                await self._unload(name)
+            for member in self._members:  # refusals of this order
+                member.refusals.pop((name, ANY_VERSION), None)
+            return outcomes
 
     async def _unload(self, name: str) -> Sequence[Outcome]:
+        # It waits for no load: it ends one, in each worker.
         self._unloaded.add(name)  # first, as in a load
         return await self._orders.give("unload", name)

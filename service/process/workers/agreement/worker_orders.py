@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
+from service.errors import ModelNotFound, StartupError
 from service.process.workers.agreement.flags import Flags
+from service.process.workers.agreement.member import ANY_VERSION
 from service.process.workers.agreement.worker_versions import WorkerVersions
 from service.process.workers.messages import encode_error, read_settings
 from service.registry.registry import Registry
@@ -109,6 +111,8 @@ class WorkerOrders:
             await requested.load_here(name)
         except Exception as found:
             error = encode_error(found)
+            if isinstance(found, (ModelNotFound, StartupError)):  # nothing begins here: others would wait in vain
+                self._versions.refused(name, ANY_VERSION, str(found))
         return [error, requested.is_unloaded(name)]
 
     async def _unload(self, name: str) -> list[Any]:

@@ -42,7 +42,7 @@ class Worker:
     async def answer(self, number: int) -> list[Any] | None:
         """Wait for the answer to a question. Gives its error."""
         await until(lambda: any(each.get("answer", [0])[0] == number for each in self.told))
-        error: list[Any] | None = next(each["answer"][1] for each in self.told if "answer" in each)
+        error: list[Any] | None = next(each["answer"][1] for each in self.told if each.get("answer", [0])[0] == number)
         return error
 
 
@@ -50,12 +50,12 @@ Test = Callable[[Agreements, Worker, Worker], Coroutine[Any, Any, None]]
 _UNREADABLE = ["StartupError", "cannot be read"]
 
 
-def run_unloaded(test: Test, polls: bool = True) -> None:
+def run_unloaded(test: Test) -> None:
     """Run a test with two workers in which a model is unloaded."""
 
     async def check() -> None:
         with closing(Flags()) as flags:
-            agreements = Agreements(Settings(poll_seconds=5.0 if polls else 0.0), flags)
+            agreements = Agreements(Settings(poll_seconds=0), flags)
             workers = (Worker(agreements), Worker(agreements))
             workers[0].say(ask=[1, "unload", "digits"])
             for worker in workers:
@@ -98,5 +98,52 @@ def test_a_load_that_a_worker_cannot_begin_leaves_the_model_unloaded_in_all(othe
             await worker.obey("unload", is_unloaded=True)
         assert await first.answer(2) == _UNREADABLE
         assert agreements.given().unloaded == ["digits"]
+
+    run_unloaded(test)
+
+
+def test_an_unload_waits_for_no_load() -> None:
+    """It reaches all while a load hangs in a worker. A load after it waits for the one before."""
+
+    async def test(agreements: Agreements, first: Worker, second: Worker) -> None:
+        first.say(ask=[2, "load", "digits"])
+        await first.obey("load")
+        hanging = await second.ordered("load")
+        first.say(ask=[3, "unload", "digits"])
+        first.say(ask=[4, "load", "digits"])
+        for worker in (first, second):
+            await worker.obey("unload", is_unloaded=True)
+        assert await first.answer(3) is None
+        assert agreements.given().unloaded == ["digits"]
+        second.say(did=[hanging, None, [["ModelNotReady", "it was unloaded meanwhile"], True]])
+        for worker in (first, second):
+            await worker.obey("unload", is_unloaded=True)
+        assert await first.answer(2) == ["ModelNotReady", "it was unloaded meanwhile"]
+        for worker in (first, second):
+            await worker.obey("load")
+        assert await first.answer(4) is None
+        assert agreements.given().unloaded == []
+
+    run_unloaded(test)
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_worker_that_cannot_begin_a_load_lets_no_other_wait(is_late: bool) -> None:
+    """Whether the other has loaded a version before or after that."""
+
+    async def test(_: Agreements, first: Worker, second: Worker) -> None:
+        first.say(ask=[2, "load", "digits"])
+        if not is_late:
+            second.say(loaded=["digits", 3, "a"])
+        first.say(refused=["digits", 0, "cannot be read"])
+        await first.obey("load", _UNREADABLE)
+        if is_late:
+            second.say(loaded=["digits", 3, "a"])
+        assert {"refuse": ["digits", 3, "another worker refused it: cannot be read"]} in second.told
+        await second.obey("load", ["ModelNotReady", "another worker refused it: cannot be read"])
+        assert await first.answer(2) == _UNREADABLE
+        second.say(loaded=["digits", 3, "a"])
+        first.say(loaded=["digits", 3, "a"])
+        assert any("arm" in each for each in first.told)
 
     run_unloaded(test)
