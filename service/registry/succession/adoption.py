@@ -20,6 +20,9 @@ from service.registry.succession.succession import Succession
 from service.registry.version_status import State
 from service.settings import Settings
 
+# Nothing may be switched to meanwhile. A search of a storage that answers takes seconds.
+_LONGEST_SCAN_SECONDS = 30.0
+
 
 @dataclass(eq=False)
 class Prepared:
@@ -91,7 +94,12 @@ class Adoption:
             SettingsError: A model cannot run with them. Nothing has changed, and `end` is not to be called.
         """
         prepared = Prepared(settings)
-        await self._scanning.acquire()
+        try:
+            async with asyncio.timeout(_LONGEST_SCAN_SECONDS):
+                await self._scanning.acquire()
+        except TimeoutError:
+            why = f"a search of the model repository has not ended for {_LONGEST_SCAN_SECONDS:g} s; repair its storage"
+            raise SettingsError([f"{why}, and send SIGHUP"]) from None
         try:
             await self._make(prepared)
             prepared.successors = dict(self._successors(settings))

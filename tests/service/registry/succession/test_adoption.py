@@ -15,6 +15,7 @@ from service.metrics.drift.served_rows import ServedRows
 from service.metrics.metrics import Metrics
 from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.registry import Registry
+from service.registry.succession import adoption
 from service.settings import ModelTable, Settings
 from tests.kit.models.repository import WriteModel, read_manifest, write_manifest
 from tests.kit.parts.registry import HeldLoads, loaded_registry, ready_versions
@@ -319,3 +320,33 @@ def test_settings_that_change_twice_during_a_load_are_those_of_the_last_change(
             assert _batch_rows(registry, "affine") == [6]
 
     run_test(test())
+
+
+def test_a_search_that_hangs_is_waited_for_in_bounded_time(
+    models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that other workers wait for ends with a reason. After the search it may be made again."""
+    write_model("affine")
+    monkeypatch.setattr(adoption, "_LONGEST_SCAN_SECONDS", 0.01)
+
+    async def test() -> None:
+        async with loaded_registry(_settings(models)) as registry:
+            go_on, list_models = asyncio.Event(), registry._source.list_models
+
+            async def hang() -> Any:
+                await go_on.wait()
+                return await list_models()
+
+            with monkeypatch.context() as patch:
+                patch.setattr(registry._source, "list_models", hang)
+                scanning = asyncio.create_task(registry.scan())
+                await asyncio.sleep(0)
+                with pytest.raises(SettingsError, match=r"has not ended for 0\.01 s; repair its storage"):
+                    await registry.adoption.prepare(_settings(models))
+                go_on.set()
+                await scanning
+            prepared = await registry.adoption.prepare(_settings(models))
+            await registry.adoption.end(prepared)
+            await registry.scan()
+
+    run_test(test(), seconds=20)
