@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from service.errors import ModelRefused, SettingsError, StartupError
+from service.errors import Draining, ModelRefused, SettingsError, StartupError
 from service.registry.entries import Entries, Entry
 from service.registry.loader import Loader
 from service.registry.model.live_model import LiveModel
@@ -84,6 +84,8 @@ class Adoption:
         try:
             await self._make(prepared)
             self._change(prepared)
+        except Draining as error:
+            raise SettingsError([str(error)]) from error
         finally:
             await _close(prepared)
 
@@ -92,6 +94,7 @@ class Adoption:
 
         Raises:
             SettingsError: A model cannot run with them. Nothing has changed, and `end` is not to be called.
+            Draining: The server is stopping. The same holds.
         """
         prepared = Prepared(settings)
         try:
@@ -144,7 +147,7 @@ class Adoption:
         except StartupError as error:
             raise SettingsError([str(error)]) from error
         if self._entries.draining:
-            raise SettingsError(["the server is stopping"])
+            raise Draining("the server is stopping and takes no settings")
 
     def _unlike(self, prepared: Prepared) -> Iterator[Entry]:
         """The versions that answer and stay, and whose model was made for other settings."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Sequence
 
+from service.errors import Draining
 from service.process.workers.agreement.locks import Locks
 from service.process.workers.agreement.member import ANY_VERSION, Member
 from service.process.workers.agreement.orders import Orders, Outcome
@@ -39,6 +40,8 @@ class CommonModels:
         outcomes = await (self._load(name) if order == "load" else self._unload(name))
         errors = [encode_error(outcome.error) for outcome in outcomes if outcome.error is not None]
         errors += [outcome.value[0] for outcome in outcomes if outcome.error is None and outcome.value[0] is not None]
+        if order == "load" and not outcomes:
+            errors = [encode_error(Draining("every worker that tried to load it has ended or is stopping"))]
         member.tell(answer=[number, errors[0] if errors else None])
 
     async def _load(self, name: str) -> Sequence[Outcome]:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
-from service.errors import ModelNotFound, StartupError
+from service.errors import Draining, ModelNotFound, StartupError
 from service.process.workers.agreement.flags import Flags
 from service.process.workers.agreement.member import ANY_VERSION
 from service.process.workers.agreement.worker_versions import WorkerVersions
@@ -97,6 +97,8 @@ class WorkerOrders:
                 self._registry.result().adoption.commit(self._prepared[1], successors)
                 self._versions.load_again()
                 self._send(settings=number)
+            except Draining:
+                raise  # it leaves already
             except Exception as error:
                 self._leave(f"it cannot take the settings in force: {error}")
                 raise
@@ -109,6 +111,8 @@ class WorkerOrders:
         error = None
         try:
             await requested.load_here(name)
+        except Draining:
+            raise  # the others do it without this worker
         except Exception as found:
             error = encode_error(found)
             if isinstance(found, (ModelNotFound, StartupError)):  # nothing begins here: others would wait in vain

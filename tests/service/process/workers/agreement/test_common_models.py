@@ -147,3 +147,20 @@ def test_a_worker_that_cannot_begin_a_load_lets_no_other_wait(is_late: bool) -> 
         assert any("arm" in each for each in first.told)
 
     run_unloaded(test)
+
+
+@pytest.mark.parametrize("all_stop", [False, True])
+def test_a_worker_that_stops_is_no_error_for_a_load_of_the_others(all_stop: bool) -> None:
+    """They load the model without it. If none of them does, the caller learns that."""
+
+    async def test(_: Agreements, first: Worker, second: Worker) -> None:
+        first.say(ask=[2, "load", "digits"])
+        second.say(did=[await second.ordered("load"), ["Draining", "stopping"], None])
+        if all_stop:
+            first.say(did=[await first.ordered("load"), ["Draining", "stopping"], None])
+            assert (await first.answer(2) or [""])[0] == "Draining"
+        else:
+            await first.obey("load")
+            assert await first.answer(2) is None
+
+    run_unloaded(test)

@@ -253,3 +253,17 @@ def test_a_load_ends_if_a_worker_cannot_read(
             assert (first.latest(), second.latest()) == ((1, 1) if is_unloaded else (2, 2))
 
     run_test(check(), seconds=20)
+
+
+def test_a_worker_that_stops_leaves_orders_to_the_others(models: Path, write_model: WriteModel) -> None:
+    """It is not told to leave once more, which would end its calls: the other takes settings and loads."""
+    write_model("affine")
+
+    async def check() -> None:
+        async with two_workers(models) as (agreements, first, second):
+            await second.registry.drain()
+            await agreements.settings.adopt(settings(models, max_batch_rows=7))
+            assert (first.batch_rows(), second.left) == (7, [])
+            await first.registry.load("affine")
+
+    run_test(check(), seconds=20)
