@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from service.errors import Draining
 from service.process.workers.agreement.locks import Locks
@@ -37,12 +38,14 @@ class CommonModels:
         task.add_done_callback(self._tasks.discard)
 
     async def _give(self, member: Member, number: int, order: str, name: str) -> None:
-        outcomes = await (self._load(name) if order == "load" else self._unload(name))
-        errors = [encode_error(outcome.error) for outcome in outcomes if outcome.error is not None]
-        errors += [outcome.value[0] for outcome in outcomes if outcome.error is None and outcome.value[0] is not None]
-        if order == "load" and not outcomes:
-            errors = [encode_error(Draining("every worker that tried to load it has ended or is stopping"))]
-        member.tell(answer=[number, errors[0] if errors else None])
+        try:
+            outcomes = await (self._load(name) if order == "load" else self._unload(name))
+            error = _first_error(outcomes)
+            if order == "load" and not outcomes:
+                error = encode_error(Draining("every worker that tried to load it has ended or is stopping"))
+        except Exception as broken:  # the caller waits for an answer
+            error = encode_error(broken)
+        member.tell(answer=[number, error])
 
     async def _load(self, name: str) -> Sequence[Outcome]:
         async with self._locks.hold(name):
@@ -59,3 +62,9 @@ class CommonModels:
         # It waits for no load: it ends one, in each worker.
         self._unloaded.add(name)  # first, as in a load
         return await self._orders.give("unload", name)
+
+
+def _first_error(outcomes: Sequence[Outcome]) -> list[Any] | None:
+    errors = [encode_error(outcome.error) for outcome in outcomes if outcome.error is not None]
+    errors += [outcome.value[0] for outcome in outcomes if outcome.error is None and outcome.value[0] is not None]
+    return errors[0] if errors else None

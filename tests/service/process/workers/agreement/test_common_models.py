@@ -164,3 +164,17 @@ def test_a_worker_that_stops_is_no_error_for_a_load_of_the_others(all_stop: bool
             assert await first.answer(2) is None
 
     run_unloaded(test)
+
+
+def test_an_order_that_breaks_is_answered(caplog: pytest.LogCaptureFixture) -> None:
+    """In a worker, which has logged it, or here, where it is logged: the caller waits for neither."""
+
+    async def test(_: Agreements, first: Worker, second: Worker) -> None:
+        for number, error, value in ((2, ["WorkerBroke", "KeyError"], None), (3, None, 7)):
+            first.say(ask=[number, "load", "digits"])
+            await first.obey("load")
+            second.say(did=[await second.ordered("load"), error, value])
+            assert (await first.answer(number) or [""])[0] == "WorkerBroke"
+            assert len(caplog.records) == (number == 3)
+
+    run_unloaded(test)
