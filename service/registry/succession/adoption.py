@@ -106,6 +106,8 @@ class Adoption:
         try:
             await self._make(prepared)
             prepared.successors = dict(self._successors(settings))
+            for entry in self._lingering(prepared):
+                self._succession.stop_time(entry)  # it is there when it takes over, in every worker
         except BaseException:
             await self.end(prepared)
             raise
@@ -135,6 +137,8 @@ class Adoption:
     async def end(self, prepared: Prepared) -> None:
         """End a change: let scans go on, and close the models that have not taken over."""
         self._scanning.release()
+        for entry in self._lingering(prepared):
+            self._succession.start_time(entry)
         await _close(prepared)
 
     async def _make(self, prepared: Prepared) -> None:
@@ -195,6 +199,10 @@ class Adoption:
                 count = len(kept)
             if kept and len(kept) == count:
                 yield name, kept[0].version
+
+    def _lingering(self, prepared: Prepared) -> list[Entry]:
+        found = [self._entries.of(name).get(version) for name, version in prepared.successors.items()]
+        return [entry for entry in found if entry is not None and entry.state is State.LINGERING]
 
     def _loaded(self, name: str, wanted: Iterable[int]) -> Iterator[Entry]:
         for entry in [self._entries.of(name).get(version) for version in wanted]:

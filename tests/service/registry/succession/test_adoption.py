@@ -350,3 +350,34 @@ def test_a_search_that_hangs_is_waited_for_in_bounded_time(
             await registry.scan()
 
     run_test(test(), seconds=20)
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_the_time_of_a_version_does_not_end_before_it_takes_over(
+    models: Path, write_model: WriteModel, is_taken: bool
+) -> None:
+    """Other workers may still prepare while it ends. If the settings are refused it ends after that."""
+    write_model("affine")
+
+    async def test() -> None:
+        async with loaded_registry(Settings(models=models, linger_seconds=0.5)) as registry:
+            with registry.lease("affine") as first:
+                write_model("affine", version=2)
+                await registry.refresh()
+                wanted = Settings(models=models, linger_seconds=0.5, tables={"affine": ModelTable(versions="1")})
+                prepared = await registry.adoption.prepare(wanted)
+                assert prepared.successors == {"affine": 1}
+                ended = asyncio.Event()
+                asyncio.get_running_loop().call_later(0.6, ended.set)
+                await ended.wait()
+                registry.adoption.arm(prepared.successors, lambda: True)
+                with registry.lease("affine") as armed:
+                    assert armed is first
+                if is_taken:
+                    registry.adoption.commit(prepared, prepared.successors)
+                await registry.adoption.end(prepared)
+                if not is_taken:
+                    await until(lambda: not registry._entries.of("affine").get(1))
+            assert ready_versions(registry) == [f"affine/{1 if is_taken else 2}"]
+
+    run_test(test())
