@@ -221,7 +221,7 @@ class Adoption:
             elif entry.state is State.REFUSED and _differ(before, settings, entry.name):
                 entry.due = True
         self._listing.policy = settings.version_policy
-        for name in self._listing.names - set(self._unloaded):
+        for name in sorted(self._listing.names - set(self._unloaded)):  # as in other workers
             self._succession.settle(name, *self._listing.wanted(name))
         self._changed()
 
