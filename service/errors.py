@@ -114,6 +114,10 @@ class SettingsError(Exception):
         self.mistakes = mistakes
 
 
+class WorkerBroke(Exception):
+    """An order to all workers met an error that nobody expects. The log has it."""
+
+
 class StorageError(StartupError):
     """The storage of the model repository, or the folder that caches it, cannot be used now.
 

@@ -50,7 +50,7 @@ class Agreement(Protocol):
         """
 
     def refused(self, name: str, version: int, reason: str) -> None:
-        """Report that this worker cannot load the version."""
+        """Report that this worker cannot load the version, or not read it now."""
 
     def left(self, name: str, version: int) -> None:
         """Report that this worker does not answer with the version any more."""

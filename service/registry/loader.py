@@ -150,6 +150,8 @@ class Loader:
                 model = await self._open(entry)
         except StorageError as error:
             entry.reason, entry.held, self._storage_error = str(error), True, error
+            if self._agreement is not None:  # nobody knows when it is read again, and the others must not wait for it
+                self._agreement.refused(entry.name, entry.version, str(error))
         except ModelRefused as refused:
             self._refuse(entry, refused)
         except StartupError as error:

@@ -145,7 +145,7 @@ class Registry:
             self._succession.forget_removed(self._listing.names)
             await self._retries.check()
             self._retries.compare_again(changed)
-            for name in self._unsettled(changed):
+            for name in sorted(self._unsettled(changed)):  # as in other workers, since their loads wait for each other
                 for entry in self._entries.of(name).values():
                     entry.held = False
                 self._settle(name)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import socket
 from functools import partial
 from typing import NoReturn
@@ -23,7 +24,7 @@ def run() -> NoReturn:
         start = Start.found()
         settings = start.read_given().read_settings()
         log.set_up(settings.log_format, start.number)
-        serve = partial(parent.serve, settings, _say_nothing, more_fds=start.descriptors)
+        serve = partial(parent.serve, settings, partial(_forget, start.given), more_fds=start.descriptors)
         try:
             # The parent of the workers alone obeys SIGHUP.
             code = life.run(serve, settings.grace_seconds, asyncio.new_event_loop, last=True, on_hangup=lambda: None)
@@ -34,8 +35,9 @@ def run() -> NoReturn:
     life.leave(code)
 
 
-def _say_nothing(_line: str) -> None:
-    """The parent of the workers announces."""
+def _forget(given: int, _line: str) -> None:
+    """The server inside Envoy has read what it starts with, maybe keys. The parent of the workers announces."""
+    os.close(given)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """What the parent process and a worker tell each other: JSON objects, one a line, over a socket pair.
 
 From a worker: {"pid": of the process that serves}; {"beat": why it is not ready, or ""}, twice a second; {"loading" |
-"left" | "armed": [model, version]}; {"loaded": [model, version, digest]}; {"refused": [model, version, reason]};
-{"loaded all": true}; {"listening": the versions that answer}; {"failed": why it cannot start}; {"settings": the number
-of those that it has}; {"did": [number of an order, error or null, value]}; {"ask": [number, "load" or "unload",
-model]}; {"valid": [kind of files, their bytes]}.
+"left" | "armed": [model, version]}; {"loaded": [model, version, digest]}; {"refused": [model, version,
+or 0 for all that it has not loaded, reason]}; {"loaded all": true}; {"listening": the versions that answer}; {"failed":
+why it cannot start}; {"settings": the number of those that it has}; {"did": [number of an order, error or null,
+value]}; {"ask": [number, "load" or "unload", model]}; {"valid": [kind of files, their bytes]}.
 To it: {"arm": [model, version, flag]}, {"serve": [model, version]}, {"refuse": [model, version, reason]}, {"listen":
 true}, {"do": [number, order, …]}. Orders are "prepare" [number of settings, settings], "drop" [], "arm" [flag, version
 by model], "adopt" [number of settings, settings, version by model], "load" [model] and "unload" [model]; {"answer":
@@ -20,14 +20,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from service.errors import Draining, ModelNotFound, ModelNotReady, SettingsError, StartupError
+from service.errors import Draining, ModelNotFound, ModelNotReady, SettingsError, StartupError, WorkerBroke
 from service.frontends.envoy.control import BlockingControl
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 # Errors of orders that keep their kind on the way.
-_ERRORS: tuple[type[Exception], ...] = (ModelNotFound, ModelNotReady, Draining, StartupError)
+_ERRORS: tuple[type[Exception], ...] = (ModelNotFound, ModelNotReady, Draining, StartupError, WorkerBroke)
 
 _VARIABLE = "KAN_SERVE_WORKER"
 
@@ -104,22 +104,22 @@ def read_settings(text: str) -> Settings:
 
 
 def encode_error(error: Exception) -> list[Any]:
-    """What became of an order that failed, as JSON has it. An error that nobody expected is logged here."""
+    """What became of an order that failed, as JSON has it. An error that nobody expected is logged, in one process."""
     if isinstance(error, SettingsError):
         return [SettingsError.__name__, list(error.mistakes)]
     for kind in _ERRORS:
         if isinstance(error, kind):
             return [kind.__name__, str(error)]
-    _log.error("an order to this worker broke", exc_info=error)
-    return ["", f"another worker broke: {error!r:.500}"]
+    _log.error("an order to all workers broke", exc_info=error)
+    return [WorkerBroke.__name__, f"another worker broke: {error!r:.500}"]
 
 
 def decode_error(given: list[Any]) -> Exception:
-    """The error that :func:`encode_error` was given, or a RuntimeError."""
+    """The error that :func:`encode_error` was given, or a WorkerBroke in its place."""
     name, text = given
     if name == SettingsError.__name__:
         return SettingsError(text)
-    return next((kind for kind in _ERRORS if kind.__name__ == name), RuntimeError)(text)
+    return next((kind for kind in _ERRORS if kind.__name__ == name), WorkerBroke)(text)
 
 
 class WorkerControl(BlockingControl):

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from service.errors import ModelRefused, SettingsError, StartupError
+from service.errors import Draining, ModelRefused, SettingsError, StartupError
 from service.registry.entries import Entries, Entry
 from service.registry.loader import Loader
 from service.registry.model.live_model import LiveModel
@@ -19,6 +19,9 @@ from service.registry.scanning.listing import Listing
 from service.registry.succession.succession import Succession
 from service.registry.version_status import State
 from service.settings import Settings
+
+# Nothing may be switched to meanwhile. A search of a storage that answers takes seconds.
+_LONGEST_SCAN_SECONDS = 30.0
 
 
 @dataclass(eq=False)
@@ -81,6 +84,8 @@ class Adoption:
         try:
             await self._make(prepared)
             self._change(prepared)
+        except Draining as error:
+            raise SettingsError([str(error)]) from error
         finally:
             await _close(prepared)
 
@@ -89,12 +94,20 @@ class Adoption:
 
         Raises:
             SettingsError: A model cannot run with them. Nothing has changed, and `end` is not to be called.
+            Draining: The server is stopping. The same holds.
         """
         prepared = Prepared(settings)
-        await self._scanning.acquire()
+        try:
+            async with asyncio.timeout(_LONGEST_SCAN_SECONDS):
+                await self._scanning.acquire()
+        except TimeoutError:
+            why = f"a search of the model repository has not ended for {_LONGEST_SCAN_SECONDS:g} s; repair its storage"
+            raise SettingsError([f"{why}, and send SIGHUP"]) from None
         try:
             await self._make(prepared)
             prepared.successors = dict(self._successors(settings))
+            for entry in self._lingering(prepared):
+                self._succession.stop_time(entry)  # it is there when it takes over, in every worker
         except BaseException:
             await self.end(prepared)
             raise
@@ -124,6 +137,8 @@ class Adoption:
     async def end(self, prepared: Prepared) -> None:
         """End a change: let scans go on, and close the models that have not taken over."""
         self._scanning.release()
+        for entry in self._lingering(prepared):
+            self._succession.start_time(entry)
         await _close(prepared)
 
     async def _make(self, prepared: Prepared) -> None:
@@ -136,7 +151,7 @@ class Adoption:
         except StartupError as error:
             raise SettingsError([str(error)]) from error
         if self._entries.draining:
-            raise SettingsError(["the server is stopping"])
+            raise Draining("the server is stopping and takes no settings")
 
     def _unlike(self, prepared: Prepared) -> Iterator[Entry]:
         """The versions that answer and stay, and whose model was made for other settings."""
@@ -185,6 +200,10 @@ class Adoption:
             if kept and len(kept) == count:
                 yield name, kept[0].version
 
+    def _lingering(self, prepared: Prepared) -> list[Entry]:
+        found = [self._entries.of(name).get(version) for name, version in prepared.successors.items()]
+        return [entry for entry in found if entry is not None and entry.state is State.LINGERING]
+
     def _loaded(self, name: str, wanted: Iterable[int]) -> Iterator[Entry]:
         for entry in [self._entries.of(name).get(version) for version in wanted]:
             if entry is not None and entry.state in (State.READY, State.LINGERING):
@@ -202,7 +221,7 @@ class Adoption:
             elif entry.state is State.REFUSED and _differ(before, settings, entry.name):
                 entry.due = True
         self._listing.policy = settings.version_policy
-        for name in self._listing.names - set(self._unloaded):
+        for name in sorted(self._listing.names - set(self._unloaded)):  # as in other workers
             self._succession.settle(name, *self._listing.wanted(name))
         self._changed()
 

@@ -145,6 +145,14 @@ class Succession:
             _log.warning("model %s: its files are gone; its loaded versions answer until the server is restarted", name)
         self._gone = gone
 
+    def stop_time(self, entry: Entry) -> None:
+        """Let a superseded version answer until `start_time`."""
+        self._lingering.discard(entry)
+
+    def start_time(self, entry: Entry) -> None:
+        """Let the linger time of a superseded version begin anew."""
+        self._lingering.add(entry)
+
     def models(self) -> list[LiveModel]:
         """Every model that was loaded and is not closed yet."""
         served = [entry.model for entry in self._entries if entry.model]

@@ -12,7 +12,7 @@ import pytest
 from service.errors import Draining, ModelNotFound
 from service.metrics.metrics import Metrics
 from service.registry.registry import Registry
-from service.settings import Settings
+from service.settings import ModelTable, Settings
 from tests.kit.models.repository import WriteModel, make_endless
 from tests.kit.parts.batching import turns
 from tests.kit.parts.registry import HeldLoads, loaded_registry, ready_versions
@@ -136,3 +136,31 @@ def test_a_stop_ends_whatever_is_under_way(
         run_test(test())
     finally:
         go_on.set()
+
+
+def test_models_are_loaded_in_the_order_of_their_names(
+    models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a scan and after a change of settings, so in every worker alike: their loads wait for each other."""
+    names = sorted(f"model-{number}" for number in range(12))
+    for name in names:
+        write_model("affine", name=name)
+    held = HeldLoads(monkeypatch)
+
+    async def test() -> None:
+        only_first = Settings(models=models, tables={name: ModelTable(versions="1") for name in names})
+        async with loaded_registry(only_first) as registry:
+            for name in names:
+                write_model("affine", version=2, name=name)
+            await registry.refresh()
+            held.holding = True
+            await registry.adopt(Settings(models=models))
+            assert [entry.name for entry in registry._loader.loading] == names
+            more = [f"more-{name}" for name in names]
+            for name in more:
+                write_model("affine", name=name)
+            await registry.scan()
+            assert [entry.name for entry in registry._loader.loading] == names + more
+            held.go_on.set()
+
+    run_test(test())

@@ -1,11 +1,13 @@
 """Loads and unloads that one worker was asked for: all workers do them."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
+from service.errors import Draining
 from service.process.workers.agreement.locks import Locks
-from service.process.workers.agreement.member import Member
-from service.process.workers.agreement.orders import Orders
+from service.process.workers.agreement.member import ANY_VERSION, Member
+from service.process.workers.agreement.orders import Orders, Outcome
 from service.process.workers.messages import encode_error
 
 
@@ -14,10 +16,12 @@ class CommonModels:
 
     Args:
         orders: Reach the workers.
+        members: The workers. Their owner changes them.
     """
 
-    def __init__(self, orders: Orders) -> None:
+    def __init__(self, orders: Orders, members: Collection[Member]) -> None:
         self._orders = orders
+        self._members = members
         self._unloaded: set[str] = set()
         self._locks = Locks()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -34,13 +38,33 @@ class CommonModels:
         task.add_done_callback(self._tasks.discard)
 
     async def _give(self, member: Member, number: int, order: str, name: str) -> None:
+        try:
+            outcomes = await (self._load(name) if order == "load" else self._unload(name))
+            error = _first_error(outcomes)
+            if order == "load" and not outcomes:
+                error = encode_error(Draining("every worker that tried to load it has ended or is stopping"))
+        except Exception as broken:  # the caller waits for an answer
+            error = encode_error(broken)
+        member.tell(answer=[number, error])
+
+    async def _load(self, name: str) -> Sequence[Outcome]:
         async with self._locks.hold(name):
-            if order == "unload":
-                self._unloaded.add(name)  # first: a worker may start before the others have done it
-            outcomes = await self._orders.give(order, name)
-            found = [outcome.value for outcome in outcomes if outcome.error is None]
-            if order == "load" and not all(is_unloaded for _, is_unloaded in found):
-                self._unloaded.discard(name)
-        errors = [encode_error(outcome.error) for outcome in outcomes if outcome.error is not None]
-        errors += [error for error, _ in found if error is not None]
-        member.tell(answer=[number, errors[0] if errors else None])
+            self._unloaded.discard(name)  # first: a worker may start before the others have done it
+            outcomes = await self._orders.give("load", name)
+            if any(outcome.error is None and outcome.value[1] for outcome in outcomes):
+                # It is unloaded in a worker that could not begin, and so in all, also those that have started since.
+                await self._unload(name)
+            for member in self._members:  # refusals of this order
+                member.refusals.pop((name, ANY_VERSION), None)
+            return outcomes
+
+    async def _unload(self, name: str) -> Sequence[Outcome]:
+        # It waits for no load: it ends one, in each worker.
+        self._unloaded.add(name)  # first, as in a load
+        return await self._orders.give("unload", name)
+
+
+def _first_error(outcomes: Sequence[Outcome]) -> list[Any] | None:
+    errors = [encode_error(outcome.error) for outcome in outcomes if outcome.error is not None]
+    errors += [outcome.value[0] for outcome in outcomes if outcome.error is None and outcome.value[0] is not None]
+    return errors[0] if errors else None

@@ -82,6 +82,6 @@ def _common_successors(outcomes: Sequence[Outcome], *, is_tried: bool) -> Mappin
     if refused := [outcome.error for outcome in outcomes if outcome.error is not None]:
         raise refused[0] if isinstance(refused[0], SettingsError) else SettingsError([str(refused[0])])
     if is_tried and not outcomes:
-        raise SettingsError(["every worker that tried them has ended"])
+        raise SettingsError(["every worker that tried them has ended or is stopping"])
     first, *others = [outcome.value for outcome in outcomes] or [{}]
     return {name: version for name, version in first.items() if all(each.get(name) == version for each in others)}

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 Version = tuple[str, int]
+# In a refusal, in the place of a number.
+ANY_VERSION = 0
 
 
 @dataclass(eq=False)
@@ -15,7 +17,7 @@ class Member:
         settings: The number of its settings.
         digests: Of the versions that it has loaded.
         serves: The versions among them that it was told to serve.
-        refusals: Reasons, by version.
+        refusals: Reasons, by version. Those of ANY_VERSION are for each version of the model that it has not loaded.
         wants_calls: Whether it has loaded all that it found, and waits for leave to listen.
         takes_calls: Whether it has that leave.
         logged: Why it has not, as it was logged last.
@@ -29,3 +31,9 @@ class Member:
     wants_calls: bool = False
     takes_calls: bool = False
     logged: tuple[str, str, str] | None = None
+
+    def refusal(self, version: Version) -> str | None:
+        """Why it does not load a version; None if it has it, or may load it."""
+        if version in self.digests:
+            return None
+        return self.refusals.get(version) or self.refusals.get((version[0], ANY_VERSION))

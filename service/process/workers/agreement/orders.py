@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from service.errors import Draining
 from service.process.workers.agreement.member import Member
 from service.process.workers.messages import decode_error
 
@@ -48,7 +49,8 @@ class Orders:
         """Give an order to every worker, also to one that starts.
 
         Returns:
-            What became of it in each worker that takes calls, after all of them said so. Workers that ended are absent.
+            What became of it in each worker that takes calls, after all of them said so. Workers that ended, or that
+            are stopping and do it no more, are absent.
         """
         number = next(self._numbers)
         waiting = {member for member in self._members if member.takes_calls}
@@ -66,7 +68,9 @@ class Orders:
         """What became of an order in one worker."""
         a_round = self._rounds.get(number)
         if a_round is not None and member in a_round.waiting:
-            a_round.outcomes.append(Outcome(value, None if error is None else decode_error(error)))
+            outcome = Outcome(value, None if error is None else decode_error(error))
+            if not isinstance(outcome.error, Draining):
+                a_round.outcomes.append(outcome)
             a_round.end_for(member)
 
     def remove(self, member: Member) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.process.workers.agreement.flags import Flags
-from service.process.workers.agreement.member import Member, Version
+from service.process.workers.agreement.member import ANY_VERSION, Member, Version
 from service.settings.version_policy import VersionPolicy
 
 _log = logging.getLogger(__name__)
@@ -75,7 +75,8 @@ class Versions:
         """A message of a worker; see `messages`."""
         match message:
             case {"loading": [name, version]}:
-                member.refusals.pop((name, version), None)
+                for number in (version, ANY_VERSION):
+                    member.refusals.pop((name, number), None)
             case {"loaded": [name, version, digest]}:
                 member.digests[name, version] = digest
             case {"refused": [name, version, reason]}:
@@ -165,7 +166,7 @@ class Versions:
         if is_lower or any(version in each.serves for each in in_use):
             self._serve(version, waiting)  # answers by its number only, or as in the others already
             return
-        reasons = [member.refusals[version] for member in in_use if version in member.refusals]
+        reasons = [reason for member in in_use if (reason := member.refusal(version))]
         if reasons:
             self._refuse(version, waiting, f"another worker refused it: {reasons[0]}")
         elif not in_use:

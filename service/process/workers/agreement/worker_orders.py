@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
+from service.errors import Draining, ModelNotFound, StartupError
 from service.process.workers.agreement.flags import Flags
+from service.process.workers.agreement.member import ANY_VERSION
 from service.process.workers.agreement.worker_versions import WorkerVersions
 from service.process.workers.messages import encode_error, read_settings
 from service.registry.registry import Registry
@@ -95,6 +97,8 @@ class WorkerOrders:
                 self._registry.result().adoption.commit(self._prepared[1], successors)
                 self._versions.load_again()
                 self._send(settings=number)
+            except Draining:
+                raise  # it leaves already
             except Exception as error:
                 self._leave(f"it cannot take the settings in force: {error}")
                 raise
@@ -107,8 +111,12 @@ class WorkerOrders:
         error = None
         try:
             await requested.load_here(name)
+        except Draining:
+            raise  # the others do it without this worker
         except Exception as found:
             error = encode_error(found)
+            if isinstance(found, (ModelNotFound, StartupError)):  # nothing begins here: others would wait in vain
+                self._versions.refused(name, ANY_VERSION, str(found))
         return [error, requested.is_unloaded(name)]
 
     async def _unload(self, name: str) -> list[Any]:

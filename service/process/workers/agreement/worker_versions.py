@@ -95,9 +95,9 @@ class WorkerVersions:
                 if (name, version) in self._waiting:
                     _set_result(self._waiting[name, version][0])
             case {"answer": [number, error]}:
-                if number in self._asked:
+                if number in self._asked and not self._asked[number].done():
                     if error is None:
-                        _set_result(self._asked[number])
+                        self._asked[number].set_result(None)
                     else:
                         self._asked[number].set_exception(decode_error(error))
             case {"refuse": [name, version, reason]}:

@@ -2,11 +2,13 @@
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
+import psutil
 import pytest
 
 from tests.kit.callers.protocols import KanApi
@@ -152,6 +154,22 @@ def test_both_workers_take_a_new_certificate(two_workers: Start, write_model: Wr
     wait_for(lambda: {shown_serial(server.grpc) for _ in range(_CALLS)} == {after}, "the new certificate")
     assert codes(server, ca=authority.file) == {"OK"}
     assert server.sample("kan_access_file_valid", file="certificates") == 1
+
+
+def test_no_process_keeps_the_file_with_the_last_valid_tokens(two_workers: Start, write_model: WriteModel) -> None:
+    """It is read once by each worker that starts. The same user could read it later in /proc."""
+    write_model("affine")
+    server = two_workers()
+
+    def keepers() -> list[Path]:
+        parent, found = psutil.Process(server.process.pid), []
+        for process in [parent, *parent.children(recursive=True)]:
+            for file in Path(f"/proc/{process.pid}/fd").iterdir():
+                with suppress(FileNotFoundError):  # closed meanwhile
+                    found += [file] if "kan-serve-given" in str(file.readlink()) else []
+        return found
+
+    wait_for(lambda: not keepers(), "the files are closed", seconds=10)
 
 
 def test_each_worker_gives_its_share_of_a_quota(two_workers: Start, write_model: WriteModel, tmp_path: Path) -> None:

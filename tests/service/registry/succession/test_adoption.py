@@ -15,6 +15,7 @@ from service.metrics.drift.served_rows import ServedRows
 from service.metrics.metrics import Metrics
 from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.registry import Registry
+from service.registry.succession import adoption
 from service.settings import ModelTable, Settings
 from tests.kit.models.repository import WriteModel, read_manifest, write_manifest
 from tests.kit.parts.registry import HeldLoads, loaded_registry, ready_versions
@@ -317,5 +318,66 @@ def test_settings_that_change_twice_during_a_load_are_those_of_the_last_change(
                 patch.setattr(onnxruntime, "InferenceSession", open_session)
                 await registry.load("affine")
             assert _batch_rows(registry, "affine") == [6]
+
+    run_test(test())
+
+
+def test_a_search_that_hangs_is_waited_for_in_bounded_time(
+    models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that other workers wait for ends with a reason. After the search it may be made again."""
+    write_model("affine")
+    monkeypatch.setattr(adoption, "_LONGEST_SCAN_SECONDS", 0.01)
+
+    async def test() -> None:
+        async with loaded_registry(_settings(models)) as registry:
+            go_on, list_models = asyncio.Event(), registry._source.list_models
+
+            async def hang() -> Any:
+                await go_on.wait()
+                return await list_models()
+
+            with monkeypatch.context() as patch:
+                patch.setattr(registry._source, "list_models", hang)
+                scanning = asyncio.create_task(registry.scan())
+                await asyncio.sleep(0)
+                with pytest.raises(SettingsError, match=r"has not ended for 0\.01 s; repair its storage"):
+                    await registry.adoption.prepare(_settings(models))
+                go_on.set()
+                await scanning
+            prepared = await registry.adoption.prepare(_settings(models))
+            await registry.adoption.end(prepared)
+            await registry.scan()
+
+    run_test(test(), seconds=20)
+
+
+@pytest.mark.parametrize("is_taken", [True, False])
+def test_the_time_of_a_version_does_not_end_before_it_takes_over(
+    models: Path, write_model: WriteModel, is_taken: bool
+) -> None:
+    """Other workers may still prepare while it ends. If the settings are refused it ends after that."""
+    write_model("affine")
+
+    async def test() -> None:
+        async with loaded_registry(Settings(models=models, linger_seconds=0.5)) as registry:
+            with registry.lease("affine") as first:
+                write_model("affine", version=2)
+                await registry.refresh()
+                wanted = Settings(models=models, linger_seconds=0.5, tables={"affine": ModelTable(versions="1")})
+                prepared = await registry.adoption.prepare(wanted)
+                assert prepared.successors == {"affine": 1}
+                ended = asyncio.Event()
+                asyncio.get_running_loop().call_later(0.6, ended.set)
+                await ended.wait()
+                registry.adoption.arm(prepared.successors, lambda: True)
+                with registry.lease("affine") as armed:
+                    assert armed is first
+                if is_taken:
+                    registry.adoption.commit(prepared, prepared.successors)
+                await registry.adoption.end(prepared)
+                if not is_taken:
+                    await until(lambda: not registry._entries.of("affine").get(1))
+            assert ready_versions(registry) == [f"affine/{1 if is_taken else 2}"]
 
     run_test(test())

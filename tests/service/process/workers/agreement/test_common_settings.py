@@ -171,6 +171,22 @@ def test_a_worker_that_ends_is_waited_for_no_longer(agreements: Agreements, last
     changing(agreements, test)
 
 
+def test_a_worker_that_stops_refuses_no_settings(agreements: Agreements) -> None:
+    """The other one takes them, as if the first had ended."""
+
+    async def test(_: Agreements, adopting: "asyncio.Task[None]", first: Worker, second: Worker) -> None:
+        await first.answer("prepare", error=["Draining", "the server is stopping"])
+        for order in ("prepare", "arm", "adopt"):
+            await second.answer(order, {"digits": 1})
+            if order == "arm":
+                await first.answer(order)
+        await first.answer("adopt", error=["Draining", "the server is stopping"])
+        await adopting
+        assert agreements.settings.in_force.tables
+
+    changing(agreements, test)
+
+
 def test_settings_that_every_worker_ended_of_are_refused(agreements: Agreements) -> None:
     """Workers that start would end of them too. If nobody takes calls before, they are taken: nothing is lost."""
 

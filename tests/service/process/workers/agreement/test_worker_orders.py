@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from service.errors import ModelNotFound, SettingsError
+from service.errors import ModelNotFound, ModelNotReady, SettingsError, StartupError, StorageError
 from service.metrics.metrics import Metrics
 from service.process.workers.agreement.agreements import Agreements
 from service.process.workers.agreement.flags import Flags
@@ -222,3 +222,48 @@ def test_a_load_and_an_unload_that_a_starting_worker_missed_wait_for_nobody(
                 await late.registry.close()
 
     run_test(check())
+
+
+@pytest.mark.parametrize("broken", ["read_version", "list_models"])
+@pytest.mark.parametrize("is_unloaded", [False, True])
+def test_a_load_ends_if_a_worker_cannot_read(
+    models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch, broken: str, is_unloaded: bool
+) -> None:
+    """The version or the repository: the caller gets the reason, and the next load may succeed."""
+    write_model("affine")
+
+    async def fail(*_: Any) -> None:
+        raise StorageError("the disk is gone")
+
+    async def check() -> None:
+        async with two_workers(models) as (_, first, second):
+            if is_unloaded:
+                await first.registry.unload("affine")
+            else:
+                write_model("affine", version=2)
+            with monkeypatch.context() as patch:
+                patch.setattr(second.registry._source, broken, fail)
+                if broken == "read_version" and not is_unloaded:
+                    await first.registry.load("affine")
+                    assert (first.latest(), second.latest()) == (1, 1)
+                else:
+                    with pytest.raises((StartupError, ModelNotReady), match="the disk is gone"):
+                        await first.registry.load("affine")
+            await first.registry.load("affine")
+            assert (first.latest(), second.latest()) == ((1, 1) if is_unloaded else (2, 2))
+
+    run_test(check(), seconds=20)
+
+
+def test_a_worker_that_stops_leaves_orders_to_the_others(models: Path, write_model: WriteModel) -> None:
+    """It is not told to leave once more, which would end its calls: the other takes settings and loads."""
+    write_model("affine")
+
+    async def check() -> None:
+        async with two_workers(models) as (agreements, first, second):
+            await second.registry.drain()
+            await agreements.settings.adopt(settings(models, max_batch_rows=7))
+            assert (first.batch_rows(), second.left) == (7, [])
+            await first.registry.load("affine")
+
+    run_test(check(), seconds=20)

@@ -71,3 +71,18 @@ def test_a_load_that_is_cancelled_leaves_the_agreement() -> None:
             assert said[-1] == {"left": ["digits", 2]}
 
     run_test(check())
+
+
+def test_an_answer_to_a_call_that_has_just_ended_is_no_error() -> None:
+    """The call is cancelled in the turn of the event loop in which the answer comes."""
+
+    async def check() -> None:
+        with closing(Flags()) as flags:
+            versions = WorkerVersions(lambda **_: None, flags)
+            load = asyncio.create_task(versions.load("digits"))
+            await asyncio.sleep(0)
+            load.cancel()
+            versions.take({"answer": [1, ["ModelNotFound", "no such model"]]})
+            assert isinstance((await asyncio.gather(load, return_exceptions=True))[0], asyncio.CancelledError)
+
+    run_test(check())
