@@ -132,7 +132,9 @@ def _tell_rest(
     new = printed.keep() - header_lines(job.style, job.skip_rows)
     if new <= 0:
         return
-    rows, total = job.skip_rows + new, attempt.count_rows(text)
+    rows, total = job.skip_rows + new, None
+    with suppress(KeyboardInterrupt, SystemExit):  # a second interrupt ends the count
+        total = attempt.count_rows(text)
     count = f"{rows:,} rows are" if total is None else f"{rows:,} of {total:,} rows are"
     why = "" if isinstance(error, Exception) else "interrupted: "
     flags = f"--skip-rows {rows} --model-version {attempt.version}"

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from kan_api.v1 import manifest_pb2
-from service.client import cli
+from service.client import Client, cli
+from service.client.command.predict_file import PredictionJob, predict_file
 from tests.kit.models.graphs import KINDS
 from tests.kit.models.repository import WriteModel, write_version
 from tests.kit.server.kan_serve import KanServe, Start, serving
@@ -243,6 +244,30 @@ def test_an_interrupted_table_keeps_its_answers(
     np.testing.assert_allclose(np.array(answers, float), float(answers[0]))
     assert f"interrupted: {len(answers):,} rows are answered; for the rest add --skip-rows {len(answers)} " in err
     assert err.count("\n") == 1
+
+
+def test_a_second_interrupt_keeps_the_hint(server: KanServe, tmp_path: Path) -> None:
+    """It ends the count of the file's rows; the message comes without the total."""
+
+    class Interrupting(io.BufferedReader):
+        def readline(self, size: int | None = -1, /) -> bytes:
+            if not (line := super().readline(size)):
+                raise KeyboardInterrupt
+            return line
+
+    rows, out = tmp_path / "rows.csv", tmp_path / "out.csv"
+    rows.write_text(table_of(BLOCK_ROWS + 5, set())[0])
+    told: list[str] = []
+    job = PredictionJob("affine", None, "rows", "csv", "csv", all_probabilities=False, target=None)
+    with (
+        Interrupting(io.FileIO(rows)) as stream,
+        out.open("w", encoding="utf-8") as output,
+        Client(server.grpc, 60) as client,
+        pytest.raises(KeyboardInterrupt),
+    ):
+        predict_file(client, job, stream, output, told.append)
+    (line,) = told
+    assert line.startswith(f"interrupted: {BLOCK_ROWS:,} rows are answered; for the rest add --skip-rows {BLOCK_ROWS} ")
 
 
 def test_a_server_that_goes_away_leaves_the_answers_in_the_file(
