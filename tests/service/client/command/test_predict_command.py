@@ -296,13 +296,23 @@ def test_the_rest_of_a_table_follows_its_beginning(call: Call, style: str, tmp_p
     file = tmp_path / "rows.csv"
     file.write_text(text)
     whole = call("affine", str(file), "--output", style)[1].splitlines()
-    code, out, err = call("affine", str(file), "--output", style, "--skip-rows", "4500")
+    code, out, err = call("affine", str(file), "--output", style, "--skip-rows", "4500", "--model-version", "1")
     rest = out.splitlines()[1 if style == "table" else 0 :]
     assert code == 3
     assert [line.split() for line in rest] == [line.split() for line in whole[-500:]]  # widths are those of each part
     assert "row 4601 (line 4602)" in err
     assert "row 4 " not in err
-    assert call("affine", str(file), "--skip-rows", "5000")[:2] == (0, "")
+    assert call("affine", str(file), "--skip-rows", "5000", "--model-version", "1")[:2] == (0, "")
+
+
+def test_the_rest_of_a_table_needs_the_version_of_its_beginning(call: Call, tmp_path: Path) -> None:
+    """The latest version may be another one by now, and a table holds the answers of one."""
+    file = tmp_path / "rows.csv"
+    file.write_text(table_of(10, set())[0])
+    code, out, err = call("affine", str(file), "--skip-rows", "5")
+    assert (code, out) == (2, "")
+    assert "--skip-rows needs --model-version" in err
+    assert call("affine", str(file), "--skip-rows", "0")[0] == 0
 
 
 def test_rows_to_skip_are_a_number(call: Call) -> None:
