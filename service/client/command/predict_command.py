@@ -132,7 +132,7 @@ def _predict(client: Client, options: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _end_on_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the command as an interrupt does, so that it leaves no file with half of the answers."""
+    """SIGTERM and SIGHUP end the command as an interrupt does, so that it tells which rows are answered."""
 
     def end(number: int, _: object) -> None:
         sys.exit(128 + number)
