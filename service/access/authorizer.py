@@ -168,8 +168,8 @@ class Authorizer:
     def tell_tokens(self, tell: Callable[[Sequence[Token]], object]) -> None:
         """Tell somebody the tokens of the file: now, and at each change, in the thread that looks.
 
-        They are told no later than they are valid, and until they are valid no more. So a change is told twice: before
-        it is taken with the tokens of before, and then alone. If the first fails the change is not taken.
+        Before a change is taken, `tell` gets the old and the new tokens; after it, the new ones alone. If the first
+        call fails, the change is not taken.
         """
         tell(self.file.value)
         self._tell = tell

@@ -9,7 +9,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import Message
 
-from service.client.access import Access
+from service.client.access import Access, PortLook
 from service.client.channel import Options, Target
 from service.client.connection import Deadline, Rpc, Steps, Wait, serialize, stream_error
 from service.client.errors import ClientError, NotConnected, cancellation, from_rpc_error
@@ -28,6 +28,7 @@ class AsyncConnection:
         self.address: Final = target.address
         self._repeats = repeats
         self._access = access
+        self._look = PortLook(target.address, access.tls)
         self._channel = _open_channel(target, (*options, *access.options()), access)
 
     async def run(self, steps: Steps[_Result], deadline: Deadline) -> _Result:
@@ -45,7 +46,9 @@ class AsyncConnection:
             response_deserializer=step.response.FromString,
         )
         async with self._errors(deadline):
-            return await method(step.request, timeout=deadline.left(), metadata=self._access.metadata())
+            answer = await method(step.request, timeout=deadline.left(), metadata=self._access.metadata())
+        self._look.end()
+        return answer
 
     async def stream(
         self, path: str, requests: AsyncGenerator[Message, None], response: type[_Response], deadline: Deadline
@@ -74,7 +77,7 @@ class AsyncConnection:
                 async for answer in call:
                     arrived.put_nowait(answer)
             except grpc.aio.AioRpcError as error:
-                raise await self._explained(stream_error(error, self.address, deadline)) from error
+                raise await self._explained(stream_error(error, self.address, deadline), deadline) from error
             finally:
                 arrived.put_nowait(None)
 
@@ -84,6 +87,7 @@ class AsyncConnection:
                 while (answer := await arrived.get()) is not None:
                     yield answer
                 await tasks[1]
+            self._look.end()
         finally:
             call.cancel()
             for task in tasks:
@@ -101,7 +105,7 @@ class AsyncConnection:
         try:
             yield
         except grpc.RpcError as error:
-            raise await self._explained(from_rpc_error(error, self.address, deadline.seconds)) from error
+            raise await self._explained(from_rpc_error(error, self.address, deadline.seconds), deadline) from error
         except grpc.aio.UsageError:
             raise ValueError(_CLOSED) from None
         except asyncio.CancelledError:
@@ -111,10 +115,10 @@ class AsyncConnection:
                 raise
             raise cancellation(self.address) from None
 
-    async def _explained(self, error: ClientError) -> ClientError:
+    async def _explained(self, error: ClientError, deadline: Deadline) -> ClientError:
         if not isinstance(error, NotConnected):
             return error
-        return await asyncio.to_thread(self._access.explained, error, self.address)
+        return await asyncio.to_thread(self._look.explained, error, deadline.left())
 
 
 def _open_channel(target: Target, options: Options, access: Access) -> grpc.aio.Channel:

@@ -8,7 +8,7 @@ from typing import Final, Generic, Self, TypeAlias, TypeVar, cast
 import grpc
 from google.protobuf.message import Message
 
-from service.client.access import Access
+from service.client.access import Access, PortLook
 from service.client.channel import Options, Target
 from service.client.errors import ClientError, Overloaded, from_rpc_error, from_status
 
@@ -126,6 +126,7 @@ class Connection:
         self.address: Final = target.address
         self._repeats = repeats
         self._access = access
+        self._look = PortLook(target.address, access.tls)
         self._channel = _open_channel(target, (*options, *access.options()), access)
 
     def run(self, steps: Steps[_Result], deadline: Deadline) -> _Result:
@@ -155,9 +156,12 @@ class Connection:
             response_deserializer=step.response.FromString,
         )
         try:
-            return method(step.request, timeout=deadline.left(), metadata=self._access.metadata())
+            answer = method(step.request, timeout=deadline.left(), metadata=self._access.metadata())
         except grpc.RpcError as error:
-            raise self._explained(from_rpc_error(error, self.address, deadline.seconds)) from error
+            failure = from_rpc_error(error, self.address, deadline.seconds)
+            raise self._look.explained(failure, deadline.left()) from error
+        self._look.end()
+        return answer
 
     def stream(
         self, path: str, requests: Iterator[Message], response: type[_Response], deadline: Deadline
@@ -179,17 +183,16 @@ class Connection:
         call = method(requests, timeout=deadline.left(), metadata=self._access.metadata())
         try:
             yield from call
+            self._look.end()
         except grpc.RpcError as error:
-            raise self._explained(stream_error(error, self.address, deadline)) from error
+            failure = stream_error(error, self.address, deadline)
+            raise self._look.explained(failure, deadline.left()) from error
         finally:
             call.cancel()
 
     def close(self) -> None:
         """Close the channel; calls in flight are cancelled."""
         self._channel.close()
-
-    def _explained(self, error: ClientError) -> ClientError:
-        return self._access.explained(error, self.address)
 
 
 def _open_channel(target: Target, options: Options, access: Access) -> grpc.Channel:

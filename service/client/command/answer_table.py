@@ -99,12 +99,13 @@ def table_lines(names: Sequence[str], rows: Iterable[Sequence[str]], right: Sequ
         rows: the words of each row.
         right: for each column, whether it is aligned to the right.
     """
-    rest, end = iter(rows), None
+    rest: Iterator[Sequence[str]] = iter(rows)
+    end = None
     first: list[Sequence[str]] = []
     try:
         first.extend(itertools.islice(rest, _ALIGNED_ROWS))
     except INTERRUPTIONS as interruption:  # what is answered is printed
-        end = interruption
+        rest, end = iter(()), interruption
     widths = [max(map(len, column)) for column in zip(names, *first, strict=True)]
     for row in itertools.chain([names], first, rest):
         words = (word.rjust(w) if r else word.ljust(w) for word, w, r in zip(row, widths, right, strict=True))

@@ -64,7 +64,8 @@ def add_predict(
         type=_count,
         default=0,
         metavar="N",
-        help="begin after the first N rows of the file, and print no header: for the rest of an interrupted table",
+        help="begin after the first N rows of the file, and print no header: for the rest of an interrupted table; "
+        "needs --model-version, the version of its first rows",
     )
     predict.add_argument(
         "--strict",
@@ -98,6 +99,11 @@ def _predict(client: Client, options: argparse.Namespace) -> int:
     for place, name in enumerate(options.keep):
         if name in options.keep[:place]:
             raise InvalidInput(f"--keep names the column {quoted(name)} twice")
+    if options.skip_rows and options.model_version is None:
+        raise InvalidInput(
+            "--skip-rows needs --model-version: add the version that answered the first rows, so that one version "
+            "answers the whole table"
+        )
     to_people = sys.stdout.isatty()
     if isinstance(sys.stdout, io.TextIOWrapper) and not to_people:
         # The output is UTF-8, as the input is, under any locale.
@@ -126,7 +132,7 @@ def _predict(client: Client, options: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _end_on_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the command as an interrupt does, so that it leaves no file with half of the answers."""
+    """SIGTERM and SIGHUP end the command as an interrupt does, so that it tells which rows are answered."""
 
     def end(number: int, _: object) -> None:
         sys.exit(128 + number)

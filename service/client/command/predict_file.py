@@ -7,8 +7,8 @@ Lines on a pipe or a terminal cannot be removed, and holding them back would tak
 the table ends with a line that says that it is incomplete, and the exit code is 1. The same holds for a table that ends
 because a row is wrong or the server failed: in a file nothing is left, elsewhere the last line says so.
 
-An interrupt, a server that is absent or full, and a token that ends are no fault of the rows. What is answered stays,
-and a message says how many rows that are and how to ask for the rest.
+An interrupt, a server that is absent or full, and a token that ends are no fault of the rows. In a file the answers
+stay, and a message says how many rows are answered and how to ask for the rest.
 """
 
 import json
@@ -67,7 +67,7 @@ def predict_file(
     try:
         patience = Patience(tell_wait, job.longest_wait_seconds)
         outcome = _answer(client, job, text, printed, tell, show_progress, patience)
-        printed.flush()  # here, because an interrupt or a full disk must not leave a part of the table
+        printed.flush()  # here, because a full disk must not leave a part of the table
         return outcome
     except BrokenPipeError:
         raise  # nobody reads the output any more
@@ -75,8 +75,9 @@ def predict_file(
         with suppress(OSError):  # a full disk
             stays = isinstance(error, IncompleteTable) or (isinstance(error, INTERRUPTIONS) and printed.is_file)
             if not stays and not printed.take_back():
-                why = "interrupted" if not isinstance(error, Exception) else str(error)
-                _mark_incomplete(job, printed, f"{why}, after {printed.lines} lines")
+                # How many lines an interrupt lets arrive on a pipe cannot be known: Python drops pending ones.
+                known = isinstance(error, Exception)
+                _mark_incomplete(job, printed, f"{error}, after {printed.lines} lines" if known else "interrupted")
         raise
 
 
@@ -110,8 +111,9 @@ def _answer(
             if not printed.take_back() or last or not text.rewind():
                 raise _incomplete(job, printed, version, rows, begun_anew) from gone
         except INTERRUPTIONS as error:
-            with suppress(OSError):  # a full disk
-                _tell_rest(job, text, printed, tell, attempt, error)
+            if printed.is_file:
+                with suppress(OSError):  # a full disk
+                    _tell_rest(job, text, printed, tell, attempt, error)
             raise
         manifest = client.manifest(job.model)
         tell(f"{version} is gone; the table begins anew on version {manifest.version}")
@@ -130,7 +132,9 @@ def _tell_rest(
     new = printed.keep() - header_lines(job.style, job.skip_rows)
     if new <= 0:
         return
-    rows, total = job.skip_rows + new, attempt.count_rows(text)
+    rows, total = job.skip_rows + new, None
+    with suppress(KeyboardInterrupt, SystemExit):  # a second interrupt ends the count
+        total = attempt.count_rows(text)
     count = f"{rows:,} rows are" if total is None else f"{rows:,} of {total:,} rows are"
     why = "" if isinstance(error, Exception) else "interrupted: "
     flags = f"--skip-rows {rows} --model-version {attempt.version}"

@@ -7,6 +7,8 @@ from typing import BinaryIO, Final, TextIO
 
 # The beginning of a table on a pipe is kept up to this size, so that it can be read a second time.
 _MOST_HELD_BYTES: Final = 2**26
+# An interrupt can make TextIOWrapper drop its pending text, of at most 8192 bytes, beside the line that is written.
+_MOST_LOST_LINES: Final = 8193
 
 
 class Printed:
@@ -21,6 +23,7 @@ class Printed:
         self._stream = stream
         self._start = _start(stream)
         self._bytes = 0
+        self._last_bytes: deque[int] = deque(maxlen=_MOST_LOST_LINES)
 
     @property
     def is_file(self) -> bool:
@@ -29,15 +32,18 @@ class Printed:
 
     def write(self, line: str) -> None:
         """Print one line. A character that the stream cannot hold becomes a question mark."""
-        # Counted first: an interrupt may come right after the write, and then the line must be removable too.
-        self.lines += 1
         try:
-            if self._start is not None:
-                self._bytes += len(line.encode())
+            size = 0 if self._start is None else len(line.encode())
+            # Counted first: an interrupt may come right after the write, and then the line must be removable too.
+            # Python takes no signal between the two additions.
+            self._bytes += size
+            self.lines += 1
+            self._last_bytes.append(size)
             self._stream.write(line)
         except UnicodeEncodeError:
             # JSON may hold half of a surrogate pair, and a terminal may have another encoding than UTF-8.
-            self.lines -= 1
+            if self._start is None:  # a file's line is encoded before it counts
+                self.lines -= 1
             encoding = self._stream.encoding or "utf-8"
             self.write(line.encode(encoding, "replace").decode(encoding))
 
@@ -46,14 +52,17 @@ class Printed:
         self._stream.flush()
 
     def keep(self) -> int:
-        """Hand all lines to the system after an interrupt, which may have kept the last from being written.
+        """Hand all lines to a file after an interrupt, which may have kept the last ones from being written.
 
         Returns:
             How many there are.
         """
         self.flush()
-        if self._start is not None and os.fstat(self._stream.fileno()).st_size < self._start + self._bytes:
-            self.lines -= 1
+        if self._start is not None:
+            lost = self._start + self._bytes - os.fstat(self._stream.fileno()).st_size
+            while lost > 0 and self._last_bytes:
+                size = self._last_bytes.pop()
+                self.lines, self._bytes, lost = self.lines - 1, self._bytes - size, lost - size
         return self.lines
 
     def take_back(self) -> bool:

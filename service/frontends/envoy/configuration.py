@@ -54,7 +54,7 @@ _ACCESS_LINE = {
     "request_id": "%REQ(X-REQUEST-ID):256%",
     "peer": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
     "certificate": "%CEL(connection.subject_peer_certificate):256%",  # DOWNSTREAM_PEER_SUBJECT takes no length
-    "method": "%REQ(:PATH):256%",
+    "method": "%PATH(NQ:PATH):256%",  # a query may hold a token
     "code": "%GRPC_STATUS(SNAKE_STRING)%",
     "http_code": "%RESPONSE_CODE%",
     "details": "%RESPONSE_CODE_DETAILS%",

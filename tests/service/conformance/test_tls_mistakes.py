@@ -58,7 +58,7 @@ _MISTAKES = [
     ("tls", "plain", "the port is plain text, and the client speaks TLS; leave --ca (KAN_CA, in Python tls=) away"),
     ("tls", "http", "the port is plain text"),
     ("plain", "http", "does not speak gRPC: is it the HTTP port?"),
-    ("tls", "mutual", "asks callers for a certificate (mTLS); give --cert and --key"),
+    ("tls", "mutual", "asks callers for a certificate (mTLS)"),
     ("old", "mutual", "does not accept the certificate of --cert"),
     ("foreign", "mutual", "does not accept the certificate of --cert"),
     ("other", "tls", "the server's certificate is not accepted (unable to get local issuer certificate); check --ca"),

@@ -3,7 +3,7 @@
 import csv
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, ModelManifest, TensorSpec
 from service.client.answers import Prediction
-from service.client.command.answer_table import Cell, cells, column_names, lines
+from service.client.command.answer_table import Cell, cells, column_names, lines, table_lines
 
 CLASSIFIER = ModelManifest(target="colour", task=TASK_CLASSIFICATION, classes=["red", "grün, hell"])
 REGRESSOR = ModelManifest(target="price", task=TASK_REGRESSION, outputs=[TensorSpec(name="y", shape=[-1, 1])])
@@ -81,3 +81,26 @@ def test_lines_come_while_rows_come(style: str) -> None:
     endless: Iterator[tuple[Cell, ...]] = (("x", np.float32(number)) for number in itertools.count())
     got = lines(style, ["label", "p"], endless)  # type: ignore[arg-type]
     assert len(list(itertools.islice(got, 5000))) == 5000
+
+
+def test_an_interrupted_table_ends_with_the_rows_that_are_answered() -> None:
+    """Also if an interrupt comes outside the source of the rows, which could still give the rest."""
+
+    class Rows:
+        left = 5
+
+        def __iter__(self) -> Iterator[Sequence[str]]:
+            return self
+
+        def __next__(self) -> Sequence[str]:
+            self.left -= 1
+            if self.left == 2:
+                raise KeyboardInterrupt
+            if self.left < 0:
+                raise StopIteration
+            return ["word"]
+
+    printed: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        printed.extend(table_lines(["name"], Rows(), [False]))
+    assert printed == ["name\n", "word\n", "word\n"]

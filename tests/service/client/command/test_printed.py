@@ -47,6 +47,46 @@ def test_an_interrupt_in_a_write_leaves_lines_that_can_be_removed(tmp_path: Path
         assert path.read_bytes() == b""
 
 
+@pytest.mark.parametrize("arrive", ["abc", "ab", "a", ""])
+def test_lines_that_an_interrupt_has_dropped_do_not_count(tmp_path: Path, arrive: str) -> None:
+    """TextIOWrapper forgets the text that it holds back if a signal comes while it hands that on."""
+    path = tmp_path / "out"
+
+    class Interrupted(io.TextIOWrapper):
+        def write(self, text: str, /) -> int:
+            if text[0] in arrive:
+                super().write(text)
+            if text[0] == "c":
+                raise KeyboardInterrupt
+            return len(text)
+
+    with path.open("wb") as binary, Interrupted(binary, encoding="utf-8") as stream:
+        printed = Printed(stream)
+        printed.write("a\n")
+        printed.write("b é\n")
+        with pytest.raises(KeyboardInterrupt):
+            printed.write("c\n")
+        assert printed.keep() == len(arrive)
+        assert path.read_text().count("\n") == len(arrive)
+
+
+def test_an_interrupt_before_a_write_does_not_count_its_line(tmp_path: Path) -> None:
+    """A signal may come while the line is measured."""
+
+    class Interrupting(str):
+        __slots__ = ()
+
+        def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+            raise KeyboardInterrupt
+
+    with (tmp_path / "out").open("w", encoding="utf-8") as stream:
+        printed = Printed(stream)
+        printed.write("a\n")
+        with pytest.raises(KeyboardInterrupt):
+            printed.write(Interrupting("b\n"))
+        assert printed.keep() == 1
+
+
 def test_a_character_that_the_stream_cannot_hold_is_a_question_mark(tmp_path: Path) -> None:
     """Half of a surrogate pair in a file, and a word on a terminal of another encoding."""
     for encoding, text, wanted in (("utf-8", "\ud800ü\n", "?ü\n"), ("latin-1", "青ü\n", "?ü\n")):

@@ -1,6 +1,5 @@
 """How a client makes itself known: TLS, and a bearer token with each call."""
 
-import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,20 +8,12 @@ from typing import Self, TypeAlias
 
 import grpc
 
-from service.client.channel import NAME_OF_SEVERAL, Options, Target
-from service.client.errors import ClientError, NotConnected
+from service.client.channel import Options, Target
 
 # The token, or a function that gives it for each call: tokens may be replaced while a client lives.
 TokenLike: TypeAlias = str | Callable[[], str]
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
-
-# Of each step of the look at a port that no connection could be made to.
-_PROBE_SECONDS = 1.0
-# What a client of HTTP/2 says first, with empty settings. Source: RFC 9113, section 3.4.
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
-# OpenSSL's codes for a certificate of another host or IP address.
-_WRONG_NAME = (62, 64)
 
 
 @dataclass(frozen=True)
@@ -121,17 +112,6 @@ class Access:
         """The token of now."""
         return self.token if isinstance(self.token, str) else _check(self.token()) if self.token else ""
 
-    def explained(self, error: ClientError, address: str) -> ClientError:
-        """The error. If a server is there and one side wants another TLS than the other, an error that says which.
-
-        It connects to the first address once more, for some seconds at most: gRPC's message does not tell it.
-        """
-        if not isinstance(error, NotConnected) or not error.is_reachable:
-            return error
-        host, _, port = address.split(",")[0].removeprefix(NAME_OF_SEVERAL).rpartition(":")
-        why = _difference(host.strip("[]"), int(port), self.tls)
-        return NotConnected(f"{address} and this client {why}") if why else error
-
 
 class _Sender(grpc.AuthMetadataPlugin):
     """Adds the token to what the channel sends."""
@@ -141,57 +121,6 @@ class _Sender(grpc.AuthMetadataPlugin):
 
     def __call__(self, context: grpc.AuthMetadataContext, callback: grpc.AuthMetadataPluginCallback) -> None:  # noqa: ARG002
         callback((("authorization", f"Bearer {self._access.current()}"),), None)
-
-
-def _difference(host: str, port: int, tls: TLS | None) -> str:
-    """How the TLS of a port and of a client differ; "" if that cannot be known."""
-    speaks_tls, refusal = False, ""
-    try:
-        with (
-            socket.create_connection((host, port), _PROBE_SECONDS) as plain,
-            _context(tls).wrap_socket(plain, server_hostname=(tls and tls.server_name) or host) as secure,
-        ):
-            speaks_tls = True
-            secure.sendall(_PREFACE)
-            refusal = "" if secure.recv(1) else "it hangs up"
-    except ssl.SSLCertVerificationError as error:
-        how = "give the name in it as --server-name" if error.verify_code in _WRONG_NAME else "check --ca"
-        return f"do not trust each other: the server's certificate is not accepted ({error.verify_message}); {how}"
-    except ssl.SSLError as error:
-        reason = error.reason or ""
-        if tls is not None and reason == "WRONG_VERSION_NUMBER":
-            how = "leave --ca (KAN_CA, in Python tls=) away"
-            return f"do not fit: the port is plain text, and the client speaks TLS; {how}"
-        speaks_tls = speaks_tls or "ALERT_" in reason
-        refusal = reason.partition("ALERT_")[2].replace("_", " ").lower() or "it hangs up"
-    except ConnectionError:
-        refusal = "it hangs up"
-    except (OSError, ValueError):  # a time-out, a file of `tls` that has gone, a name that is no host's
-        pass
-    if not speaks_tls:
-        return ""
-    if tls is None:
-        more = ", and --cert and --key if it asks callers for a certificate" if refusal else ""
-        return f"do not fit: the port speaks TLS, and the client plain text; give --ca (in Python tls=TLS(ca=…)){more}"
-    if refusal and tls.cert is None:
-        return "do not fit: the port asks callers for a certificate (mTLS); give --cert and --key"
-    why = f"the server does not accept the certificate of --cert ({refusal})"
-    return f"do not trust each other: {why}" if refusal else ""
-
-
-def _context(tls: TLS | None) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.set_alpn_protocols(["h2"])
-    if tls is None:  # any certificate will do: nothing is sent
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return context
-    if tls.ca is None:
-        context.load_default_certs()
-    else:
-        context.load_verify_locations(tls.ca)
-    if tls.cert is not None:
-        context.load_cert_chain(tls.cert, tls.key)
-    return context
 
 
 def _check(token: str) -> str:
