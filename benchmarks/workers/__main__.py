@@ -66,7 +66,7 @@ def _measure(front_end: str, model: ServedModel, parts: Sequence[str], options: 
     rounds = (options.rounds,) * 2 if options.rounds else (_FEWEST_ROUNDS, _MOST_ROUNDS)
     missed = 0
     if "cost" in parts:
-        missed += _print_cost(front_end, measure_workers(front_end, model, *rounds))
+        missed += _print_cost(front_end, *measure_workers(front_end, model, *rounds))
     if "spreading" in parts:
         server, envoy = measure_spreading(front_end, model, *rounds)
         _print_spreading(front_end, {"server": server, "Envoy": envoy})
@@ -81,10 +81,11 @@ def _measure(front_end: str, model: ServedModel, parts: Sequence[str], options: 
     return missed
 
 
-def _print_cost(front_end: str, cost: Cost) -> int:
+def _print_cost(front_end: str, cost: Cost, two_servers: Cost) -> int:
     rows = [["front end", "1 worker, CPU µs a request", "2 workers", "ratio", "rounds", "must", "", "aim", ""]]
     verdict = Verdict(front_end, "two workers over one", "1 row", cost.ratio, _RATIO[0], at_most=True, aim=_RATIO[1])
     rows.append([front_end, *_measured(cost), *bounds_row(verdict)])
+    rows.append([f"{front_end}, two servers", *_measured(two_servers), "", "", "", ""])
     print(render(rows), flush=True)
     return int(not verdict.keeps(verdict.must) or cost.half_width > WANTED_HALF_WIDTH)
 

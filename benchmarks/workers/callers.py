@@ -1,6 +1,7 @@
 """Callers that ask a server in short slices, on connections that they keep."""
 
 import time
+from collections.abc import Sequence
 
 from benchmarks.common.answers import Answers
 from benchmarks.common.http2 import Connection
@@ -12,17 +13,17 @@ class Callers:
     """Callers that send one row each, and wait for the answer before the next request.
 
     Args:
-        address: "host:port" of the server.
+        addresses: "host:port" of the servers, among which the connections are spread evenly.
         model: The model that it serves.
         count: Number of callers.
         connections: Number of connections that they share evenly.
     """
 
-    def __init__(self, address: str, model: ServedModel, count: int, connections: int) -> None:
+    def __init__(self, addresses: Sequence[str], model: ServedModel, count: int, connections: int) -> None:
         exchanges = model.exchanges("predict", 1, count)
         self._requests = [exchange.request for exchange in exchanges]
         self._answers = Answers("predict", exchanges)
-        self._connections = [Connection(address, PREDICT) for _ in range(connections)]
+        self._connections = [Connection(addresses[each % len(addresses)], PREDICT) for each in range(connections)]
 
     def close(self) -> None:
         """Close the connections."""

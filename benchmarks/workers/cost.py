@@ -1,4 +1,4 @@
-"""Processor time of a request in one server over that in another, with slices of load that alternate between both.
+"""Processor time of a request in servers over that in another, with slices of load that alternate between them.
 
 The speed of a shared processor varies by a tenth from one second to the next, so slices are short, and only the
 processor time of the servers counts, by the scheduler's clock. A slice is longer than those of other benchmarks: while
@@ -31,12 +31,12 @@ class Side:
     """One side of a comparison.
 
     Args:
-        address: "host:port" that its callers ask.
+        addresses: "host:port" that its callers ask.
         callers: Number of callers.
         pids: The processes whose time counts.
     """
 
-    address: str
+    addresses: Sequence[str]
     callers: int
     pids: Sequence[int]
 
@@ -58,22 +58,29 @@ class Cost:
     seconds: tuple[float, float]
 
 
-def measure_workers(front_end: str, model: ServedModel, fewest_rounds: int, most_rounds: int) -> Cost:
-    """What a request costs with two workers over one, with 64 callers a worker.
+def measure_workers(front_end: str, model: ServedModel, fewest_rounds: int, most_rounds: int) -> tuple[Cost, Cost]:
+    """What a request costs with two workers over one, and with two servers that share nothing, 64 callers a worker.
+
+    On two cores the second of two processes costs both of them time: that of the two servers is the machine's part.
 
     Args:
-        front_end: Of both servers.
+        front_end: Of the servers.
         model: What they serve.
-        fewest_rounds: Rounds before the interval is looked at.
-        most_rounds: Rounds after which the measurement ends, however wide it is.
+        fewest_rounds: Rounds before the intervals are looked at.
+        most_rounds: Rounds after which the measurement ends, however wide they are.
     """
     with ExitStack() as stack:
         sides = []
-        for count in (1, 2):
-            flags = ("--workers", str(count))
-            server = stack.enter_context(servers.ours(f"{count} workers", "ours", model, front_end, *flags))
-            sides.append(Side(server.address, count * CALLERS, tree(server.pid)))
-        return _compare(f"workers, {front_end}", sides, model, fewest_rounds, most_rounds)
+        for workers, count in ((1, 1), (2, 1), (1, 2)):
+            flags = ("--workers", str(workers))
+            started = [
+                stack.enter_context(servers.ours(f"{workers} workers", "ours", model, front_end, *flags))
+                for _ in range(count)
+            ]
+            pids = [pid for each in started for pid in tree(each.pid)]
+            sides.append(Side([each.address for each in started], workers * count * CALLERS, pids))
+        two_workers, two_servers = _compare(f"workers, {front_end}", sides, model, fewest_rounds, most_rounds)
+        return two_workers, two_servers
 
 
 def measure_spreading(front_end: str, model: ServedModel, fewest_rounds: int, most_rounds: int) -> tuple[Cost, Cost]:
@@ -95,26 +102,27 @@ def measure_spreading(front_end: str, model: ServedModel, fewest_rounds: int, mo
         ]
         found = []
         for what, pids in (("server", [tree(server.pid)] * 2), ("Envoy", [[each.pid] for each in envoys])):
-            sides = [Side(each.address, CALLERS, own) for each, own in zip(envoys, pids, strict=True)]
-            found.append(_compare(f"{what}, {front_end}", sides, model, fewest_rounds, most_rounds))
+            sides = [Side([each.address], CALLERS, own) for each, own in zip(envoys, pids, strict=True)]
+            found += _compare(f"{what}, {front_end}", sides, model, fewest_rounds, most_rounds)
         return found[0], found[1]
 
 
-def _compare(what: str, sides: Sequence[Side], model: ServedModel, fewest_rounds: int, most_rounds: int) -> Cost:
+def _compare(what: str, sides: Sequence[Side], model: ServedModel, fewest_rounds: int, most_rounds: int) -> list[Cost]:
+    """The cost of each side but the first, over the first."""
     times: list[list[float]] = []
     gc.disable()  # a collection here would delay the open calls
     try:
         while len(times) < most_rounds:
             times.append(_round(sides, model))
-            ratio, half_width = trimmed_mean([second / first for first, second in times])
-            shown = f"round {len(times)}, {ratio:.3f} ± {half_width:.3f}"
-            print(f"{what}: {shown}", file=sys.stderr, flush=True)
-            if len(times) >= fewest_rounds and half_width <= WANTED_HALF_WIDTH:
+            ratios = [trimmed_mean([each[place] / each[0] for each in times]) for place in range(1, len(sides))]
+            shown = ", ".join(f"{ratio:.3f} ± {half_width:.3f}" for ratio, half_width in ratios)
+            print(f"{what}: round {len(times)}, {shown}", file=sys.stderr, flush=True)
+            if len(times) >= fewest_rounds and all(half_width <= WANTED_HALF_WIDTH for _, half_width in ratios):
                 break
     finally:
         gc.enable()
-    first, second = (statistics.mean(each) for each in zip(*times, strict=True))
-    return Cost(ratio, half_width, len(times), (first, second))
+    first, *others = (statistics.mean(each) for each in zip(*times, strict=True))
+    return [Cost(*ratio, len(times), (first, other)) for ratio, other in zip(ratios, others, strict=True)]
 
 
 def _round(sides: Sequence[Side], model: ServedModel) -> list[float]:
@@ -123,7 +131,7 @@ def _round(sides: Sequence[Side], model: ServedModel) -> list[float]:
     with ExitStack() as stack:
         callers = [
             stack.enter_context(
-                closing(Callers(side.address, model, side.callers, side.callers // CALLERS_A_CONNECTION))
+                closing(Callers(side.addresses, model, side.callers, side.callers // CALLERS_A_CONNECTION))
             )
             for side in sides
         ]
