@@ -47,7 +47,7 @@ class Cells:
         if place is not None:  # without the lock: it changes 16 bytes in their place
             try:  # noqa: SIM105 - suppress costs as much as the write
                 _PAIR.pack_into(self._memory, place, number, total)
-            except ValueError:  # closed
+            except (TypeError, ValueError):  # closed
                 pass
             return
         with self._changing:  # the file may grow
