@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 
+from kan_api.completion import complete
 from service.client.access import TLS
 from service.client.client import Client
 from service.client.command.answer_table import table_lines
@@ -90,6 +91,7 @@ def _token(file: str | None) -> str | None:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options. argparse misses a FILE that may be absent if options stand between MODEL and it."""
     parser = new_parser()
+    complete(parser)
     options, left = parser.parse_known_args(arguments)
     if getattr(options, "file", "") is None:
         options.file = left.pop() if len(left) == 1 and (left == ["-"] or not left[0].startswith("-")) else "-"
