@@ -9,6 +9,7 @@ from training.pipelines.continuation import continue_version
 from training.pipelines.fresh.fit import SingleFit, fresh_fit
 from training.pipelines.fresh.judged_fit import JudgedFit
 from training.pipelines.fresh.kept_fit import KeptFit, stop_if_asked
+from training.pipelines.fresh.kept_run import keep_run
 from training.pipelines.fresh.older_run import check_older_split
 from training.pipelines.fresh.refit import fit_again
 from training.pipelines.images import train_images
@@ -91,6 +92,7 @@ def _fit_and_judge(run: Run, dataset: Dataset, stop: Interruption, watcher: Watc
     state = fit.go_on(_start_or_resume(run, fit, table), stop, watcher)
     network, chosen = way.network(state), way.chosen(state)
     diagnostics = way.notes(state)
+    keep_run(run.folder.path, network, recipe, dataset.fingerprint)
     # The refit computes the attribution of its own network.
     steps = chosen.model_copy(update={"attribution": None}) if chosen.ensemble and chosen.ensemble.refit else chosen
     with torch_threads(threads_for(network, recipe.fit.batch_rows or len(dataset.train))):
