@@ -178,7 +178,8 @@ def _by_schedule(job: Job) -> LoadResult:
     gaps = np.random.default_rng(_SEED).exponential(
         1 / job.rate, math.ceil(1.5 * job.rate * (_WARM_UP_SECONDS + job.seconds)) + 100
     )
-    schedule = (np.cumsum(gaps) + time.perf_counter()).tolist()
+    # A process that got no core for long may come to the end of the schedule: then no more requests follow.
+    schedule = [*(np.cumsum(gaps) + time.perf_counter()), math.inf]
     requests = [exchange.request for exchange in job.exchanges]
     with ExitStack() as stack:
         connections = _connect(stack, job, job.connections or _SCHEDULE_CONNECTIONS)

@@ -8,6 +8,7 @@ import pytest
 
 from service.errors import ModelNotReady
 from service.metrics.metrics import Metrics
+from service.registry.version_status import SERVED
 from service.settings import ModelTable, Settings
 from tests.kit.models.repository import WriteModel, cut_short
 from tests.kit.parts.registry import HeldLoads, loaded_registry, ready_versions
@@ -38,6 +39,7 @@ def test_new_versions_of_all_models_at_once_let_none_go_before_they_are_loaded(
             assert await call(registry, "d") == 1
             assert in_memory(registry) == ["b/1", "c/1", "d/1"]
             held_loads.go_on.set()
+            await until(lambda: all(each.state in SERVED for each in registry.statuses() if each.version == 2))
             assert [await call(registry, name) for name in "abc"] == [2, 2, 2]
             assert len(in_memory(registry)) <= 3
 
