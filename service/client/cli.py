@@ -20,6 +20,8 @@ from service.client.errors import ClientError, Forbidden, InvalidInput, NotFound
 
 _OK, _FAILED, _WRONG_INPUT = 0, 1, 2
 _TIMEOUT_SECONDS = 10.0
+# That of `kan-serve token`.
+_TOKEN_PREFIX = "kan_"
 _DESCRIPTION = "Call a kan-serve: list its models, describe one, predict or explain the rows of a file, ask for health."
 _EXIT_CODES = (
     "exit codes: 0 done, 1 the server failed or is not there, 2 wrong input, 3 done, but some rows of the file are bad "
@@ -89,6 +91,8 @@ def _token(file: str | None) -> str | None:
         with open(file, encoding="utf-8") as opened:
             return opened.read().strip()
     except (OSError, UnicodeDecodeError) as error:
+        if file.startswith(_TOKEN_PREFIX):
+            raise ValueError("--token-file is a token; wanted a file that holds it, or KAN_TOKEN=…") from None
         raise ValueError(f"the token file {file!r} cannot be read: {error}") from error
 
 
@@ -99,7 +103,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if getattr(options, "file", "") is None:
         options.file = left.pop() if len(left) == 1 and (left == ["-"] or not left[0].startswith("-")) else "-"
     if left:
-        parser.error(f"unrecognized arguments: {' '.join(left)}")
+        # What follows an unknown flag is not repeated: after --token it would be a secret.
+        flags = [word.partition("=")[0] for word in left if word.startswith("-")]
+        parser.error(f"unrecognized arguments: {' '.join(flags or left)}")
     return options
 
 
@@ -129,14 +135,16 @@ def new_parser() -> argparse.ArgumentParser:
     )
     parser = argparse.ArgumentParser(prog="kan-client", description=_DESCRIPTION, epilog=_EXIT_CODES)
     parser.add_argument("--version", action="version", version=f"kan-client {version('kan-serving')}")
+    # No abbreviations below: --token would be --token-file, and its secret be shown as a file that is not there.
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    models = commands.add_parser("models", parents=[common], help="list the server's models")
+    models = commands.add_parser("models", parents=[common], allow_abbrev=False, help="list the server's models")
     models.set_defaults(run=_models)
 
     describe = commands.add_parser(
         "describe",
         parents=[common],
+        allow_abbrev=False,
         help="tell what a model wants and answers, how good it is, where it comes from, and its formula",
     )
     describe.set_defaults(run=_describe)
@@ -147,7 +155,9 @@ def new_parser() -> argparse.ArgumentParser:
 
     add_explain(commands, common, _EXIT_CODES)
 
-    health = commands.add_parser("health", parents=[common], help="exit with 0 when the server or the model answers")
+    health = commands.add_parser(
+        "health", parents=[common], allow_abbrev=False, help="exit with 0 when the server or the model answers"
+    )
     health.set_defaults(run=_health)
     health.add_argument("model", metavar="MODEL", nargs="?", default="")
     return parser

@@ -34,7 +34,9 @@ def add_predict(
         common: the options of every command.
         epilog: the last paragraph of the help.
     """
-    predict = commands.add_parser("predict", parents=[common], help="predict the rows of a file", epilog=epilog)
+    predict = commands.add_parser(
+        "predict", parents=[common], allow_abbrev=False, help="predict the rows of a file", epilog=epilog
+    )
     predict.set_defaults(run=_predict)
     predict.add_argument("model", metavar="MODEL")
     add_file(predict)

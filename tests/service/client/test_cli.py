@@ -329,6 +329,24 @@ def test_no_server_is_one_line_and_exit_code_1(nobody: str) -> None:
         assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", [["models"], ["health"], ["describe", "m"], ["predict", "m"], ["explain", "m"]])
+@pytest.mark.parametrize(
+    "arguments", [("--token", "kan_secret"), ("--token=kan_secret",), ("--token-file", "kan_secret")]
+)
+def test_a_token_in_place_of_its_file_is_not_shown(
+    capsys: pytest.CaptureFixture[str], command: list[str], arguments: tuple[str, ...]
+) -> None:
+    """The command ends with 2, and says which flag was wrong."""
+    try:
+        code: object = cli.main([*command, *arguments])
+    except SystemExit as ended:
+        code = ended.code
+    shown = capsys.readouterr()
+    assert code == 2
+    assert "--token" in shown.err
+    assert "secret" not in shown.out + shown.err
+
+
 def test_a_reader_that_leaves_is_no_mistake(address: str, tmp_path: Path) -> None:
     """`| head -1` ends it quietly, long before the end of the file."""
     path = tmp_path / "large.csv"

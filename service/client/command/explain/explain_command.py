@@ -29,6 +29,7 @@ def add_explain(
     explain = commands.add_parser(
         "explain",
         parents=[common],
+        allow_abbrev=False,
         help="say for the rows of a file which columns made their answers",
         description="Prints a line for each row: the answer = the answer to the reference row + the contributions of "
         "the columns, the largest first. The printed numbers add up.",
