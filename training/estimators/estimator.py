@@ -1,6 +1,7 @@
 """What both estimators share: parameters, the fit, and the answers to rows."""
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
@@ -33,7 +34,7 @@ Callback = Callable[[Record], None]
 _KEYS = ("hidden", "grids", "steps", "batch_rows", "learning_rate", "weight_decay", "smoothness", "members")
 
 
-class KANEstimator(FittedKAN, BaseEstimator):  # type: ignore[misc]
+class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
     """Parameters of both estimators; None: what `kan-train init` proposes for the rows.
 
     Args:
@@ -189,12 +190,13 @@ class KANEstimator(FittedKAN, BaseEstimator):  # type: ignore[misc]
         return list(given)
 
     @property
+    @abstractmethod
     def _task(self) -> Any:
-        raise NotImplementedError
+        """What the recipe calls the task: regression or classification."""
 
+    @abstractmethod
     def _read_target(self, y: Any, rows: int, *, is_known: bool) -> list[Cells]:
-        """The cells of each target, as a table has them; with ``is_known`` labels are those of the fit."""
-        raise NotImplementedError
+        """The cells of each target, as a table has them; with ``is_known`` a label that the fit had not is an error."""
 
     def _answer(self, x: Any) -> Numbers:
         """``[rows, outputs]``: probabilities, or answers in the unit of the targets.
