@@ -54,7 +54,7 @@ class Cost:
         seconds: The mean processor time of a request.
         plain_seconds: The same of the plain server.
         tls: Version and cipher of the connection that was measured.
-        refused: Who was refused, and how.
+        refused: The calls that must be refused, with the code of each refusal.
     """
 
     kind: str

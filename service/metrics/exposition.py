@@ -85,8 +85,8 @@ def families(
     """All metrics of versions, labelled (model, version), and of models, labelled by name.
 
     Args:
-        versions: Those that were loaded or refused.
-        models: Those with a version that was loaded.
+        versions: The versions that were loaded or refused.
+        models: The models with a version that was loaded.
         ready: Whether a version answers, also of versions that the next call loads. It is given apart, because a
             version may change while the metrics are read.
     """

@@ -10,7 +10,7 @@ from service.client.access.access import TLS
 from service.client.channel import NAME_OF_SEVERAL
 from service.client.errors import ClientError, NotConnected
 
-# Of each step of the look at a port that no connection could be made to, and longest wait of a call for all of them.
+# A look connects and then shakes hands: the longest time of one step, and the longest that a call waits for the look.
 _PROBE_SECONDS, _WAIT_SECONDS = 1.0, 2.0
 # How long the result of a look is used.
 _KEPT_SECONDS = 30.0

@@ -71,7 +71,7 @@ class Start:
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """Those that the worker inherits."""
+        """The file descriptors that the worker inherits."""
         return (self.control, self.flags, self.given)
 
     def environment(self) -> dict[str, str]:

@@ -31,7 +31,7 @@ class Stack:
 
     Attributes:
         engine: Runs them.
-        models: Those that the host published.
+        models: Folder of the models that the host published.
         overlays: Files beside compose.yaml.
     """
 

@@ -17,12 +17,12 @@ class Agreements:
     """The agreements on versions, settings and what is unloaded. Used on one event loop.
 
     Args:
-        settings: Those of the start. `grpc_port` is the shared port.
+        settings: The settings of the start. `grpc_port` is the shared port.
         flags: Are shared with the workers.
 
     Attributes:
-        models: Those that callers have unloaded.
-        settings: Those in force, and how they change.
+        models: The models that callers have unloaded.
+        settings: The settings in force, and how they change.
     """
 
     def __init__(self, settings: Settings, flags: Flags) -> None:

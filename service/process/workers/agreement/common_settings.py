@@ -20,13 +20,13 @@ class CommonSettings:
     """The settings in force. Used on one event loop, for one change at a time.
 
     Args:
-        settings: Those of the start. `grpc_port` is the shared port.
+        settings: The settings of the start. `grpc_port` is the shared port.
         flags: Get one flag a change.
         versions: Wait during a change, and take the version policy.
         orders: Reach the workers.
 
     Attributes:
-        in_force: Those that a worker starts with.
+        in_force: The settings with which a new worker starts.
     """
 
     def __init__(self, settings: Settings, flags: Flags, versions: Versions, orders: Orders) -> None:

@@ -96,8 +96,8 @@ def test_both_workers_take_new_files(two_workers: Start, write_model: WriteModel
 def test_a_worker_starts_with_the_last_valid_tokens(
     two_workers: Start, write_model: WriteModel, tmp_path: Path
 ) -> None:
-    """Those that the others took last, not those of the start, while the file is invalid or gone. The log says so, and
-    no process has them in its arguments or its environment.
+    """While the token file is invalid or gone, a new worker has the tokens that the other workers took last. The log
+    says so, and no process has a token in its arguments or its environment.
     """
     write_model("affine")
     tokens = write_tokens(tmp_path / "tokens.toml", alice="")
