@@ -134,6 +134,8 @@ class TablePass:
                     text.let_go()
                 self._show_progress(self._bad_rows.rows, text.share_read())
             seen += block.rows.count
+        if seen < job.skip_rows:
+            raise InvalidInput(f"--skip-rows is {job.skip_rows}, but {job.source} has {seen} rows")
 
     def _answered(self, block: FileBlock, bulk: bool) -> Iterator[Sequence[Cell]]:
         """The cells to print for the rows of a block."""

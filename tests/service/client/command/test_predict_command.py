@@ -305,6 +305,16 @@ def test_the_rest_of_a_table_follows_its_beginning(call: Call, style: str, tmp_p
     assert call("affine", str(file), "--skip-rows", "5000", "--model-version", "1")[:2] == (0, "")
 
 
+def test_more_rows_than_the_file_has_cannot_be_left_out(call: Call, tmp_path: Path) -> None:
+    """The file is another than the one that was begun, so its end must not be taken for that of the table."""
+    file = tmp_path / "rows.csv"
+    file.write_text(table_of(10, set())[0])
+    code, out, err = call("affine", str(file), "--skip-rows", "11", "--model-version", "1")
+    assert (code, out) == (2, "")
+    assert "--skip-rows is 11" in err
+    assert "has 10 rows" in err
+
+
 def test_the_rest_of_a_table_needs_the_version_of_its_beginning(call: Call, tmp_path: Path) -> None:
     """The latest version may be another one by now, and a table holds the answers of one."""
     file = tmp_path / "rows.csv"
