@@ -79,28 +79,33 @@ def measure_cost(front_end: str, model: ServedModel, folder: Path, plan: Plan) -
     Raises:
         ServerError: A server did not refuse a call that lacks what it asks for.
     """
-    with ExitStack() as stack:
-        kinds = _kinds(folder)
-        asked, refused = [], []
-        for kind in kinds:
+    kinds = _kinds(folder)
+    tls, refused = [""] * len(kinds), [""] * len(kinds)
+
+    def start(stack: ExitStack) -> list[Asked]:
+        found = []
+        for place, kind in enumerate(kinds):
             server = stack.enter_context(
                 servers.ours(kind.name, "ours", model, front_end, *kind.flags, security=kind.security)
             )
-            refused.append(", ".join(_refusal(server, model, *each) for each in kind.lacking))
-            asked.append(Asked(stack, server, model, kind.security))
-        times = measure_rounds(f"access, {front_end}", asked, plan)
-        return [
-            Cost(
-                kinds[place].name,
-                *times.above_first(place),
-                len(times.rounds),
-                times.seconds(place),
-                times.seconds(0),
-                asked[place].tls,
-                refused[place],
-            )
-            for place in range(1, len(kinds))
-        ]
+            refused[place] = ", ".join(_refusal(server, model, *each) for each in kind.lacking)
+            found.append(Asked(stack, server, model, kind.security))
+            tls[place] = found[-1].tls
+        return found
+
+    times = measure_rounds(f"access, {front_end}", start, plan)
+    return [
+        Cost(
+            kinds[place].name,
+            *times.above_first(place),
+            len(times.rounds),
+            times.seconds(place),
+            times.seconds(0),
+            tls[place],
+            refused[place],
+        )
+        for place in range(1, len(kinds))
+    ]
 
 
 def _kinds(folder: Path) -> Sequence[Kind]:

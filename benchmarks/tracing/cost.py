@@ -52,12 +52,19 @@ def measure_cost(front_end: str, model: ServedModel, fewest_rounds: int, most_ro
         flags: list[tuple[str, ...]] = [()]
         for share, receiver in zip(SHARES, receivers, strict=True):
             flags.append(("--trace-endpoint", receiver.address, "--trace-sample", str(share)))
-        asked = []
-        for each in flags:
-            server = stack.enter_context(servers.ours(" ".join(each) or "no traces", "ours", model, front_end, *each))
-            asked.append(Asked(stack, server, model))
-        times = measure_rounds(f"traces, {front_end}", asked, plan)
+
+        def start(stack: ExitStack) -> list[Asked]:
+            return [
+                Asked(stack, stack.enter_context(servers.ours(_named(each), "ours", model, front_end, *each)), model)
+                for each in flags
+            ]
+
+        times = measure_rounds(f"traces, {front_end}", start, plan)
         return [
             Cost(share, *times.above_first(place), len(times.rounds), times.seconds(place), receiver.spans)
             for place, (share, receiver) in enumerate(zip(SHARES, receivers, strict=True), start=1)
         ]
+
+
+def _named(flags: tuple[str, ...]) -> str:
+    return " ".join(flags) or "no traces"

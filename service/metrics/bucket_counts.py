@@ -58,9 +58,10 @@ class BucketCounts:
         keep: Records a number at the lowest cost: an append, never a sort. Its callers call `sort_when_many` as often.
     """
 
-    __slots__ = ("_bounds", "_counts", "_exemplars", "_kept", "_sorting", "_total", "keep")
+    __slots__ = ("_ascending", "_bounds", "_counts", "_exemplars", "_kept", "_sorting", "_total", "keep")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._ascending = bounds  # bisect takes a third of the time with a tuple
         self._bounds = np.array(bounds, np.float64)
         self._counts = np.zeros(len(bounds) + 1, np.int64)
         self._total = 0.0
@@ -77,7 +78,7 @@ class BucketCounts:
 
     def traced(self, number: float, trace_id: str) -> None:
         """Keep the trace of a number that is recorded, until a later one in the same bucket has a trace."""
-        self._exemplars[bisect_left(self._bounds, number)] = Exemplar({"trace_id": trace_id}, number, time.time())
+        self._exemplars[bisect_left(self._ascending, number)] = Exemplar({"trace_id": trace_id}, number, time.time())
 
     def sort_when_many(self) -> None:
         """Sort the kept numbers if they are many."""

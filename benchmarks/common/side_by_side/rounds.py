@@ -1,9 +1,14 @@
-"""Rounds of slices, until what they show is sure enough."""
+"""Rounds of slices, until what they show is sure enough.
+
+Each round has servers of its own. Two processes of the same program differ by up to 3 % in processor time a request,
+since their memory lies elsewhere; slices of the same two processes would never show that.
+"""
 
 import gc
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from benchmarks.common.side_by_side.asked import Asked
@@ -42,23 +47,22 @@ class Times:
         return statistics.mean(each[server] for each in self.rounds)
 
 
-def measure_rounds(what: str, asked: Sequence[Asked], plan: Plan) -> Times:
-    """Ask the servers in rounds.
+def measure_rounds(what: str, start: Callable[[ExitStack], Sequence[Asked]], plan: Plan) -> Times:
+    """Ask servers in rounds.
 
     Args:
         what: For messages about the progress.
-        asked: The servers; the others are compared with the first.
+        start: Starts the servers of a round, which the stack ends; the others are compared with the first.
         plan: How many rounds there are.
     """
-    for one in asked:  # the first load also fills caches
-        one.ask(_WARM_UP_SECONDS)
     rounds: list[list[float]] = []
     times = Times(rounds)
     gc.disable()  # a collection here would delay the open calls
     try:
         while len(rounds) < plan.most_rounds:
-            rounds.append(_round(asked))
-            widths = [times.above_first(server)[1] for server in range(1, len(asked))]
+            with ExitStack() as stack:
+                rounds.append(_round(start(stack)))
+            widths = [times.above_first(server)[1] for server in range(1, len(rounds[0]))]
             shown = ", ".join(f"{width:.2f}" for width in widths)
             print(f"{what}: round {len(rounds)}, half-widths {shown} %", file=sys.stderr, flush=True)
             if len(rounds) >= plan.fewest_rounds and max(widths) <= plan.wanted_half_width:
@@ -70,6 +74,8 @@ def measure_rounds(what: str, asked: Sequence[Asked], plan: Plan) -> Times:
 
 def _round(asked: Sequence[Asked]) -> list[float]:
     """Processor time of a request of each server."""
+    for one in asked:  # the first load also fills caches
+        one.ask(_WARM_UP_SECONDS)
     before = [one.run_seconds() for one in asked]
     answered = [0] * len(asked)
     for number in range(_SLICES):

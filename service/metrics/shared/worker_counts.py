@@ -20,12 +20,11 @@ class SharedBucketCounts(BucketCounts):
         path: The path of the counts.
     """
 
-    __slots__ = ("_ascending", "_in_buckets", "_names", "_totals", "_write")
+    __slots__ = ("_in_buckets", "_names", "_totals", "_write")
 
     def __init__(self, cells: Cells, bounds: tuple[float, ...], *path: str | bool) -> None:
         super().__init__(bounds)
         self.keep = self.note
-        self._ascending = bounds
         self._in_buckets = [0] * (len(bounds) + 1)
         self._totals = [0.0] * (len(bounds) + 1)
         self._names = [key(*path, place) for place in range(len(bounds) + 1)]
