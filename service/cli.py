@@ -12,6 +12,7 @@ from typing import Any, Literal, NoReturn, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
+from kan_api.completion import complete
 from service.errors import SettingsError, StartupError
 from service.process import life
 from service.process.output import log, standard_streams
@@ -53,7 +54,9 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     if words[:1] == ["token"]:
         return _make_token(words[1:])
-    given = {name: value for name, value in vars(new_parser().parse_args(words)).items() if value is not None}
+    parser = new_parser()
+    complete(parser)
+    given = {name: value for name, value in vars(parser.parse_args(words)).items() if value is not None}
     file, only_check = given.pop("config", os.environ.get("KAN_CONFIG")), given.pop("check_config")
     sources = Sources(given, Path(file) if file else None)
     try:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 # Read when gRPC is imported: its own lines about a connection that fails are for its developers.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
+from kan_api.completion import complete
 from service.client.access import TLS
 from service.client.client import Client
 from service.client.command.answer_table import table_lines
@@ -99,6 +100,7 @@ def _token(file: str | None) -> str | None:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options. argparse misses a FILE that may be absent if options stand between MODEL and it."""
     parser = new_parser()
+    complete(parser)
     options, left = parser.parse_known_args(arguments)
     if getattr(options, "file", "") is None:
         options.file = left.pop() if len(left) == 1 and (left == ["-"] or not left[0].startswith("-")) else "-"

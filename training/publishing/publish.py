@@ -14,7 +14,7 @@ from kan_api.limits import DEFAULT_MAX_MODEL_BYTES, MAX_MANIFEST_BYTES
 from kan_api.v1.manifest_pb2 import File, ModelManifest
 from kan_api.version_folder import MAX_VERSION
 from training.errors import TrainingError
-from training.publishing.repository import published_versions, read_manifest
+from training.publishing.repository import locked, next_version, published_versions, read_manifest
 from training.publishing.restoring import restoring_keys
 from training.publishing.staging import flush_folder, remove_abandoned, staging_folder, write_file
 from training.publishing.triton import configure_triton
@@ -53,7 +53,7 @@ def publish(models: Path, manifest: ModelManifest, files: Files, *, after: int |
         models: The model repository; it is created if it does not exist.
         manifest: Its name is the model; version and files are filled in here.
         files: Takes the version, returns content by file name ("model.onnx").
-        after: The version that the new one must follow directly; None: any.
+        after: The version that must still be the newest; None: any.
 
     Raises:
         PublishError: the newest version has other inputs, task or classes; another version came between; or the folder
@@ -91,7 +91,7 @@ def check_successor(models: Path, manifest: ModelManifest) -> None:
     versions = published_versions(models / name)
     if not versions:
         return
-    _check_number(models / name, versions[-1] + 1)
+    _check_number(models / name, next_version(models / name))
     before = read_manifest(models / name / str(versions[-1]))
     if before is None:
         return  # A version that cannot be read sets no requirements.
@@ -123,22 +123,25 @@ def _check_number(model_folder: Path, version: int) -> None:
 def _rename_to_next_version(
     model_folder: Path, temporary: Path, manifest: ModelManifest, files: Files, after: int | None
 ) -> Published:
-    version = max(published_versions(model_folder), default=0) + 1
+    version = 0
     while True:
+        version = max(version + 1, next_version(model_folder))
         _check_number(model_folder, version)
         written = _write_version(temporary, manifest, version, files(version))
         folder = model_folder / str(version)
-        if after is not None and version != after + 1:
-            raise PublishError(
-                f"{model_folder}: version {version - 1} was published meanwhile; wanted {after} as the newest version"
-            )
-        try:
-            temporary.rename(folder)  # Fails if the target is not empty: no version is ever overwritten.
-        except OSError:
-            if not folder.exists():
-                raise
-            version += 1
-            continue
+        with locked(model_folder):
+            newest = max(published_versions(model_folder), default=0)
+            if after is not None and newest != after:
+                what = f"version {newest} was published" if newest > after else f"version {after} was withdrawn"
+                raise PublishError(f"{model_folder}: {what} meanwhile; wanted {after} as the newest version")
+            if next_version(model_folder) > version:
+                continue  # Another process took the number.
+            try:
+                temporary.rename(folder)  # Fails if the target is not empty: no version is ever overwritten.
+            except OSError:
+                if not folder.exists():
+                    raise
+                continue
         flush_folder(model_folder)
         return Published(folder, written, _notes(written))
 

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from kan_api.metric_names import shown_name
 from kan_api.network_text import network_text, size_text
@@ -50,6 +51,26 @@ def of_run(published: Published, held_out: Path) -> str:
             *_next_steps(published, held_out),
         ]
     )
+
+
+def facts(published: Published) -> dict[str, Any]:
+    """What a program wants to know of a published version; for --json."""
+    manifest = published.manifest
+    verdict, warnings = judge_version(manifest)
+    return {
+        "model": manifest.name,
+        "version": manifest.version,
+        "folder": str(published.folder),
+        "report": str(published.folder / REPORT) if any(file.name == REPORT for file in manifest.files) else None,
+        "metrics": dict(sorted(manifest.metrics.items())),
+        "formula": manifest.formula,
+        "parameters": manifest.network.parameters,
+        "strategies": list(manifest.lowering.strategies),
+        "max_relative_error": manifest.lowering.max_relative_error,
+        "verdict": verdict,
+        "warnings": list(warnings),
+        "notes": list(published.notes),
+    }
 
 
 def of_import(published: Published) -> str:

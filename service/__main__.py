@@ -1,0 +1,5 @@
+"""``python -m service`` is kan-serve."""
+
+from service.cli import run
+
+run()

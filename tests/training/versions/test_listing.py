@@ -1,0 +1,40 @@
+"""What a repository holds, as `kan-train list` tells it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.kit.models.repository import write_version
+from training.errors import TrainingError
+from training.versions import list_versions, roll_back
+
+
+def test_versions_are_listed_by_model_newest_first_with_their_states(tmp_path: Path) -> None:
+    """Withdrawn and unreadable versions are among them; hidden folders and other files are not."""
+    for version in (1, 2, 3, 4):
+        write_version(tmp_path, "affine", version)
+    write_version(tmp_path, "classifier", change=lambda manifest: manifest.metrics.update({"test_accuracy": 0.925}))
+    roll_back(tmp_path, "affine")
+    (tmp_path / "affine" / "1" / "manifest.json").write_text("{")
+    (tmp_path / "notes.txt").write_text("")
+    (tmp_path / ".hidden" / "1").mkdir(parents=True)
+    found = list_versions(tmp_path)
+    assert [(each.model, each.version, each.state) for each in found] == [
+        ("affine", 4, "withdrawn"),
+        ("affine", 3, "newest"),
+        ("affine", 2, "older"),
+        ("affine", 1, "unreadable"),
+        ("classifier", 1, "newest"),
+    ]
+    assert (found[-1].task, found[-1].score) == ("classification", "accuracy 0.925")
+    assert list_versions(tmp_path, "classifier") == found[-1:]
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "message"), [("none", None, "no model repository"), (".", "rose", "it holds no models")]
+)
+def test_what_is_absent_is_told(tmp_path: Path, folder: str, name: str | None, message: str) -> None:
+    """A wrong folder or name is an error, an empty repository is not."""
+    with pytest.raises(TrainingError, match=message):
+        list_versions(tmp_path / folder, name)
+    assert list_versions(tmp_path) == []

@@ -1,0 +1,117 @@
+"""What each command of kan-train does.
+
+Torch and pandas take seconds to import, so each command imports them itself. --help then answers at once, and Ctrl-C
+during the import is handled by `main`.
+"""
+
+import argparse
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from training.cli.output import Output
+from training.collection import objects_for_good
+from training.errors import RecipeError
+
+if TYPE_CHECKING:
+    from training.recipe.config import Recipe
+
+
+def init(options: argparse.Namespace, output: Output) -> None:
+    """Write a recipe for a table."""
+    from training.draft.draft import columns_in_doubt, columns_left_out, draft_recipe
+    from training.draft.inspection import inspect
+    from training.draft.recipe_file import check_output, write_recipe
+
+    path = options.output or Path(options.table.stem + ".toml")
+    check_output(path, options.table)
+    inspection = inspect(options.table, options.target)
+    write_recipe(path, draft_recipe(inspection, path.parent), replace=options.force)
+    remarks = [*columns_left_out(inspection), *columns_in_doubt(inspection)]
+    wrote = f"wrote {path}; read its comments, then: kan-train run {shlex.quote(str(path))}"
+    output.tell("\n".join([*remarks, wrote]), "wrote", recipe=str(path), target=options.target, remarks=remarks)
+
+
+def run(options: argparse.Namespace, output: Output) -> None:
+    """Train from a recipe and publish."""
+    # Before the imports, so that a mistake in the recipe is told at once.
+    recipe = _recipe(options.recipe)
+
+    with objects_for_good():
+        from training.cli.watchers import watching
+        from training.pipelines.interruption import interrupt_on_termination
+        from training.pipelines.run import Run
+        from training.pipelines.run_folder import RunFolder
+        from training.pipelines.train import train
+        from training.report.summary import facts, of_run
+
+    folder = RunFolder(options.runs / recipe.model.name)
+    wanted = Run(recipe, options.models, folder, resume=options.resume, fresh=options.fresh)
+    with interrupt_on_termination(), watching(recipe, output) as watcher:
+        published = train(wanted, watcher)
+    output.tell(of_run(published, folder.held_out), "published", **facts(published), held_out=str(folder.held_out))
+
+
+def _recipe(path: Path) -> "Recipe":
+    from training.recipe.config import load_recipe
+
+    try:
+        return load_recipe(path)
+    except RecipeError:
+        if path.suffix.lower() == ".toml" or not path.is_file():
+            raise
+        from training.data.table import PARQUET_SUFFIXES, TEXT_SUFFIXES  # Loads pandas.
+
+        if path.suffix.lower() not in (*TEXT_SUFFIXES, *PARQUET_SUFFIXES):
+            raise
+        raise RecipeError(
+            f"{path}: a recipe is wanted, and this looks like a table; "
+            f"`kan-train init {shlex.quote(str(path))} --target COLUMN` writes a recipe for it"
+        ) from None
+
+
+def tune(options: argparse.Namespace, output: Output) -> None:
+    """Lower a version again for this machine."""
+    from training.pipelines.tune import tune as tune_version
+    from training.report.summary import facts, of_tuning
+
+    published = tune_version(options.version, options.rows)
+    output.tell(of_tuning(published), "published", **facts(published))
+
+
+def import_network(options: argparse.Namespace, output: Output) -> None:
+    """Publish a network of another library."""
+    from training.pipelines.importing import Import, import_network
+    from training.report.summary import facts, of_import
+
+    given = {field: getattr(options, field) for field in Import.__dataclass_fields__}
+    published = import_network(Import(**given))
+    output.tell(of_import(published), "published", **facts(published))
+
+
+def list_versions(options: argparse.Namespace, output: Output) -> None:
+    """List the versions of a repository."""
+    from training.versions import list_versions, version_lines
+
+    found = list_versions(options.models, options.model)
+    if output.style == "text":
+        output.tell("\n".join(version_lines(found)) if found else f"{options.models} holds no models", "")
+        return
+    for version in found:
+        output.tell_object("version", **asdict(version))
+
+
+def roll_back(options: argparse.Namespace, output: Output) -> None:
+    """Withdraw the newest version of a model."""
+    from training.versions import roll_back
+
+    done = roll_back(options.models, options.model, options.to)
+    lines = [
+        f"withdrew {options.models / done.model / str(version)}; it is kept as "
+        f"{options.models / done.model / f'.withdrawn-{version}'}"
+        for version in done.withdrawn
+    ]
+    newest = f"version {done.version} of {done.model} is the newest" + (" already; nothing to do" * (not lines))
+    served = ["kan-serve answers with it after its next look at the repository (--poll-seconds)"] if lines else []
+    output.tell("\n".join([*lines, newest, *served, *done.notes]), "rolled_back", **asdict(done))

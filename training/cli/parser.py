@@ -1,0 +1,115 @@
+"""The command line of kan-train and its help."""
+
+import argparse
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kan_api.completion import complete_models
+from training.cli import commands
+from training.cli.import_options import add_import
+from training.cli.options import add_models, add_output, row_counts, version_number
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+_EXIT_CODES = (
+    "exit codes: 0 done, 1 an error of the system, such as a full disk, 2 wrong input: arguments, recipe or data, "
+    "130 interrupted"
+)
+
+
+def new_parser() -> argparse.ArgumentParser:
+    """The command line and its help."""
+    parser = argparse.ArgumentParser(
+        prog="kan-train", description="Train a KAN on a table and publish it for kan-serve.", epilog=_EXIT_CODES
+    )
+    parser.add_argument("--version", action="version", version=f"kan-train {version('kan-serving')}")
+    adding = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_init(adding)
+    _add_run(adding)
+    _add_tune(adding)
+    add_import(adding, _EXIT_CODES)
+    _add_list(adding)
+    _add_rollback(adding)
+    return parser
+
+
+def _add_init(adding: "Commands") -> None:
+    init = adding.add_parser("init", help="look at a table and write a commented recipe for it", epilog=_EXIT_CODES)
+    init.add_argument("table", type=Path, metavar="DATA", help="a CSV or Parquet file")
+    init.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
+    recipe = init.add_argument_group("the recipe")
+    recipe.add_argument(
+        "--output", type=Path, metavar="FILE", help="the recipe to write (default: DATA.toml in the working folder)"
+    )
+    recipe.add_argument("--force", action="store_true", help="replace the file if it exists")
+    add_output(init)
+    init.set_defaults(command=commands.init, after_interrupt="")
+
+
+def _add_run(adding: "Commands") -> None:
+    run = adding.add_parser(
+        "run", help="train from a recipe and publish the next version of its model", epilog=_EXIT_CODES
+    )
+    run.add_argument("recipe", type=Path, metavar="RECIPE", help="a TOML file; `kan-train init` writes one")
+    folders = run.add_argument_group("folders")
+    add_models(folders)
+    folders.add_argument(
+        "--runs",
+        type=Path,
+        default=Path("runs"),
+        metavar="FOLDER",
+        help="where unfinished runs and held-out rows are kept (default: runs)",
+    )
+    again = run.add_argument_group("an interrupted run").add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on with it")
+    again.add_argument("--fresh", action="store_true", help="start anew although it is kept")
+    add_output(run)
+    run.set_defaults(
+        command=commands.run, after_interrupt="; --resume goes on from the last state that was saved, if any"
+    )
+
+
+def _add_tune(adding: "Commands") -> None:
+    tune = adding.add_parser(
+        "tune",
+        help="time a published version's lowerings on this machine and publish the fastest as the next version",
+        epilog=_EXIT_CODES,
+    )
+    tune.add_argument("version", type=Path, metavar="FOLDER", help="models/NAME/VERSION, the newest")
+    tune.add_argument_group("what will be served").add_argument(
+        "--rows", type=row_counts, metavar="ROWS,ROWS,…", help="batch sizes in rows (default: those of the last tuning)"
+    )
+    add_output(tune)
+    tune.set_defaults(command=commands.tune, after_interrupt="; nothing was published")
+
+
+def _add_list(adding: "Commands") -> None:
+    listing = adding.add_parser("list", help="list the versions of a model repository", epilog=_EXIT_CODES)
+    model = listing.add_argument("model", nargs="?", metavar="MODEL", help="one model (default: all)")
+    model.completer = complete_models  # type: ignore[attr-defined]
+    add_models(listing.add_argument_group("folders"))
+    add_output(listing, quiet=False)
+    listing.set_defaults(command=commands.list_versions, after_interrupt="")
+
+
+def _add_rollback(adding: "Commands") -> None:
+    rollback = adding.add_parser(
+        "rollback",
+        help="go back to the version before: withdraw the newest one",
+        description="Withdraw the newest version of a model, so that kan-serve answers with the version before. The "
+        "withdrawn folder is kept, as .withdrawn-VERSION, and its number is never given again.",
+        epilog=_EXIT_CODES,
+    )
+    model = rollback.add_argument("model", metavar="MODEL", help="the model's name in the repository")
+    model.completer = complete_models  # type: ignore[attr-defined]
+    rollback.add_argument(
+        "--to",
+        type=version_number,
+        metavar="VERSION",
+        help="the version that answers then; all newer ones are withdrawn (default: the one before the newest)",
+    )
+    add_models(rollback.add_argument_group("folders"))
+    add_output(rollback)
+    rollback.set_defaults(command=commands.roll_back, after_interrupt="; `kan-train list` shows what was withdrawn")

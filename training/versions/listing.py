@@ -1,0 +1,127 @@
+"""The versions of a repository, each with what its manifest tells."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from kan_api.metric_names import shown_name
+from kan_api.network_text import size_text
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
+from training.errors import TrainingError, quoted, quoted_list
+from training.publishing.repository import WITHDRAWN_PREFIX, published_versions, read_manifest, withdrawn_versions
+
+State = Literal["newest", "older", "withdrawn", "unreadable"]
+
+
+class ListingError(TrainingError):
+    """The repository or the model is absent."""
+
+
+@dataclass(frozen=True)
+class ListedVersion:
+    """One version.
+
+    Attributes:
+        model: The model's name.
+        version: Its number.
+        state: "newest" and "older" versions are published; "withdrawn" ones were taken back by a rollback; the manifest
+            of an "unreadable" one is absent or damaged.
+        created: When it was published, as RFC 3339.
+        task: "regression" or "classification".
+        score: The first metric on the test rows, "R² 0.93" for example; empty if no test rows were held out.
+        size: Parameters or functions of the network.
+        folder: Where it is.
+    """
+
+    model: str
+    version: int
+    state: State
+    created: str
+    task: str
+    score: str
+    size: str
+    folder: str
+
+
+def list_versions(models: Path, name: str | None = None) -> list[ListedVersion]:
+    """The versions of a repository by model, the newest first.
+
+    Args:
+        models: The model repository.
+        name: One model; None: all.
+
+    Raises:
+        ListingError: there is no such repository or model.
+    """
+    if not models.is_dir():
+        raise ListingError(
+            f"{models}: there is no model repository; wanted the folder that `kan-train run` publishes to"
+        )
+    if name is not None and not published_versions(model_folder(models, name)):
+        raise ListingError(no_such_model(models, name))
+    names = _names(models) if name is None else [name]
+    return [version for each in names for version in _versions_of(models / each)]
+
+
+def model_folder(models: Path, name: str) -> Path:
+    """The folder of a model. A path in the place of a name would lead elsewhere.
+
+    Raises:
+        ListingError: the name is a path.
+    """
+    if name in ("", ".", "..") or Path(name).name != name:
+        raise ListingError(no_such_model(models, name))
+    return models / name
+
+
+def version_lines(versions: Sequence[ListedVersion]) -> list[str]:
+    """A table for people, with a line of headings."""
+    rows = [("model", "version", "state", "published", "test rows", "network")]
+    rows += [(each.model, str(each.version), each.state, each.created, each.score, each.size) for each in versions]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def no_such_model(models: Path, name: str) -> str:
+    """Why a name is no model's, with the names that are."""
+    names = [each for each in _names(models) if published_versions(models / each)] if models.is_dir() else []
+    there = f"wanted one of {quoted_list(names)}" if names else "it holds no models"
+    return f"{models}: there is no model {quoted(name)}; {there}"
+
+
+def _names(models: Path) -> list[str]:
+    return sorted(path.name for path in models.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _versions_of(folder: Path) -> Iterator[ListedVersion]:
+    published, withdrawn = published_versions(folder), withdrawn_versions(folder)
+    for version in sorted({*published, *withdrawn}, reverse=True):
+        if version in published:
+            yield _listed(
+                folder.name, version, folder / str(version), "newest" if version == published[-1] else "older"
+            )
+        else:
+            yield _listed(folder.name, version, folder / f"{WITHDRAWN_PREFIX}{version}", "withdrawn")
+
+
+def _listed(model: str, version: int, folder: Path, state: State) -> ListedVersion:
+    if (manifest := read_manifest(folder)) is None:
+        return ListedVersion(model, version, "unreadable", "", "", "", "", str(folder))
+    return ListedVersion(
+        model,
+        version,
+        state,
+        manifest.created,
+        "classification" if manifest.task == TASK_CLASSIFICATION else "regression",
+        _score(manifest),
+        size_text(manifest.network),
+        str(folder),
+    )
+
+
+def _score(manifest: ModelManifest) -> str:
+    for name in ("accuracy", "r2", "rmse"):
+        if (value := manifest.metrics.get(f"test_{name}")) is not None:
+            return f"{shown_name(name)} {value:.4g}"
+    return ""

@@ -1,0 +1,103 @@
+"""Go back to an earlier version of a model: withdraw the newer ones, and keep their numbers taken."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from training.errors import TrainingError
+from training.publishing.repository import WITHDRAWN_PREFIX, locked, published_versions, read_manifest
+from training.publishing.staging import flush_folder
+from training.publishing.triton import configure_triton
+from training.versions.listing import model_folder, no_such_model
+
+
+class RollbackError(TrainingError):
+    """The model cannot go back to that version."""
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """What a rollback did.
+
+    Attributes:
+        model: The model's name.
+        version: The newest version now.
+        withdrawn: The versions that were withdrawn, newest first; empty if `version` was the newest before.
+        notes: Further lines for the user.
+    """
+
+    model: str
+    version: int
+    withdrawn: tuple[int, ...]
+    notes: tuple[str, ...] = ()
+
+
+def roll_back(models: Path, name: str, to: int | None = None) -> Rollback:
+    """Withdraw the newest version of a model, or all that are newer than a given one.
+
+    Versions are withdrawn newest first, each by one rename. A rollback that is killed half-way leaves an earlier
+    version as the newest, and the same command goes on from there.
+
+    Args:
+        models: The model repository.
+        name: The model.
+        to: The version that becomes the newest; None: the one before the newest.
+
+    Raises:
+        RollbackError: there is no such model or version, none before the only one, or that version is incomplete; or
+            the newest version changed meanwhile, or a folder cannot be renamed.
+    """
+    folder = model_folder(models, name)
+    versions = published_versions(folder)
+    if not versions:
+        raise RollbackError(no_such_model(models, name))
+    newest = versions[-1]
+    target = _target(folder, versions, to)
+    _check_whole(folder, target)
+    newer = [version for version in reversed(versions) if version > target]
+    try:
+        with locked(folder):
+            now = max(published_versions(folder), default=0)
+            if now != newest:
+                raise RollbackError(
+                    f"{folder}: version {now} is the newest now, {newest} was when this began: another kan-train was "
+                    "at work here; look at `kan-train list`, then try again"
+                )
+            for version in newer:
+                (folder / str(version)).rename(folder / f"{WITHDRAWN_PREFIX}{version}")
+            flush_folder(folder)
+    except OSError as error:
+        raise RollbackError(f"{error.filename or folder}: cannot withdraw the version: {error.strerror}") from error
+    manifest = read_manifest(folder / str(target))
+    notes = configure_triton(folder, manifest) if newer and manifest is not None else ()
+    return Rollback(name, target, tuple(newer), tuple(notes))
+
+
+def _target(folder: Path, versions: list[int], to: int | None) -> int:
+    if to is not None:
+        if to not in versions:
+            raise RollbackError(
+                f"{folder}: there is no version {to}; wanted one of {', '.join(map(str, reversed(versions[-10:])))}"
+            )
+        return to
+    if len(versions) == 1:
+        raise RollbackError(
+            f"{folder}: version {versions[0]} is the only one, so there is none to go back to; publish a better one"
+        )
+    return versions[-2]
+
+
+def _check_whole(folder: Path, version: int) -> None:
+    """Refuse a version that kan-serve would refuse: the model would lose its answers at the next start."""
+    here = folder / str(version)
+    manifest = read_manifest(here)
+    if manifest is None or not manifest.files:
+        raise RollbackError(f"{here}: its manifest.json is absent or damaged; name another version by --to")
+    for file in manifest.files:
+        try:
+            sha256 = hashlib.sha256((here / file.name).read_bytes()).hexdigest()
+        except OSError as error:
+            message = f"{here / file.name}: cannot read it: {error.strerror}; name another version by --to"
+            raise RollbackError(message) from None
+        if sha256 != file.sha256:
+            raise RollbackError(f"{here / file.name}: it was changed after publication; name another version by --to")
