@@ -140,7 +140,8 @@ def new_parser() -> argparse.ArgumentParser:
         description="Serve the models of a repository over gRPC, with metrics and probes over HTTP.",
         epilog="Each of these settings is also an environment variable, KAN_GRPC_PORT for --grpc-port, and a key in "
         "the table [server] of the settings file, grpc_port. A flag wins over a variable, and that over the file. "
-        "kan-serve token NAME FILE makes a token for a caller.",
+        "kan-serve token NAME FILE makes a token for a caller. Exit codes: 0 stopped by a signal, 1 cannot start, 2 an "
+        "invalid setting, 3 stopped, but a part that hung was abandoned.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"kan-serve {installed_version('kan-serving')}")

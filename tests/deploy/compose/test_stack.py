@@ -61,14 +61,14 @@ def test_runbooks_can_be_followed(stack: Any) -> None:
 
 
 def test_going_back_by_the_documented_command(stack: Any, load: Any) -> None:
-    """Of two versions the newest is removed from the volume: replicas answer with the one before, and no call fails."""
+    """Of two versions the newest is withdrawn: replicas answer with the one before, and no call fails."""
     publish = (
         'cd /models/digits && cp -r 1 .2 && sed -i \'s/"version": "1"/"version": "2"/\' .2/manifest.json && mv .2 2'
     )
     with load() as found:
         stack.compose("run", "--rm", "-T", "--entrypoint", "sh", "train", "-c", publish)
         wait_for(lambda: stack.versions() == ["2", "2"], "both have the new version")
-        stack.documented("rm train -r /models/digits/2")
+        stack.documented("train rollback digits --models /models")
         wait_for(lambda: stack.versions() == ["1", "1"], "both are back")
         answered = found.answered
         wait_for(lambda: found.answered > answered + 100, "calls afterwards")
