@@ -6,13 +6,15 @@ during the import is handled by `main`.
 
 import argparse
 import shlex
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kan_api.metric_names import shown_name
 from training.cli.output import Output
 from training.collection import objects_for_good
-from training.errors import RecipeError
+from training.errors import RecipeError, TrainingError
 
 if TYPE_CHECKING:
     from training.recipe.config import Recipe
@@ -27,7 +29,7 @@ def init(options: argparse.Namespace, output: Output) -> None:
     path = options.output or Path(options.table.stem + ".toml")
     check_output(path, options.table)
     inspection = inspect(options.table, options.target)
-    write_recipe(path, draft_recipe(inspection, path.parent), replace=options.force)
+    write_recipe(path, draft_recipe(inspection, path.parent, formula=options.formula), replace=options.force)
     remarks = [*columns_left_out(inspection), *columns_in_doubt(inspection)]
     wrote = f"wrote {path}; read its comments, then: kan-train run {shlex.quote(str(path))}"
     output.tell("\n".join([*remarks, wrote]), "wrote", recipe=str(path), target=options.target, remarks=remarks)
@@ -69,6 +71,46 @@ def _recipe(path: Path) -> "Recipe":
             f"{path}: a recipe is wanted, and this looks like a table; "
             f"`kan-train init {shlex.quote(str(path))} --target COLUMN` writes a recipe for it"
         ) from None
+
+
+def formula(options: argparse.Namespace, output: Output) -> None:
+    """Search the formula of a finished run again."""
+    from pydantic import ValidationError
+
+    from training.recipe.fit_sections import SymbolicSection
+
+    given = {name: getattr(options, name) for name in ("min_r2", "functions", "choice", "seeds")}
+    try:
+        section = SymbolicSection(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise TrainingError("; ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())) from None
+    from training.pipelines.fresh.formula_again import find_formula
+    from training.report.summary import MOST_CHARACTERS
+
+    on_message = (lambda text: print(text, file=sys.stderr)) if output.style == "text" else lambda _: None
+    found = find_formula(options.run, section, on_message)
+    lines, file = found.text.splitlines(), None
+    if any(len(line) > MOST_CHARACTERS for line in lines):
+        file = options.run / "formula-again.txt"
+        file.write_text(found.text + "\n", encoding="utf-8")
+        lines = [f"the formula is longer than {MOST_CHARACTERS} characters: see {file}"]
+    details = found.details
+    metrics = {} if details is None else dict(details.formula_metrics)
+    of_network = {} if details is None else dict(details.network_metrics)
+    lines += [
+        f"  {shown_name(name.removeprefix('test_'))} {value:.4g} on the test rows, the network {of_network[name]:.4g}"
+        for name, value in sorted(metrics.items())
+        if name in of_network
+    ]
+    output.tell(
+        "\n".join([*(f"  {note}" for note in found.notes), *(lines or ["no formula of the whole network"])]),
+        "formula",
+        formula=found.text,
+        file=None if file is None else str(file),
+        notes=list(found.notes),
+        formula_metrics=metrics,
+        network_metrics=of_network,
+    )
 
 
 def tune(options: argparse.Namespace, output: Output) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kan_api.completion import complete_models
 from training.cli import commands
 from training.cli.import_options import add_import
-from training.cli.options import add_models, add_output, row_counts, version_number
+from training.cli.options import add_models, add_output, names, row_counts, version_number
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -28,6 +28,7 @@ def new_parser() -> argparse.ArgumentParser:
     adding = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_init(adding)
     _add_run(adding)
+    _add_formula(adding)
     _add_tune(adding)
     add_import(adding, _EXIT_CODES)
     _add_list(adding)
@@ -44,6 +45,11 @@ def _add_init(adding: "Commands") -> None:
         "--output", type=Path, metavar="FILE", help="the recipe to write (default: DATA.toml in the working folder)"
     )
     recipe.add_argument("--force", action="store_true", help="replace the file if it exists")
+    recipe.add_argument(
+        "--formula",
+        action="store_true",
+        help="a recipe that ends in a formula; it takes minutes, and its network may be worse than the usual one",
+    )
     add_output(init)
     init.set_defaults(command=commands.init, after_interrupt="")
 
@@ -69,6 +75,32 @@ def _add_run(adding: "Commands") -> None:
     run.set_defaults(
         command=commands.run, after_interrupt="; --resume goes on from the last state that was saved, if any"
     )
+
+
+def _add_formula(adding: "Commands") -> None:
+    formula = adding.add_parser(
+        "formula",
+        help="search the formula of a finished run again, with other bounds",
+        description="Take [prune] and [symbolic] again after a finished fit. The formula is told, and nothing is "
+        "published. To publish one, write what was found to work into the recipe's [symbolic].",
+        epilog=_EXIT_CODES,
+    )
+    formula.add_argument("run", type=Path, metavar="RUN", help="the folder of the run: runs/NAME")
+    search = formula.add_argument_group("the search")
+    search.add_argument(
+        "--min-r2", type=float, metavar="SHARE", help="least R² of a function on an edge, up to 1 (default: 0.99)"
+    )
+    search.add_argument(
+        "--functions", type=names, metavar="A,B,…", help="functions to try, such as x,x^2,sin (default: all)"
+    )
+    search.add_argument(
+        "--choice",
+        choices=("by-edge", "in-context"),
+        help="by each edge's curve, or by the loss of the whole network in shapes of its own (default: by-edge)",
+    )
+    search.add_argument("--seeds", type=int, metavar="COUNT", help="searches in context (default: 1)")
+    add_output(formula)
+    formula.set_defaults(command=commands.formula, after_interrupt="; nothing was changed")
 
 
 def _add_tune(adding: "Commands") -> None:

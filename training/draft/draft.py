@@ -8,6 +8,7 @@ from pathlib import Path
 from training.data.dataset import prepare_table
 from training.data.split import Split, shortage
 from training.draft.fit_plan import fit_lines
+from training.draft.formula_plan import formula_lines
 from training.draft.inspection import FEWEST_ROWS_OF_WORD, ColumnFacts, Inspection
 from training.draft.proposal import Proposal, SplitChoice, propose
 from training.errors import DataError, quoted
@@ -15,23 +16,29 @@ from training.recipe.config import parse_recipe
 from training.recipe.toml_text import toml_string
 
 _WORDS_SHOWN = 5
-_FORMULA_COMMENT = (
-    '# For a formula instead of splines: in [network] few nodes, such as hidden = [2]; in [fit] optimizer = "lbfgs",',
-    "# grids = [3, 6] and steps = 100, without its other keys; these sections in place of [adapt] to [search]:",
-    "# [sparsify]",
-    "# [prune]",
-    "# [symbolic]",
+_FORMULA_COMMENT = ("# `kan-train init --formula` writes a recipe that ends in a formula.",)
+# Lines of [split]: of a recipe for a fit and its refit, and of one that ends in a formula.
+_SHARES = (
+    (
+        "validation = 0.15  # share of the rows that judge [prune] and [symbolic]; here they train like the others",
+        "test = 0.2  # share of the rows that test the fit, before the refit takes them too",
+    ),
+    (
+        "validation = 0.15  # share of the rows that choose the networks",
+        "test = 0.2  # share of the rows that judge the formula",
+    ),
 )
 # The most left-out columns that the terminal lists, and the most in doubt.
 _MOST_TOLD = 10
 
 
-def draft_recipe(inspection: Inspection, folder: Path) -> str:
+def draft_recipe(inspection: Inspection, folder: Path, *, formula: bool = False) -> str:
     """Write a recipe that runs unchanged, with a comment on each choice.
 
     Args:
         inspection: The table and the column to predict.
         folder: The folder of the new recipe; the table's path in it is relative to this folder.
+        formula: Whether the recipe ends in a formula.
 
     Returns:
         TOML. It has been tried on the table: `prepare` accepts it.
@@ -43,7 +50,7 @@ def draft_recipe(inspection: Inspection, folder: Path) -> str:
     proposal = propose(inspection)
     refusal: DataError | None = None
     for split in proposal.splits:
-        text = render(inspection, proposal, split, folder)
+        text = render(inspection, proposal, split, folder, formula=formula)
         recipe = parse_recipe(text, folder=folder, name="the drafted recipe")
         try:
             dataset = prepare_table(recipe, inspection.table, recipe.data.columns, recipe.data.target)
@@ -75,7 +82,9 @@ def _tell(what: str, columns: Sequence[tuple[str, str]]) -> list[str]:
     return lines + ([f"{what}: {more:,} more, each with its reason in the recipe"] if more > 0 else [])
 
 
-def render(inspection: Inspection, proposal: Proposal, split: SplitChoice, folder: Path) -> str:
+def render(
+    inspection: Inspection, proposal: Proposal, split: SplitChoice, folder: Path, *, formula: bool = False
+) -> str:
     """A proposal with one of its splits as a recipe, which was not tried on the table.
 
     Args:
@@ -83,6 +92,7 @@ def render(inspection: Inspection, proposal: Proposal, split: SplitChoice, folde
         proposal: For this table.
         split: The split.
         folder: As for :func:`draft_recipe`.
+        formula: Whether the recipe ends in a formula.
     """
     table = inspection.table
     relative = Path(os.path.relpath(inspection.path, folder)).as_posix()
@@ -110,26 +120,39 @@ def render(inspection: Inspection, proposal: Proposal, split: SplitChoice, folde
         *_dates(proposal),
         "[task]",
         f"kind = {toml_string(proposal.task)}  # the target holds {proposal.why_task}",
-        *(['target_scale = "log"  # its numbers are positive and of very different sizes'] * proposal.is_log_scale),
+        *(
+            ['target_scale = "log"  # its numbers are positive and of very different sizes']
+            * (proposal.is_log_scale and not formula)
+        ),
         "",
         "[split]",
         f"kind = {toml_string(split.kind)}  # {split.why}",
         *([f"column = {toml_string(split.column)}"] if split.column is not None else []),
-        "validation = 0.15  # share of the rows that judge [prune] and [symbolic]; here they train like the others",
-        "test = 0.2  # share of the rows that test the fit, before the refit takes them too",
+        *_SHARES[formula],
         *(["seed = 0"] if split.kind != "time" else []),
         "",
-        "[inputs]",
-        'scaling = "minmax"',
-        "",
-        *fit_lines(proposal.fit, "the classes" if is_class else "the output"),
+        *(
+            formula_lines(proposal.task, sum(map(_count_features, proposal.inputs)))
+            if formula
+            else [
+                "[inputs]",
+                'scaling = "minmax"',
+                "",
+                *fit_lines(proposal.fit, "the classes" if is_class else "the output"),
+            ]
+        ),
         "",
         "[baseline]  # models to compare with at the end; they are not published",
         'kinds = ["trivial", "linear", "boosted"]',
         "",
-        *_FORMULA_COMMENT,
+        *([] if formula else _FORMULA_COMMENT),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _count_features(facts: ColumnFacts) -> int:
+    """Of a column: one for each word, three for a date."""
+    return len(facts.own_words) if facts.words else 3 if facts.kind == "dates" else 1
 
 
 def _left_out_lines(inspection: Inspection, proposal: Proposal) -> list[str]:

@@ -18,6 +18,7 @@ from training.publishing.manifest import predict
 from training.publishing.publication import forget, publish_once
 from training.publishing.publish import Published
 from training.publishing.verify import VerificationFailed
+from training.publishing.whole_formula import formula_lines
 from training.recipe.config import Recipe
 from training.report.judged import Judged
 from training.report.report import NAME as REPORT
@@ -116,7 +117,7 @@ def publish_version(
         resumed=run.resume,
         after=after,
     )
-    run.folder.save_result(exported.trained.kan, held_out_csv(dataset))
+    run.folder.save_result(exported.trained.kan, held_out_csv(dataset), formula_lines(manifest))
     run.folder.drop_state()
     forget(run.folder.path)
     return replace(published, notes=(*notes, *published.notes))

@@ -104,7 +104,7 @@ def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
 
 
 class RunFolder:
-    """``runs/<model name>/``: state.pt while a fit is under way, kan.safetensors and held_out.csv after it.
+    """``runs/<model name>/``: state.pt while a fit is under way; kan.safetensors, held_out.csv, formula.txt after it.
 
     A refit on all rows keeps a state of its own, refit.pt, beside that of the fit before it.
     """
@@ -112,6 +112,7 @@ class RunFolder:
     def __init__(self, path: Path, state: str = "state.pt") -> None:
         self.path = path
         self.held_out = path / "held_out.csv"
+        self.formula = path / "formula.txt"
         self._state = path / state
 
     @property
@@ -195,8 +196,12 @@ class RunFolder:
         for state in (self._state, self.refit._state):
             state.unlink(missing_ok=True)
 
-    def save_result(self, kan: KAN, held_out: str) -> None:
-        """Keep the trained network and the test rows, the latter as CSV that kan-client reads."""
+    def save_result(self, kan: KAN, held_out: str, formula: str = "") -> None:
+        """Keep the trained network, the test rows as CSV that kan-client reads, and the formula if there is one."""
+        if formula:
+            checkpoint.write_atomically(self.formula, f"{formula}\n".encode())
+        else:
+            self.formula.unlink(missing_ok=True)
         checkpoint.save(kan, self.path / "kan.safetensors")
         checkpoint.write_atomically(self.held_out, held_out.encode())
 

@@ -7,6 +7,7 @@ from training.pipelines.continuation import continue_version
 from training.pipelines.fresh.fit import SingleFit, new_fit
 from training.pipelines.fresh.judged_fit import JudgedFit, judge_fit
 from training.pipelines.fresh.kept_fit import KeptFit, stop_if_asked
+from training.pipelines.fresh.kept_run import keep_run
 from training.pipelines.fresh.older_run import check_older_split
 from training.pipelines.fresh.publication import write_publication
 from training.pipelines.fresh.refit import fit_again
@@ -65,6 +66,7 @@ def _fit_and_judge(run: Run, dataset: Dataset, stop: Interruption, watcher: Watc
     way, table = new_fit(run.recipe, dataset)
     fit = KeptFit(way, run.recipe, dataset, run.folder)
     state = fit.go_on(_start_or_resume(run, fit, table), stop, watcher)
+    keep_run(run.folder.path, way.network(state), run.recipe, dataset.fingerprint)
     return judge_fit(way, state, table, lambda: stop_if_asked(stop, run.folder), watcher.on_message)
 
 

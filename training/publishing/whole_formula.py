@@ -64,6 +64,14 @@ def whole_formula(trained: Trained, features: Sequence[str], outputs: Sequence[s
     return WholeFormula(text, "\n".join(found.latex), found.notes, found.text, found.latex)
 
 
+def formula_lines(manifest: pb.ModelManifest) -> str:
+    """The formula of a version, served or told beside the network: one line an output; empty if there is none."""
+    if manifest.formula:
+        return manifest.formula
+    names = manifest.classes or manifest.targets or [manifest.target or "answer"]
+    return "\n".join(f"{name} = {side}" for name, side in zip(names, manifest.formula_details.text, strict=False))
+
+
 def formula_text(written: WholeFormula, *, served: bool) -> pb.Formula:
     """The formula alone, where there is nothing to compare it with."""
     return pb.Formula(text=written.sides, latex=written.latex_sides, served=served)

@@ -129,13 +129,28 @@ class PruneSection(Section):
 
 
 class SymbolicSection(Section):
-    """[symbolic]: replace edges by formulas that are close enough, then fit all their constants together."""
+    """[symbolic]: replace edges by formulas that are close enough, then fit all their constants together.
 
+    With `choice = "in-context"` small networks of several shapes are searched instead, `seeds` times, and functions are
+    chosen by the loss of the whole network (:mod:`training.formulas`).
+    """
+
+    choice: Literal["by-edge", "in-context"] = "by-edge"
+    seeds: int = Field(default=1, ge=1, le=20)
     min_r2: float = Field(default=0.99, gt=0.0, le=1.0)
     functions: Words | None = None
     weight: float = Field(default=1.0, ge=0.0)
     constants_steps: int = Field(default=200, ge=0)
     max_loss_increase: float = Field(default=0.05, ge=0.0)
+
+    @model_validator(mode="after")
+    def _fits_the_choice(self) -> Self:
+        given = self.model_fields_set
+        if self.choice == "by-edge" and "seeds" in given:
+            raise ValueError('seeds: only with choice = "in-context"')
+        if self.choice == "in-context" and (idle := given & {"min_r2", "weight", "constants_steps"}):
+            raise ValueError(f'{", ".join(sorted(idle))}: only with choice = "by-edge"')
+        return self
 
     @model_validator(mode="after")
     def _knows_the_functions(self) -> Self:

@@ -10,11 +10,12 @@ from kan_api.network_text import network_text, size_text
 from kan_api.v1.manifest_pb2 import ModelManifest
 from training.publishing.metrics import UNANSWERED
 from training.publishing.publish import Published
+from training.publishing.whole_formula import formula_lines
 from training.report.report import NAME as REPORT
 from training.report.verdict import judge_version
 
-# Longer formulas are not shown in the terminal; report.html has them.
-_MOST_CHARACTERS = 200
+# Longer formulas are not shown in the terminal; a file has them.
+MOST_CHARACTERS = 500
 
 
 def of_run(published: Published, held_out: Path) -> str:
@@ -41,7 +42,7 @@ def of_run(published: Published, held_out: Path) -> str:
     verdict, warnings = judge_version(manifest)
     return "\n".join(
         [
-            *_network(published),
+            *_network(published, f" and {held_out.with_name('formula.txt')}"),
             *_graph(published, precision),
             judged,
             *each,
@@ -85,16 +86,16 @@ def of_import(published: Published) -> str:
     return "\n".join([*_network(published), *_graph(published), *judged, *_next_steps(published)])
 
 
-def _network(published: Published) -> Iterator[str]:
+def _network(published: Published, further_file: str = "") -> Iterator[str]:
     manifest = published.manifest
     network = manifest.network
     yield f"published {published.folder}"
     yield from (f"  {note}" for note in published.notes)
-    lines = manifest.formula.splitlines()
-    yield from (f"  formula   {line}" for line in lines if len(line) <= _MOST_CHARACTERS)
-    if longer := sum(len(line) > _MOST_CHARACTERS for line in lines):
+    lines = formula_lines(manifest).splitlines()
+    yield from (f"  formula   {line}" for line in lines if len(line) <= MOST_CHARACTERS)
+    if longer := sum(len(line) > MOST_CHARACTERS for line in lines):
         several = f"{longer} more: " if longer < len(lines) else ""
-        yield f"  formula   {several}too long to be shown here; see {published.folder / REPORT}"
+        yield f"  formula   {several}too long to be shown here; see {published.folder / REPORT}{further_file}"
     yield from _formula_errors(manifest)
     grid = f"input grid {network.grid_size}, degree {network.degree}"
     yield f"  network   {network_text(manifest)}, {grid}, {size_text(network)}"

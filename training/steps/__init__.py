@@ -6,6 +6,7 @@ from kan_model import KAN
 from training.recipe.config import Recipe
 from training.steps.attribution import add_attribution
 from training.steps.baseline import compare_with_baselines
+from training.steps.in_context import find_in_context
 from training.steps.pruning import prune_network
 from training.steps.state import Check, Finished, OnMessage, StepData, StepFailed
 from training.steps.symbolic import find_formulas
@@ -35,7 +36,10 @@ def finish(kan: KAN, recipe: Recipe, table: StepData, check: Check, on_message: 
         done = prune_network(done, recipe.prune, recipe.fit, table, check)
         check()
     if recipe.symbolic is not None:
-        done = find_formulas(done, recipe.symbolic, recipe.formula, recipe.prune, table, check, on_message)
+        if recipe.symbolic.choice == "in-context":
+            done = find_in_context(done, recipe.symbolic, recipe.formula, table, check, on_message)
+        else:
+            done = find_formulas(done, recipe.symbolic, recipe.formula, recipe.prune, table, check, on_message)
         check()
     if recipe.attribution is not None:
         done = add_attribution(done, recipe.attribution, table)

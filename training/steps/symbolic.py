@@ -1,6 +1,7 @@
 """[symbolic]: edges that become formulas."""
 
 import copy
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +19,8 @@ from training.steps.gate import decline, find_silence
 from training.steps.pruning import cut
 from training.steps.state import Check, Finished, FoundFormula, OnMessage, StepData, StepFailed, validation_loss
 
+# A looser bound than this is not advised.
+_LEAST_ADVISED_R2 = 0.8
 # Splines that are named in a note.
 _MOST_NAMED = 6
 
@@ -52,7 +55,7 @@ def find_formulas(
     if declined and formula is None:
         of_all = f"{sum(edge.fixed for edge in edges)} of {len(edges)} edges would be formulas"
         text = f"warning   no formulas: {of_all}, {declined}"
-        return _keep_splines(done, kan, edges, [*notes, text], table)
+        return keep_splines(done, kan, [*notes, text], table)
     # Noise that a spline had learned is no function's, and next to nothing once the formulas fit.
     if pruning is not None and (smaller := cut(kan, pruning, table)).removed_edges:
         allowed = validation_loss(kan, table) if declined else before
@@ -75,8 +78,8 @@ def find_formulas(
         notes += [named, "no formula of the whole network: it has splines"]
         return replace(done, kan=done.kan if formula else kan, notes=(*done.notes, *notes))
     if formula is not None and not formula.serve:
-        return _keep_splines(done, kan, edges, [*notes, "formula: told beside the network, which stays"], table)
-    written = _write_formula(kan, table)
+        return keep_splines(done, kan, [*notes, "formula: told beside the network, which stays"], table)
+    written = write_formula(kan, table)
     if formula is not None and not written.text:
         raise StepFailed(f"[formula] serve = true: {'; '.join(written.notes)}")
     found = FoundFormula(written, kan, done.kan, is_served=True) if written.text else None
@@ -84,11 +87,10 @@ def find_formulas(
     return replace(done, kan=kan, notes=tuple(notes), formula=written.text, latex=written.latex, found=found)
 
 
-def _keep_splines(
-    done: Finished, kan: KAN, edges: Sequence[EdgeReport], notes: Sequence[str], table: StepData
-) -> Finished:
+def keep_splines(done: Finished, kan: KAN, notes: Sequence[str], table: StepData) -> Finished:
     """The network as it was, with the formula of the other one beside it, if that is a formula as a whole."""
-    written = _write_formula(kan, table) if all(edge.fixed for edge in edges) else None
+    has_splines = any((layer.edge_mask != 0).any() for layer in kan.layers)
+    written = None if has_splines else write_formula(kan, table)
     found = FoundFormula(written, kan, done.kan, is_served=False) if written and written.text else None
     more = written.notes if written and not written.text else ()
     return replace(done, notes=(*done.notes, *notes, *more), found=found)
@@ -202,7 +204,8 @@ def _improve_constants(kan: KAN, steps: int, table: StepData, check: Check) -> K
     return kan.with_layers([layer.changed() for layer in best.layers])
 
 
-def _write_formula(kan: KAN, table: StepData) -> WholeFormula:
+def write_formula(kan: KAN, table: StepData) -> WholeFormula:
+    """The formula of a network without splines, in raw units."""
     dataset = table.dataset
     trained = Trained(kan, table.inputs, table.outputs)
     return whole_formula(trained, dataset.input_names, dataset.classes or dataset.targets)
@@ -224,8 +227,14 @@ def _describe_splines(splines: Sequence[EdgeReport], names: Sequence[str]) -> st
     """The first of them, with the column that the first layer reads."""
     named = ", ".join(
         f"layer {edge.layer} from {edge.input if edge.layer else names[edge.input]} to {edge.output}"
-        + (f" (nearest: {edge.best.edge.function}, R² {edge.best.r2:.3f})" if edge.best else "")
+        + (f" (nearest: {edge.best.edge.function}, R² {edge.best.r2:.3f}{_loosen(edge.best.r2)})" if edge.best else "")
         for edge in splines[:_MOST_NAMED]
     )
     more = f" and {len(splines) - _MOST_NAMED} more" if len(splines) > _MOST_NAMED else ""
     return f"still splines: {named}{more}"
+
+
+def _loosen(r2: float) -> str:
+    """What would take the nearest function, where it is near: a bound of two digits."""
+    bound = math.floor(100 * r2 - 0.1) / 100
+    return f"; min_r2 = {bound:g} would take it" if bound >= _LEAST_ADVISED_R2 else ""

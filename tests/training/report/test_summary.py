@@ -22,9 +22,9 @@ def test_a_short_formula_is_shown() -> None:
 
 def test_of_a_long_one_it_says_where_it_is() -> None:
     """For a formula that is too long the summary names the file that has it."""
-    long = "y = " + " + ".join(["sin(a)"] * 50)
+    long = "y = " + " + ".join(["sin(a)"] * 100)
     (line,) = shown(long)
-    assert "models/m/1/report.html" in line
+    assert line.endswith("see models/m/1/report.html and formula.txt")
     assert [line.split(";")[0] for line in shown(f"x = a\n{long}")] == [
         "formula   x = a",
         "formula   1 more: too long to be shown here",

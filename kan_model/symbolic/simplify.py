@@ -1,0 +1,206 @@
+"""Constants of a formula that the rows cannot tell from 0, 1 or -1 become these; the others are fitted again.
+
+Noise leaves a constant beside its true value: 1.03·(x + 0.004)² + 0.0002 for x². Each constant in turn is held at a
+plain value, and the others are fitted to the rows again. The plain value stays if the rows do not speak against it.
+
+With n rows and the sum S of squared errors, n·log S may grow by log n for each constant that is held: this is the
+Bayesian information criterion (Schwarz 1978). Example: a constant that is truly 0 makes n·log S grow by about 1; one
+whose fitted value is 4 standard errors from 0 by about 16. With 400 rows 6 is allowed.
+"""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from kan_model.network.network import KAN
+from kan_model.network.symbolic_edge import SymbolicEdge
+from kan_model.rows.jacobian import parameter_columns, write_jacobian
+from kan_model.symbolic.invariance import invariance_of
+
+Vector = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+_STEPS, _FEWER_STEPS = 60, 15
+# Errors below this share of the deviation of the targets are rounding, and equally good.
+_EXACT = 1e-8
+# A step is tried with this many dampings, each 4 times the one before.
+_TRIES = 8
+# A fit ends when a step lowers the sum of squares by a smaller share.
+_GAIN = 1e-9
+
+
+@dataclass(frozen=True)
+class Simplified:
+    """A network of formulas with plainer constants.
+
+    Attributes:
+        kan: The network, in its own type.
+        free_constants: How many constants are neither redundant nor held at a plain value.
+        criterion: n·log(mean squared error / variance of the targets) + free constants·log n; lower is better.
+    """
+
+    kan: KAN
+    free_constants: int
+    criterion: float
+
+
+def simplify_constants(
+    kan: KAN, rows: Tensor, targets: Tensor, *, hold: bool = True, check: Callable[[], None] = lambda: None
+) -> Simplified | None:
+    """Fit the constants of a network without splines, and hold those at plain values that the rows allow.
+
+    Args:
+        kan: The network; all its edges are symbolic. It is not changed.
+        rows: ``[rows, inputs]``, imputed and scaled.
+        targets: ``[rows, outputs]``, in the units of the network's outputs.
+        hold: Whether constants may be held at plain values; else all are only fitted.
+        check: Called before each constant; it may raise to end the work.
+
+    Returns:
+        The network, or None if it has no finite answer to some row.
+    """
+    problem = _Problem(kan, rows, targets)
+    free = problem.free
+    place, error = problem.fit(problem.start, free, _STEPS if hold else _FEWER_STEPS)
+    if not error < math.inf:
+        return None
+    allowed = math.log(problem.count)
+    changed = hold
+    while changed:
+        changed = False
+        for index, values in problem.plain_values(place, free):
+            check()
+            fewer = free.copy()
+            fewer[index] = False
+            for value in values:
+                tried = place.copy()
+                tried[index] = value
+                tried, after = problem.fit(tried, fewer, _FEWER_STEPS)
+                if problem.deviance(after) - problem.deviance(error) <= allowed:
+                    place, error, free, changed = tried, after, fewer, True
+                    break
+    if hold:
+        place, error = problem.fit(place, free, _STEPS)
+    count = int(free.sum())
+    return Simplified(problem.network(place), count, problem.deviance(error) + count * allowed)
+
+
+class _Problem:
+    """Least squares in the constants of a network, one after another as its parameters are.
+
+    Args:
+        kan: The network.
+        rows: ``[rows, inputs]``.
+        targets: ``[rows, outputs]``.
+
+    Attributes:
+        start: ``[constants]``.
+        free: False for constants that others make redundant.
+        count: Numbers in the targets.
+    """
+
+    def __init__(self, kan: KAN, rows: Tensor, targets: Tensor) -> None:
+        self._given, self._kan = kan, copy.deepcopy(kan).double()
+        self._x, y = rows.detach().double(), targets.detach().double()
+        spread = float((y - y.mean(dim=0)).square().mean().sqrt())
+        self._y, self._scale = y, spread or 1.0
+        parameters = dict(self._kan.named_parameters())
+        self._parts = {name: parameters[name] for name in parameters if name.endswith(("symbolic_affine", "bias"))}
+        self._columns = parameter_columns(self._parts)
+        self.count = y.numel()
+        self.start = np.concatenate([part.detach().numpy().ravel() for part in self._parts.values()])
+        self._kinds, free = "", []
+        for name in self._parts:
+            layer = self._kan.layers[int(name.split(".")[1])]
+            if name.endswith("bias"):
+                self._kinds += "d" * layer.sums
+                free += [True] * layer.sums
+                continue
+            self._kinds += "abcd" * len(layer.symbolic_functions)
+            for function in layer.symbolic_functions:
+                invariance = invariance_of(function)
+                free += [not invariance.scale, not invariance.shift, True, True]
+        self.free: Flags = np.array(free)
+
+    def plain_values(self, place: Vector, free: Flags) -> Iterator[tuple[int, tuple[float, ...]]]:
+        """The free constants, each with the values to try: shifts first, then factors."""
+        for kind in "dbac":
+            for index in np.flatnonzero(free):
+                if self._kinds[index] == kind:
+                    one = math.copysign(1.0, place[index])
+                    half = round(2 * place[index]) / 2
+                    yield int(index), (0.0,) if kind in "bd" else tuple(dict.fromkeys((one, half or one)))
+
+    def deviance(self, error: float) -> float:
+        """n·log of a mean squared error; errors of rounding are equally small."""
+        return self.count * math.log(max(error, _EXACT**2))
+
+    def fit(self, place: Vector, free: Flags, steps: int) -> tuple[Vector, float]:
+        """Levenberg–Marquardt steps along the free constants: the best place, and its mean squared error there."""
+        error, damping = self._error(place), 1e-3
+        for _ in range(steps):
+            if not math.isfinite(error) or error <= _EXACT**2 / 100 or not free.any():
+                break
+            residuals, jacobian = self._derivatives(place, free)
+            if not np.isfinite(jacobian).all():
+                break
+            scale = np.sqrt((jacobian**2).sum(axis=0)) + 1e-300
+            left, values, right = np.linalg.svd(jacobian / scale, full_matrices=False)
+            along = left.T @ residuals
+            before = error
+            for _ in range(_TRIES):
+                tried = place.copy()
+                tried[free] -= (right.T @ (values / (values**2 + damping) * along)) / scale
+                after = self._error(tried)
+                if after < error:
+                    place, error, damping = tried, after, max(damping / 10, 1e-14)
+                    break
+                damping *= 4
+            if error > before * (1 - _GAIN):
+                break
+        return place, error
+
+    def network(self, place: Vector) -> KAN:
+        """The network with these constants, in its own type."""
+        layers = []
+        for index, layer in enumerate(self._given.layers):
+            found = {
+                name.rpartition(".")[2]: place[self._columns[name]]
+                for name in self._parts
+                if name.startswith(f"layers.{index}.")
+            }
+            parts = {"bias": torch.from_numpy(found["bias"]).to(layer.base_weight)} if "bias" in found else {}
+            if "symbolic_affine" in found:
+                edges = zip(layer.symbolic_places, layer.symbolic_functions, strict=True)
+                numbers = found["symbolic_affine"].reshape(-1, 4).tolist()
+                parts["symbolic"] = [  # type: ignore[assignment]
+                    SymbolicEdge(*where, function, *four)
+                    for (where, function), four in zip(edges, numbers, strict=True)
+                ]
+            layers.append(layer.changed(**parts))
+        return self._given.with_layers(layers)
+
+    def _set(self, place: Vector) -> None:
+        with torch.no_grad():
+            for name, part in self._parts.items():
+                part.copy_(torch.from_numpy(place[self._columns[name]]).view_as(part))
+
+    def _error(self, place: Vector) -> float:
+        self._set(place)
+        with torch.no_grad():
+            error = float((((self._kan(self._x) - self._y) / self._scale) ** 2).mean())
+        return error if error < math.inf else math.inf
+
+    def _derivatives(self, place: Vector, free: Flags) -> tuple[Vector, Vector]:
+        """Residuals ``[numbers]``, and their derivatives by the free constants ``[numbers, free]``."""
+        self._set(place)
+        found = self._x.new_empty(len(self._x), self._y.shape[1], len(place))
+        answers = write_jacobian(self._kan, self._x, self._columns, found)
+        residuals = ((answers - self._y) / self._scale).numpy().ravel()
+        return residuals, found.detach().numpy().reshape(-1, len(place))[:, free] / self._scale

@@ -1,0 +1,59 @@
+"""Formulas are found again from rows of known laws."""
+
+import numpy as np
+import pytest
+import torch
+
+from kan_model import KAN, KANConfig
+from kan_model.formula.expression import formula
+from kan_model.network.symbolic_edge import SymbolicEdge
+from training.data.samples import Samples
+from training.formulas import search_formula
+from training.formulas.local_search import improve, make_form
+from training.formulas.search import COMMON
+from training.formulas.shapes import error, shapes
+
+
+def samples(x: np.ndarray, y: np.ndarray) -> Samples:
+    """Rows with the targets divided by their deviation."""
+    return Samples(torch.from_numpy(x), torch.from_numpy(y / y.std())[:, None])
+
+
+def test_a_wrong_function_is_exchanged_for_the_right_one() -> None:
+    """1/(0.85 − 0.54·cos(b)) is close to 1/(1 + b²), and becomes it."""
+    x = np.random.default_rng(0).uniform(-2, 2, (200, 1))
+    rows = samples(x, 1 / (1 + x[:, 0] ** 2))
+    kan = KAN(KANConfig((1, 1, 1)), seed=0, dtype=torch.float64)
+    inner, outer = SymbolicEdge(0, 0, "cos", 1.0, 0.0, -0.54, 0.85), SymbolicEdge(0, 0, "1/x", 1.0, 0.0, 2.0, 0.0)
+    kan = kan.with_layers([kan.layers[0].with_symbolic([inner]), kan.layers[1].with_symbolic([outer])])
+    start = make_form(kan, rows, lambda: None)
+    assert start is not None
+    assert error(start.kan, rows) > 1e-5
+    better = improve(start, rows, ("x", "x^2", "cos"), lambda: None)
+    assert better.criterion < start.criterion
+    assert error(better.kan, rows) < 1e-6
+    assert better.kan.layers[0].symbolic_functions == ("x^2",)
+
+
+def test_shapes_begin_with_the_simplest() -> None:
+    """A sum comes first; each shape reads all inputs and gives one output."""
+    assert shapes(1) == [(1, 1), (1, 1, 1)]
+    assert shapes(3)[0] == (3, 1)
+    assert all(shape[0] == 3 and shape[-1] in (1, (0, 1)) for shape in shapes(3))
+
+
+@pytest.mark.slow
+def test_a_product_is_found_from_noisy_rows_whatever_the_seed() -> None:
+    """a·sin(b) with 1 % noise: the form of two searches is the same, and its error is that of the noise."""
+    random = np.random.default_rng(0)
+    x = random.uniform([-1, -3], [1, 3], (250, 2))
+    truth = x[:, 0] * np.sin(x[:, 1])
+    y = truth + 0.01 * truth.std() * random.standard_normal(250)
+    rows = samples(x, y)
+    train = Samples(rows.x[:200], rows.y[:200])
+    found = search_formula(train, Samples(rows.x[200:], rows.y[200:]), functions=COMMON, seeds=(0, 1))
+    assert found is not None
+    assert (found.agreeing, found.searches) == (2, 2)
+    assert found.error < 0.015
+    text = formula(found.kan, names=("a", "b"), digits=2, near=0.01, simplify=True).text[0]
+    assert "sin(b)" in text

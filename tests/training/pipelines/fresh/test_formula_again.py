@@ -1,0 +1,71 @@
+"""`kan-train formula`: the steps after a finished fit are taken again."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from training.cli import main
+from training.pipelines.run import Run
+from training.pipelines.run_folder import RunFolder
+from training.pipelines.train import train
+from training.pipelines.watcher import Watcher
+from training.recipe.config import Recipe
+
+
+@pytest.fixture
+def finished(wave: Callable[[str], Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a finished run of 3·sin(a) + b + 7, whose recipe has no [symbolic]."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "runs" / "wave"
+    train(Run(wave("[prune]\n"), tmp_path / "models", RunFolder(folder)), Watcher())
+    return folder
+
+
+def test_the_formula_of_a_finished_run_is_told_and_nothing_is_published(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With sin it is the truth; without it no formula, and the message names column and bound."""
+    before = sorted(path.name for path in (tmp_path / "models" / "wave").iterdir())
+    assert main(["formula", str(finished), "--functions", "x,sin", "--json"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [each["event"] for each in told] == ["formula"]
+    assert "sin(" in told[0]["formula"]
+    assert told[0]["formula_metrics"]["test_rmse"] < 0.1
+    assert main(["formula", str(finished), "--functions", "x,x^2", "--min-r2", "0.999"]) == 0
+    text = capsys.readouterr().out
+    assert "no formula of the whole network" in text
+    assert "layer 0 from a to 0 (nearest: " in text
+    assert sorted(path.name for path in (tmp_path / "models" / "wave").iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--min-r2", "2"], "less than or equal to 1"),
+        (["--functions", "sinus"], 'functions has "sinus"'),
+        (["--seeds", "3"], "only with choice"),
+    ],
+)
+def test_a_wrong_bound_is_one_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    """Before the run is looked at."""
+    assert main(["formula", str(tmp_path), *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_without_a_kept_fit_or_with_another_table_it_is_refused(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Functions found on other rows would be no formula of this network."""
+    assert main(["formula", str(tmp_path)]) == 2
+    assert "no finished fit is kept here" in capsys.readouterr().err
+    table = tmp_path / "wave.csv"
+    table.write_text(table.read_text().replace("0", "1"))
+    assert main(["formula", str(finished)]) == 2
+    assert "the table has changed since the run" in capsys.readouterr().err
+    (finished / "fitted.json").write_text("{")
+    assert main(["formula", str(finished)]) == 2
+    assert "run its recipe again" in capsys.readouterr().err

@@ -1,0 +1,51 @@
+"""[symbolic] choice = "in-context" in a recipe."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from training.cli import main
+from training.errors import RecipeError
+from training.recipe.config import parse_recipe
+
+_RECIPE = '[model]\nname = "m"\n[data]\npath = "t.csv"\ntarget = "y"\ncolumns = ["a"]\n[task]\nkind = "regression"\n'
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("seeds = 3", "seeds: only with choice"),
+        ('choice = "in-context"\nmin_r2 = 0.9', 'min_r2: only with choice = "by-edge"'),
+        ('choice = "in-context"\nseeds = 0', "seeds"),
+        ('choice = "somehow"', "by-edge"),
+    ],
+)
+def test_keys_that_do_not_fit_are_refused(section: str, message: str) -> None:
+    """Before the fit, with the key and what it belongs to."""
+    with pytest.raises(RecipeError, match=message):
+        parse_recipe(f"{_RECIPE}[symbolic]\n{section}\n", folder=Path(), name="r.toml")
+
+
+@pytest.mark.slow
+def test_init_and_run_end_in_the_formula_of_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two commands without an edit: watts = volts²/ohms is served; `kan-train formula` finds it again."""
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"volts": random.uniform(1, 12, 300), "ohms": random.uniform(1, 5, 300)})
+    table["watts"] = table["volts"] ** 2 / table["ohms"] + 0.05 * random.standard_normal(300)
+    table.to_csv(tmp_path / "ohm.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "ohm.csv", "--target", "watts", "--formula", "--quiet"]) == 0
+    recipe = tmp_path / "ohm.toml"
+    assert "seeds = 5" in recipe.read_text()
+    recipe.write_text(recipe.read_text().replace("seeds = 5", "seeds = 2"))  # the same way in less time
+    assert main(["run", "ohm.toml"]) == 0
+    text = capsys.readouterr().out
+    assert "of 2 searches found the same form" in text
+    assert "volts**2/ohms" in text
+    assert (tmp_path / "runs" / "ohm" / "formula.txt").read_text().startswith("watts = ")
+    assert main(["formula", "runs/ohm", "--choice", "in-context"]) == 0
+    assert "volts**2/ohms" in capsys.readouterr().out

@@ -1,0 +1,92 @@
+"""Better functions for the edges of a formula, one edge at a time, by the criterion of the whole formula.
+
+The edges were chosen one after another, the first while splines stood behind them. With all others as functions, every
+function is tried on each edge again: its constants start at the best fit to the edge's values, then all constants are
+fitted to the targets. Example: 1/(0.85 − 0.54·cos(b)) is close to 1/(1 + b²), and x² in place of cos makes it equal.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from kan_model import FUNCTIONS, KAN
+from kan_model.network.symbolic_edge import SymbolicEdge
+from kan_model.symbolic.fit import fit_functions
+from kan_model.symbolic.simplify import simplify_constants
+from training.data.samples import Samples
+
+# Exchanges that are fitted to the end, of those that a short fit likes best.
+_FINALISTS = 2
+_ROUNDS = 4
+# A criterion has to fall by this.
+_GAIN = 1.0
+
+
+@dataclass(frozen=True)
+class Form:
+    """A network of functions with plain constants.
+
+    Attributes:
+        kan: The network.
+        criterion: Bayesian information criterion with the complexity of the functions; lower is better.
+    """
+
+    kan: KAN
+    criterion: float
+
+
+def make_form(kan: KAN, train: Samples, check: Callable[[], None], *, hold: bool = True) -> Form | None:
+    """The form of a network of functions, its constants fitted and simplified; None if some row has no answer."""
+    found = simplify_constants(kan, train.x, train.y, hold=hold, check=check)
+    return None if found is None else Form(found.kan, found.criterion + _price(found.kan, len(train.x)))
+
+
+def improve(form: Form, train: Samples, functions: Sequence[str], check: Callable[[], None]) -> Form:
+    """Exchange the function of an edge while the criterion falls.
+
+    Args:
+        form: The start.
+        train: The training rows.
+        functions: Names of the functions to try.
+        check: Called before each edge; it may raise to end the work.
+    """
+    for _ in range(_ROUNDS):
+        tried = _exchanges(form.kan, train, functions, check)
+        quick = [found for kan in tried if (found := make_form(kan, train, check, hold=False)) is not None]
+        quick.sort(key=lambda each: each.criterion)
+        finished = [make_form(each.kan, train, check) for each in quick[:_FINALISTS]]
+        best = min((each for each in finished if each is not None), key=lambda each: each.criterion, default=form)
+        if best.criterion > form.criterion - _GAIN:
+            break
+        form = best
+    return form
+
+
+def _exchanges(kan: KAN, train: Samples, functions: Sequence[str], check: Callable[[], None]) -> Iterator[KAN]:
+    x = train.x.double()
+    for index, layer in enumerate(kan.layers):
+        with torch.no_grad():
+            values = layer.edge_outputs(x.to(kan.dtype)).double()
+        for place, edge in enumerate(layer.symbolic):
+            check()
+            try:
+                fits = fit_functions(x[:, edge.input], values[:, edge.output, edge.input], functions, dtype=kan.dtype)
+            except ValueError:  # Some value is not finite.
+                continue
+            for fit in fits:
+                if fit.function == edge.function:
+                    continue
+                edges = list(layer.symbolic)
+                edges[place] = SymbolicEdge(edge.output, edge.input, fit.function, fit.a, fit.b, fit.c, fit.d)
+                layers = list(kan.layers)
+                layers[index] = layer.changed(symbolic=edges)
+                yield kan.with_layers(layers)
+        with torch.no_grad():
+            x = layer(x.to(kan.dtype)).double()
+
+
+def _price(kan: KAN, rows: int) -> float:
+    names = [name for layer in kan.layers for name in layer.symbolic_functions]
+    return math.log(rows) * sum(FUNCTIONS[name].complexity for name in names)

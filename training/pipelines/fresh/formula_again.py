@@ -1,0 +1,65 @@
+"""The formula of a finished run, searched again with other bounds: [prune] and [symbolic] without another fit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from kan_api.v1.manifest_pb2 import Formula
+from training.data.dataset import prepare_table
+from training.data.preparation import input_transform, output_transform
+from training.data.source import load_source
+from training.pipelines.fresh.kept_run import read_run
+from training.pipelines.run_folder import RunError
+from training.publishing.export import Trained
+from training.publishing.whole_formula import formula_details
+from training.recipe.fit_sections import SymbolicSection
+from training.steps import StepData, finish
+from training.threads import torch_threads
+
+# A formula is told however much worse than the network it is.
+_ANY_INCREASE = 1e9
+
+
+@dataclass(frozen=True)
+class FoundAgain:
+    """The result of a further search.
+
+    Attributes:
+        text: One line an output, in raw units; empty if there is no formula of the whole network.
+        notes: Remarks on the way, for people; they name the edges that stay splines.
+        details: The formula beside the network on the test rows; None without a formula.
+    """
+
+    text: str
+    notes: tuple[str, ...]
+    details: Formula | None
+
+
+@torch_threads(1)
+def find_formula(folder: Path, section: SymbolicSection, on_message: Callable[[str], None]) -> FoundAgain:
+    """Search the formula of a finished run; nothing is published or changed.
+
+    Args:
+        folder: ``runs/<model name>``.
+        section: How to search.
+        on_message: Is told of each step.
+
+    Raises:
+        RunError: there is no finished run, or its table has changed.
+        TrainingError: the table cannot be read, or the search cannot be done.
+    """
+    kept = read_run(folder)
+    recipe = kept.recipe
+    dataset = prepare_table(recipe, *load_source(recipe.data))
+    if dataset.fingerprint != kept.fingerprint:
+        raise RunError(f"{folder}: the table has changed since the run: {dataset.source}; run its recipe again")
+    inputs, outputs = input_transform(dataset, recipe.inputs.scaling), output_transform(dataset)
+    table = StepData.of(dataset, inputs, outputs, kept.kan.dtype)
+    wanted = section.model_copy(update={"max_loss_increase": _ANY_INCREASE})
+    steps = {"symbolic": wanted, "formula": None, "attribution": None, "baseline": None}
+    finished = finish(kept.kan, recipe.model_copy(update=steps), table, lambda: None, on_message)
+    if (found := finished.found) is None:
+        return FoundAgain("", finished.notes, None)
+    formula, network = (Trained(kan, inputs, outputs) for kan in (found.kan, found.splines))
+    details = formula_details(dataset, found.written, formula, network, served=False)
+    return FoundAgain(found.written.text, finished.notes, details)

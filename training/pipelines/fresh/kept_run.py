@@ -1,0 +1,60 @@
+"""What a finished fit leaves in the run folder, so that steps after it can be taken again: network and recipe.
+
+``runs/<model name>/fitted.safetensors`` is the network before [prune] and [symbolic], fitted.json tells the recipe and
+the table that it follows.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from kan_model import KAN
+from kan_model.network import checkpoint
+from training.pipelines.run_folder import RunError
+from training.recipe.config import Recipe, parse_recipe
+
+_NETWORK, _RECIPE = "fitted.safetensors", "fitted.json"
+
+
+@dataclass(frozen=True)
+class KeptRun:
+    """A finished fit.
+
+    Attributes:
+        kan: The network before the steps after the fit.
+        recipe: Its recipe; the path of the table is absolute.
+        fingerprint: sha256 of features and target.
+    """
+
+    kan: KAN
+    recipe: Recipe
+    fingerprint: str
+
+
+def keep_run(folder: Path, kan: KAN, recipe: Recipe, fingerprint: str) -> None:
+    """Keep a finished fit; it replaces the one before."""
+    table = None if recipe.data.path is None else str(recipe.data.path.resolve())
+    content = {"recipe": recipe.text, "table": table, "fingerprint": fingerprint}
+    checkpoint.save(kan, folder / _NETWORK)
+    checkpoint.write_atomically(folder / _RECIPE, json.dumps(content).encode())
+
+
+def read_run(folder: Path) -> KeptRun:
+    """Read a finished fit.
+
+    Raises:
+        RunError: there is none, or it cannot be read.
+    """
+    try:
+        content = json.loads((folder / _RECIPE).read_bytes())
+        recipe = parse_recipe(content["recipe"], folder=Path(), name=str(folder / _RECIPE))
+        if content["table"] is not None:
+            data = recipe.data.model_copy(update={"path": Path(content["table"])})
+            recipe = recipe.model_copy(update={"data": data})
+        return KeptRun(checkpoint.load(folder / _NETWORK), recipe, content["fingerprint"])
+    except FileNotFoundError:
+        raise RunError(
+            f"{folder}: no finished fit is kept here; wanted a folder runs/NAME that `kan-train run` of a table wrote"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{folder}: cannot read the run: {error}; run its recipe again") from None

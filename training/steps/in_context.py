@@ -1,0 +1,99 @@
+"""[symbolic] choice = "in-context": a formula found by shapes and by the whole network's loss."""
+
+from dataclasses import replace
+
+import torch
+
+from kan_model import KAN
+from kan_model.network.layer import KANLayer
+from kan_model.network.symbolic_edge import SymbolicEdge
+from kan_model.network.transform import Affine
+from training.data.samples import Samples
+from training.formulas import FormulaSearch, search_formula
+from training.recipe.fit_sections import FormulaSection, SymbolicSection
+from training.steps.gate import decline, find_silence
+from training.steps.state import Check, Finished, FoundFormula, OnMessage, StepData, StepFailed, validation_loss
+from training.steps.symbolic import keep_splines, write_formula
+
+
+def find_in_context(
+    done: Finished,
+    section: SymbolicSection,
+    formula: FormulaSection | None,
+    table: StepData,
+    check: Check,
+    on_message: OnMessage,
+) -> Finished:
+    """With the formula in the place of the network, if it is no worse than the section allows; else beside it.
+
+    Raises:
+        StepFailed: the table is not of one target by squared error; or the formula shall be served, and there is none.
+    """
+    is_plain = table.loss.name == "squared_error" and table.train.weights is None and isinstance(table.outputs, Affine)
+    if not is_plain or table.train.y.shape[1:] != (1,):
+        raise StepFailed(
+            '[symbolic] choice = "in-context" is for a regression of one target by squared error without weights; '
+            "and not on a log scale; leave the key out, then continue with --resume"
+        )
+    assert isinstance(table.outputs, Affine)
+    shift = float(table.outputs.center[0]) / float(table.outputs.scale[0])
+    train, validation = (_engine_rows(part, shift) for part in (table.train, table.validation))
+    found = search_formula(
+        train,
+        validation,
+        functions=section.functions,
+        seeds=range(section.seeds),
+        check=check,
+        on_message=on_message,
+    )
+    kan = None if found is None else _in_network_units(found.kan, shift).to(done.kan.dtype)
+    flaw = (
+        "no shape became functions" if kan is None else (silence.text if (silence := find_silence(kan, table)) else "")
+    )
+    if found is None or kan is None or flaw:
+        if formula is not None and formula.serve:
+            raise StepFailed(
+                f"[formula] serve = true: no formula was found in context ({flaw}), so nothing is published; allow "
+                'more functions, or try choice = "by-edge"; then continue with --resume'
+            )
+        note = f"no formula in context: {flaw}; the network keeps its splines"
+        return replace(done, notes=(*done.notes, f"warning   {note}"))
+    before = validation_loss(done.kan, table)
+    notes = [
+        f"symbolic: {_describe(found)}; validation loss {before:.3g} of the splines, "
+        f"{validation_loss(kan, table):.3g} of the formula"
+    ]
+    declined = decline(kan, before, section.max_loss_increase, table)
+    if declined and formula is None:
+        return keep_splines(done, kan, [*notes, f"warning   the formula is told and not served: {declined}"], table)
+    if formula is not None and not formula.serve:
+        return keep_splines(done, kan, [*notes, "formula: told beside the network, which stays"], table)
+    written = write_formula(kan, table)
+    beside = FoundFormula(written, kan, done.kan, is_served=True) if written.text else None
+    told = (*done.notes, *notes, *written.notes)
+    return replace(done, kan=kan, notes=told, formula=written.text, latex=written.latex, found=beside)
+
+
+def _describe(found: FormulaSearch) -> str:
+    shape = f"a network of shape {[list(level) if isinstance(level, tuple) else level for level in found.shape]}"
+    if found.searches == 1:
+        return f"the formula is {shape}"
+    return f"the formula is {shape}; {found.agreeing} of {found.searches} searches found the same form"
+
+
+def _engine_rows(part: Samples, shift: float) -> Samples:
+    """The rows with the mean of the targets back in them."""
+    return Samples(part.x.double(), part.y.double() + shift)
+
+
+def _in_network_units(kan: KAN, shift: float) -> KAN:
+    """One more layer takes the mean of the targets out again: the transform behind the network adds it."""
+    last = KANLayer(
+        torch.zeros(1, 1, dtype=torch.float64),
+        torch.zeros(1, 1, 2, dtype=torch.float64),
+        degree=1,
+        outside="clamp",
+        domain=torch.tensor([[-1.0, 1.0]], dtype=torch.float64),
+        symbolic=[SymbolicEdge(0, 0, "x", 1.0, 0.0, 1.0, -shift)],
+    )
+    return KAN.of_layers([*kan.layers, last])
