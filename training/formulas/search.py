@@ -19,7 +19,7 @@ COMMON = (
 # fmt: on
 # Networks with a larger error, as a multiple of the lowest, are worth no search, nor those with more edges; and so many
 # of the others, those with the fewest edges, are searched.
-_WORTH, _WORTH_ALWAYS, _MOST_EDGES, _MOST_SEARCHED = 1.5, 3e-3, 8, 3
+_WORTH, _WORTH_ALWAYS, _MOST_EDGES, _MOST_SEARCHED = 1.5, 3e-3, 8, 4
 _IMPROVED = 2
 
 

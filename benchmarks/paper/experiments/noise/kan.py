@@ -127,7 +127,7 @@ def _formula_of(
         symbolic = _symbolic(kan, train, validation)
     except (ValueError, TrainingError):  # Some function has no answer to some row.
         return None
-    return None if symbolic is None else _found(symbolic, validation, names, shape, scale)
+    return None if symbolic is None else described(symbolic, validation, names, shape, scale)
 
 
 def _fitted(kan: KAN, train: Samples, validation: Samples) -> KAN:
@@ -154,7 +154,8 @@ def _symbolic(kan: KAN, train: Samples, validation: Samples) -> KAN | None:
     return smaller if _error(smaller, validation) <= _SLACK * max(_EXACT, _error(kan, validation)) else kan
 
 
-def _found(kan: KAN, validation: Samples, names: Sequence[str], shape: str, scale: float) -> Found:
+def described(kan: KAN, validation: Samples, names: Sequence[str], shape: str, scale: float) -> Found:
+    """The formula of a network of functions whose answers are in units of ``scale``."""
     expression = formula(kan, names=names).expressions[0]
     symbols = {symbol: sympy.Symbol(symbol.name, real=True) for symbol in expression.free_symbols}
     whole = scale * expression.xreplace(symbols)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.common.markdown import render
 from benchmarks.paper.experiment import Conclusion, Experiment, Number, Outcome, Run
-from benchmarks.paper.experiments.noise import genetic, kan
+from benchmarks.paper.experiments.noise import genetic, in_context, kan
 from benchmarks.paper.experiments.noise.judge import judge
 from benchmarks.paper.experiments.noise.laws import LAWS
 from benchmarks.paper.medians import column, number
@@ -15,13 +15,14 @@ from benchmarks.paper.outcomes import by_contender
 
 # As words, because a case is a word; the ends come first, so that a run that is cut short has them.
 LEVELS: Mapping[str, float] = {"0 %": 0.0, "10 %": 0.1, "1 %": 0.01, "5 %": 0.05}
-_KAN, _GENETIC = "KAN", "gplearn"
+_KAN, _CONTEXT, _GENETIC = "KAN", "KAN in context", "gplearn"
+_FINDERS = {_KAN: kan.find_formula, _CONTEXT: in_context.find_formula}
 _SEEDS = range(4)
 
 
 def plan(quick: bool) -> Sequence[Run]:
     """Level after level, law after law. Quick runs leave gplearn out if it is not installed."""
-    contenders = [_KAN, *([_GENETIC] if not quick or genetic.is_installed() else [])]
+    contenders = [_KAN, _CONTEXT, *([_GENETIC] if not quick or genetic.is_installed() else [])]
     laws = list(LAWS)[: 1 if quick else None]
     levels = list(LEVELS)[: 1 if quick else None]
     return [
@@ -38,8 +39,8 @@ def measure(run: Run, quick: bool) -> Mapping[str, Number]:
     text, level = run.case.rsplit(" at ", 1)
     law = LAWS[text]
     rows, values = law.table(run.seed, LEVELS[level])
-    if run.contender == _KAN:
-        found = kan.find_formula(rows, values, law.names, run.seed, quick)
+    if run.contender in _FINDERS:
+        found = _FINDERS[run.contender](rows, values, law.names, run.seed, quick)
         if found is None:
             return {"is_law": 0, "error": float("inf"), "formula": "none: some edges stay splines"}
         judgement = judge(law, found.expression)
@@ -56,7 +57,7 @@ def show(outcomes: Sequence[Outcome], _pictures: Path) -> str | None:
     if not outcomes:
         return None
     levels = sorted(LEVELS, key=LEVELS.__getitem__)
-    contenders = [name for name in (_KAN, _GENETIC) if any(one.run.contender == name for one in outcomes)]
+    contenders = [name for name in (_KAN, _CONTEXT, _GENETIC) if any(one.run.contender == name for one in outcomes)]
     rows = [["law", *(f"{name}, {level}" for name in contenders for level in levels)]]
     for law in LAWS:
         cells = [_cell(outcomes, f"{law} at {level}", name) for name in contenders for level in levels]
@@ -75,7 +76,7 @@ def show(outcomes: Sequence[Outcome], _pictures: Path) -> str | None:
 
 def summary(outcomes: Sequence[Outcome]) -> str:
     """How many laws are found at each level."""
-    names = [name for name in (_KAN, _GENETIC) if any(one.run.contender == name for one in outcomes)]
+    names = [name for name in (_KAN, _CONTEXT, _GENETIC) if any(one.run.contender == name for one in outcomes)]
     levels = sorted(LEVELS, key=LEVELS.__getitem__)
     parts = []
     for name in names:
@@ -136,6 +137,7 @@ EXPERIMENT = Experiment(
     ),
     revision=1,
     compared=("error",),
+    # That of KAN in context follows with its results.
     conclusions=tuple(
         Conclusion(f"{name}, share of laws found, four levels of noise", partial(_is_law, name), "share", _law_of)
         for name in (_KAN, _GENETIC)

@@ -75,7 +75,7 @@ def test_the_plan_is_the_same_without_gplearn(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(genetic, "is_installed", lambda found=is_installed: found)
         plans.append(plan(quick=False))
     assert plans[0] == plans[1]
-    assert {run.contender for run in plan(quick=True)} == {"KAN"}
+    assert {run.contender for run in plan(quick=True)} == {"KAN", "KAN in context"}
     with pytest.raises(SystemExit, match="gplearn is not installed"):
         genetic.find_formula(np.zeros((2, 1)), np.zeros(2), ["a"], 0)
 
