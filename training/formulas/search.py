@@ -17,9 +17,13 @@ COMMON = (
     "x", "x^2", "x^3", "1/x", "1/x^2", "sqrt", "1/sqrt(x)", "exp", "log", "sin", "cos", "tanh", "arctanh", "gaussian",
 )
 # fmt: on
-# Networks with a larger error, as a multiple of the lowest, are worth no search, nor those with more edges; and so many
-# of the others, those with the fewest edges, are searched.
-_WORTH, _WORTH_ALWAYS, _MOST_EDGES, _MOST_SEARCHED = 1.5, 3e-3, 8, 4
+# Networks with a larger error than so many times the lowest, and than this share of the deviation, are worth no search.
+# Their splines are coarse: even without noise that of 1/x is beside it. Nor are networks with more edges. Of the others
+# so many are searched, those with the fewest edges.
+_WORTH, _WORTH_ALWAYS, _MOST_EDGES, _MOST_SEARCHED = 1.5, 0.02, 8, 4
+# A formula is as good as the splines if its error on the validation rows is at most so many times theirs.
+_AS_GOOD = 1.02
+# Forms whose functions are exchanged.
 _IMPROVED = 2
 
 
@@ -105,6 +109,8 @@ def _search(
         chosen = choose_in_context(kan, train, functions, check)
         whole = [each for each in chosen if not any((layer.edge_mask != 0).any() for layer in each.layers)]
         forms += [(form, shape) for each in whole if (form := make_form(each, train, check)) is not None]
+        if any(error(form.kan, validation) <= max(EXACT, _AS_GOOD * lowest) for form, _ in forms):
+            break  # The other shapes have more edges.
     forms.sort(key=lambda each: each[0].criterion)
     better = [(improve(form, train, functions, check), shape) for form, shape in forms[:_IMPROVED]]
     if not better:

@@ -204,25 +204,6 @@ def test_init_writes_where_it_is_told_and_replaces_only_if_told(
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine.toml", "recipes", "t.csv"]
 
 
-@pytest.mark.parametrize(
-    ("module", "program"),
-    [
-        ("training", "kan-train"),
-        ("training.cli", "kan-train"),
-        ("service", "kan-serve"),
-        ("service.client", "kan-client"),
-    ],
-)
-def test_the_module_is_the_command(module: str, program: str) -> None:
-    """``python -m training`` is kan-train, and ends with its exit code; so are the others."""
-    version_of = [sys.executable, "-m", module, "--version"]
-    done = subprocess.run(version_of, capture_output=True, text=True, cwd=ROOT)
-    assert (done.returncode, done.stdout) == (0, f"{program} {version('kan-serving')}\n")
-    done = subprocess.run([sys.executable, "-m", module, "--none"], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 2
-    assert f"usage: {program}" in done.stderr
-
-
 def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
     """As kan-serve and kan-client print theirs."""
     with pytest.raises(SystemExit) as ended:

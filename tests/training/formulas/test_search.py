@@ -10,7 +10,6 @@ from kan_model.network.symbolic_edge import SymbolicEdge
 from training.data.samples import Samples
 from training.formulas import search_formula
 from training.formulas.local_search import improve, make_form
-from training.formulas.search import COMMON
 from training.formulas.shapes import error, shapes
 
 
@@ -51,7 +50,9 @@ def test_a_product_is_found_from_noisy_rows_whatever_the_seed() -> None:
     y = truth + 0.01 * truth.std() * random.standard_normal(250)
     rows = samples(x, y)
     train = Samples(rows.x[:200], rows.y[:200])
-    found = search_formula(train, Samples(rows.x[200:], rows.y[200:]), functions=COMMON, seeds=(0, 1))
+    found = search_formula(
+        train, Samples(rows.x[200:], rows.y[200:]), functions=("x", "x^2", "sin", "exp"), seeds=(0, 1)
+    )
     assert found is not None
     assert (found.agreeing, found.searches) == (2, 2)
     assert found.error < 0.015
