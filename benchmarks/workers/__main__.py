@@ -81,24 +81,25 @@ def _measure(front_end: str, model: ServedModel, parts: Sequence[str], options: 
     return missed
 
 
-def _print_cost(front_end: str, cost: Cost, two_servers: Cost) -> int:
-    rows = [["front end", "1 worker, CPU µs a request", "2 workers", "ratio", "rounds", "must", "", "aim", ""]]
+def _print_cost(front_end: str, cost: Cost, two_servers: Cost, over_servers: Cost) -> int:
+    rows = [["front end", "compared", "CPU µs a request", "ratio", "rounds", "must", "", "aim", ""]]
     verdict = Verdict(front_end, "two workers over one", "1 row", cost.ratio, _RATIO[0], at_most=True, aim=_RATIO[1])
-    rows.append([front_end, *_measured(cost), *bounds_row(verdict)])
-    rows.append([f"{front_end}, two servers", *_measured(two_servers), "", "", "", ""])
+    rows.append([front_end, "two workers over one", *_measured(cost), *bounds_row(verdict)])
+    rows.append([front_end, "two servers over one", *_measured(two_servers), "", "", "", ""])
+    rows.append([front_end, "two workers over two servers", *_measured(over_servers), "", "", "", ""])
     print(render(rows), flush=True)
     return int(not verdict.keeps(verdict.must) or cost.half_width > WANTED_HALF_WIDTH)
 
 
 def _print_spreading(front_end: str, costs: Mapping[str, Cost]) -> None:
-    rows = [["front end", "CPU of", "one connection, µs a request", "several", "ratio", "rounds"]]
+    rows = [["front end", "CPU of", "one connection, several: µs a request", "ratio", "rounds"]]
     rows += [[front_end, what, *_measured(cost)] for what, cost in costs.items()]
     print(render(rows), flush=True)
 
 
 def _measured(cost: Cost) -> list[str]:
-    before, after = (f"{1e6 * seconds:.1f}" for seconds in cost.seconds)
-    return [before, after, f"{cost.ratio:.3f} ± {cost.half_width:.3f}", str(cost.rounds)]
+    times = ", ".join(f"{1e6 * seconds:.1f}" for seconds in cost.seconds)
+    return [times, f"{cost.ratio:.3f} ± {cost.half_width:.3f}", str(cost.rounds)]
 
 
 def _print_shares(front_end: str, shares: Mapping[int | str, Sequence[float]]) -> int:

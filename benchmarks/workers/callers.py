@@ -13,17 +13,16 @@ class Callers:
     """Callers that send one row each, and wait for the answer before the next request.
 
     Args:
-        addresses: "host:port" of the servers, among which the connections are spread evenly.
+        addresses: "host:port" of each connection; the callers share the connections evenly.
         model: The model that it serves.
         count: Number of callers.
-        connections: Number of connections that they share evenly.
     """
 
-    def __init__(self, addresses: Sequence[str], model: ServedModel, count: int, connections: int) -> None:
+    def __init__(self, addresses: Sequence[str], model: ServedModel, count: int) -> None:
         exchanges = model.exchanges("predict", 1, count)
         self._requests = [exchange.request for exchange in exchanges]
         self._answers = Answers("predict", exchanges)
-        self._connections = [Connection(addresses[each % len(addresses)], PREDICT) for each in range(connections)]
+        self._connections = [Connection(each, PREDICT) for each in addresses]
 
     def close(self) -> None:
         """Close the connections."""

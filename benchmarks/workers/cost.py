@@ -2,16 +2,18 @@
 
 The speed of a shared processor varies by a tenth from one second to the next, so slices are short, and only the
 processor time of the servers counts, by the scheduler's clock. A slice is longer than those of other benchmarks: while
-64 callers begin and end, batches are smaller than between. A round has new connections, since the kernel spreads them
-by chance over two workers, and gives one ratio. Rounds follow until the 95 % interval is narrow enough.
+64 callers begin and end, batches are smaller than between. A round has servers of its own, since two processes of the
+same program differ by up to 3 %, and gives one ratio. Rounds follow until the 95 % interval is narrow enough.
 """
 
 import gc
+import random
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 
 from benchmarks.common import servers
 from benchmarks.common.processes import run_seconds, tree
@@ -23,7 +25,7 @@ from benchmarks.workers.compose_envoy import envoy_before
 CALLERS = 64
 CALLERS_A_CONNECTION = 16
 WANTED_HALF_WIDTH = 0.01
-_SLICES, _SLICE_SECONDS, _WARM_UP_SECONDS = 10, 0.2, 0.2
+_SLICES, _SLICE_SECONDS, _WARM_UP_SECONDS = 10, 0.2, 1.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Side:
     """One side of a comparison.
 
     Args:
-        addresses: "host:port" that its callers ask.
+        addresses: "host:port" of each connection of its callers.
         callers: Number of callers.
         pids: The processes whose time counts.
     """
@@ -58,18 +60,23 @@ class Cost:
     seconds: tuple[float, float]
 
 
-def measure_workers(front_end: str, model: ServedModel, fewest_rounds: int, most_rounds: int) -> tuple[Cost, Cost]:
+def measure_workers(front_end: str, model: ServedModel, fewest_rounds: int, most_rounds: int) -> tuple[Cost, ...]:
     """What a request costs with two workers over one, and with two servers that share nothing, 64 callers a worker.
 
-    On two cores the second of two processes costs both of them time: that of the two servers is the machine's part.
+    On two cores the second of two processes costs both of them time: that of the two servers is the machine's part. As
+    with workers, chance decides which of the two a connection leads to.
 
     Args:
         front_end: Of the servers.
         model: What they serve.
         fewest_rounds: Rounds before the intervals are looked at.
         most_rounds: Rounds after which the measurement ends, however wide they are.
+
+    Returns:
+        Two workers over one, two servers over one, two workers over two servers.
     """
-    with ExitStack() as stack:
+
+    def start(stack: ExitStack) -> list[Side]:
         sides = []
         for workers, count in ((1, 1), (2, 1), (1, 2)):
             flags = ("--workers", str(workers))
@@ -78,9 +85,13 @@ def measure_workers(front_end: str, model: ServedModel, fewest_rounds: int, most
                 for _ in range(count)
             ]
             pids = [pid for each in started for pid in tree(each.pid)]
-            sides.append(Side([each.address for each in started], workers * count * CALLERS, pids))
-        two_workers, two_servers = _compare(f"workers, {front_end}", sides, model, fewest_rounds, most_rounds)
-        return two_workers, two_servers
+            callers = workers * count * CALLERS
+            addresses = random.choices([each.address for each in started], k=callers // CALLERS_A_CONNECTION)
+            sides.append(Side(addresses, callers, pids))
+        return sides
+
+    pairs = ((1, 0), (2, 0), (1, 2))
+    return tuple(_compare(f"workers, {front_end}", start, pairs, model, fewest_rounds, most_rounds))
 
 
 def measure_spreading(front_end: str, model: ServedModel, fewest_rounds: int, most_rounds: int) -> tuple[Cost, Cost]:
@@ -95,46 +106,59 @@ def measure_spreading(front_end: str, model: ServedModel, fewest_rounds: int, mo
     Returns:
         The cost in the server, and in Envoy.
     """
-    with ExitStack() as stack:
+
+    def start(stack: ExitStack, *, of_envoy: bool) -> list[Side]:
         server = stack.enter_context(servers.ours("1 worker", "ours", model, front_end))
         envoys = [
             stack.enter_context(envoy_before([server.address], model, spreads=spreads)) for spreads in (False, True)
         ]
-        found = []
-        for what, pids in (("server", [tree(server.pid)] * 2), ("Envoy", [[each.pid] for each in envoys])):
-            sides = [Side([each.address], CALLERS, own) for each, own in zip(envoys, pids, strict=True)]
-            found += _compare(f"{what}, {front_end}", sides, model, fewest_rounds, most_rounds)
-        return found[0], found[1]
+        pids = [[each.pid] if of_envoy else tree(server.pid) for each in envoys]
+        return [
+            Side([each.address] * (CALLERS // CALLERS_A_CONNECTION), CALLERS, own)
+            for each, own in zip(envoys, pids, strict=True)
+        ]
+
+    found = []
+    for what, of_envoy in (("server", False), ("Envoy", True)):
+        begin = partial(start, of_envoy=of_envoy)
+        found += _compare(f"{what}, {front_end}", begin, [(1, 0)], model, fewest_rounds, most_rounds)
+    return found[0], found[1]
 
 
-def _compare(what: str, sides: Sequence[Side], model: ServedModel, fewest_rounds: int, most_rounds: int) -> list[Cost]:
-    """The cost of each side but the first, over the first."""
+def _compare(
+    what: str,
+    start: Callable[[ExitStack], Sequence[Side]],
+    pairs: Sequence[tuple[int, int]],
+    model: ServedModel,
+    fewest_rounds: int,
+    most_rounds: int,
+) -> list[Cost]:
+    """The cost of one side over another, for each pair. `start` starts the servers of a round."""
     times: list[list[float]] = []
     gc.disable()  # a collection here would delay the open calls
     try:
         while len(times) < most_rounds:
-            times.append(_round(sides, model))
-            ratios = [trimmed_mean([each[place] / each[0] for each in times]) for place in range(1, len(sides))]
+            with ExitStack() as stack:
+                times.append(_round(start(stack), model))
+            ratios = [trimmed_mean([each[side] / each[other] for each in times]) for side, other in pairs]
             shown = ", ".join(f"{ratio:.3f} ± {half_width:.3f}" for ratio, half_width in ratios)
             print(f"{what}: round {len(times)}, {shown}", file=sys.stderr, flush=True)
             if len(times) >= fewest_rounds and all(half_width <= WANTED_HALF_WIDTH for _, half_width in ratios):
                 break
     finally:
         gc.enable()
-    first, *others = (statistics.mean(each) for each in zip(*times, strict=True))
-    return [Cost(*ratio, len(times), (first, other)) for ratio, other in zip(ratios, others, strict=True)]
+    means = [statistics.mean(each) for each in zip(*times, strict=True)]
+    return [
+        Cost(*ratio, len(times), (means[other], means[side]))
+        for ratio, (side, other) in zip(ratios, pairs, strict=True)
+    ]
 
 
 def _round(sides: Sequence[Side], model: ServedModel) -> list[float]:
     """Processor time of a request on each side."""
     seconds, answered = [0.0] * len(sides), [0] * len(sides)
     with ExitStack() as stack:
-        callers = [
-            stack.enter_context(
-                closing(Callers(side.addresses, model, side.callers, side.callers // CALLERS_A_CONNECTION))
-            )
-            for side in sides
-        ]
+        callers = [stack.enter_context(closing(Callers(side.addresses, model, side.callers))) for side in sides]
         for each in callers:  # the first call of a connection sends more headers
             each.ask(_WARM_UP_SECONDS)
         for number in range(_SLICES):

@@ -55,7 +55,7 @@ def measure_shares(front_end: str, model: ServedModel, starts: int) -> dict[int 
                 ):
                     with (
                         envoy_before([server.address], model) as envoy,
-                        closing(Callers([envoy.address], model, callers, connections)) as asked,
+                        closing(Callers([envoy.address] * connections, model, callers)) as asked,
                         _counting(server, shares[name]),
                     ):
                         asked.ask(_SECONDS)

@@ -1,6 +1,6 @@
 """Processor time of a request on servers that differ in one thing, side by side.
 
-The servers run all the time. In a round, slices of 20 ms of a load alternate between them in an order that turns, so
+A round has servers of its own. In a round, slices of 20 ms of a load alternate between them in an order that turns, so
 that all see the same speed of the machine. A round gives one ratio for each server over the first. For example, rounds
 of 1.031, 1.029 and 1.034 mean 3.1 % more processor time. Rounds follow until the 95 % intervals are narrow enough.
 """
