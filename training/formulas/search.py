@@ -69,7 +69,7 @@ class NoFormula:
 
     Attributes:
         reason: For people, with what may be changed.
-        inputs: The inputs that the simplest network beside the rows reads; empty if there is no such network.
+        inputs: The inputs that the simplest network that fits reads; empty if there is no such network.
     """
 
     reason: str
@@ -149,7 +149,8 @@ def _search(
     with work.up_to(_FOR_SHAPES):
         for shape in shapes(train.x.shape[1]):
             if (kan := fit_shape(shape, train, validation, seed, work)) is not None:
-                fitted.append(_Fitted(shape, kan, error(kan, validation), count_edges(kan)))
+                # Not extend: what was fitted before the budget was spent is kept.
+                fitted.append(_Fitted(shape, kan, error(kan, validation), count_edges(kan)))  # noqa: PERF401
     if not fitted:
         spent = "no network could be fitted within the budget; raise it" if work.is_spent else "every fit diverged"
         return NoFormula(spent)
@@ -192,9 +193,7 @@ def _explain(close: Sequence[_Fitted], good: Sequence[_Fitted], work: Work) -> N
     simplest = close[0]
     inputs = tuple(simplest.kan.layers[0].active_edges.any(dim=0).nonzero()[:, 0].tolist())
     if not good:
-        reason = (
-            f"the simplest network beside the rows has {simplest.edges} edges, and at most {_MOST_EDGES} are searched"
-        )
+        reason = f"the simplest network that fits has {simplest.edges} edges, and at most {_MOST_EDGES} are searched"
     elif work.is_spent:
         reason = "the budget was spent before all edges were functions; raise it"
     else:

@@ -50,8 +50,8 @@ def check_choice(symbolic: SymbolicSection, task: TaskSection, data: DataSection
     }
     if fault := next((text for text, is_so in faults.items() if is_so), None):
         raise RecipeError(
-            f'[symbolic] choice = "in-context": not with {fault}; it is for a regression of one target by squared error '
-            'without weights; wanted choice = "by-edge"'
+            f'[symbolic] choice = "in-context": not with {fault}; it is for a regression of one target by squared '
+            'error without weights; wanted choice = "by-edge"'
         )
 
 
