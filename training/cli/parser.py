@@ -98,7 +98,7 @@ def _add_formula(adding: "Commands") -> None:
     )
     search.add_argument("--seeds", type=int, metavar="COUNT", help="in context: number of searches, 1 to 20")
     search.add_argument(
-        "--budget", type=float, metavar="MILLIONS", help="in context: most work of each search, in edges times steps"
+        "--budget", type=float, metavar="THOUSANDS", help="in context: most work of each search, in edges times steps"
     )
     add_output(formula)
     formula.set_defaults(command=commands.formula, after_interrupt="; nothing was changed")

@@ -23,7 +23,7 @@ COMMON = (
 )
 # fmt: on
 # The budget of one search without another given: see :class:`training.formulas.work.Work`.
-BUDGET = 1e6
+BUDGET = 2e5
 # Training rows of a search, and those that the constants of its formula are fitted to at the end.
 _ROWS, _FIT_ROWS = 2_000, 10_000
 # Networks with a larger error than so many times the lowest, and than this share of the deviation, are worth no search.
@@ -69,7 +69,7 @@ class NoFormula:
 
     Attributes:
         reason: For people, with what may be changed.
-        inputs: The inputs that the simplest network that fits reads; empty if there is no such network.
+        inputs: The inputs of the simplest network that fits, if it has too many edges; else empty.
     """
 
     reason: str
@@ -190,14 +190,13 @@ def _worth(lowest: float) -> float:
 
 def _explain(close: Sequence[_Fitted], good: Sequence[_Fitted], work: Work) -> NoFormula:
     """Why no network became functions."""
+    if work.is_spent and good:
+        return NoFormula("the budget was spent before all edges were functions; raise it")
+    if good:
+        return NoFormula("on some edge no function has an answer to every row; allow more functions")
     simplest = close[0]
     inputs = tuple(simplest.kan.layers[0].active_edges.any(dim=0).nonzero()[:, 0].tolist())
-    if not good:
-        reason = f"the simplest network that fits has {simplest.edges} edges, and at most {_MOST_EDGES} are searched"
-    elif work.is_spent:
-        reason = "the budget was spent before all edges were functions; raise it"
-    else:
-        reason = "on some edge no function has an answer to every row; allow more functions"
+    reason = f"the simplest network that fits has {simplest.edges} edges, and at most {_MOST_EDGES} are searched"
     return NoFormula(reason, inputs)
 
 

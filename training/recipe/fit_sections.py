@@ -139,13 +139,13 @@ class SymbolicSection(Section):
     """[symbolic]: replace edges by formulas that are close enough, then fit all their constants together.
 
     With `choice = "in-context"` small networks of several shapes are searched instead, `seeds` times, and functions are
-    chosen by the loss of the whole network (:mod:`training.formulas`). `budget` bounds each search: millions of steps
+    chosen by the loss of the whole network (:mod:`training.formulas`). `budget` bounds each search: thousands of steps
     of least squares, counted by edges.
     """
 
     choice: Literal["by-edge", "in-context"] = "by-edge"
     seeds: int = Field(default=1, ge=1, le=20)
-    budget: float = Field(default=1.0, gt=0.0)
+    budget: float = Field(default=200.0, gt=0.0)
     min_r2: float = Field(default=0.99, gt=0.0, le=1.0)
     functions: Words | None = None
     weight: float = Field(default=1.0, ge=0.0)

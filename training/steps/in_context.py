@@ -17,7 +17,7 @@ from training.steps.state import Check, Finished, FoundFormula, OnMessage, StepD
 from training.steps.symbolic import keep_splines, write_formula
 
 # The unit of [symbolic] budget: so many edges in one step of least squares each.
-_UNIT = 1e6
+_UNIT = 1e3
 
 
 def find_in_context(
@@ -77,16 +77,16 @@ def _without_formula(done: Finished, reason: str, formula: FormulaSection | None
             f"[formula] serve = true: no formula was found in context: {reason}. Nothing is published; change "
             '[symbolic], or try choice = "by-edge"; then continue with --resume'
         )
-    note = f'no formula in context: {reason}, or try choice = "by-edge"; the network keeps its splines'
+    note = f'no formula in context: {reason}; choice = "by-edge" may find one; the network keeps its splines'
     return replace(done, notes=(*done.notes, f"warning   {note}"))
 
 
 def _explain(found: NoFormula, table: StepData) -> str:
-    """The reason, with the columns that the network reads."""
+    """The reason, with the columns of a network that is too large."""
     if not found.inputs:
         return found.reason
     names = quoted_list([table.dataset.input_names[place] for place in found.inputs])
-    return f"{found.reason}; the columns that it reads are {names}"
+    return f"{found.reason}; leave out some of the columns that it reads: {names}"
 
 
 def _describe(found: FormulaSearch) -> str:
