@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from kan_api.metric_names import shown_name
 from training.cli.output import Output
 from training.collection import objects_for_good
-from training.errors import RecipeError, TrainingError
+from training.errors import RecipeError
 
 if TYPE_CHECKING:
     from training.recipe.config import Recipe
@@ -75,25 +75,16 @@ def _recipe(path: Path) -> "Recipe":
 
 def formula(options: argparse.Namespace, output: Output) -> None:
     """Search the formula of a finished run again."""
-    from pydantic import ValidationError
+    from training.recipe.symbolic import symbolic_section
 
-    from training.recipe.fit_sections import SymbolicSection
-
-    given = {name: getattr(options, name) for name in ("min_r2", "functions", "choice", "seeds")}
-    try:
-        section = SymbolicSection(**{name: value for name, value in given.items() if value is not None})
-    except ValidationError as error:
-        raise TrainingError("; ".join(each["msg"].removeprefix("Value error, ") for each in error.errors())) from None
+    given = {name: getattr(options, name) for name in ("min_r2", "functions", "choice", "seeds", "budget")}
+    changes = {name: value for name, value in given.items() if value is not None}
+    symbolic_section(changes)  # A mistake in the arguments is told before the imports that take seconds.
     from training.pipelines.fresh.formula_again import find_formula
-    from training.report.summary import MOST_CHARACTERS
 
     on_message = (lambda text: print(text, file=sys.stderr)) if output.style == "text" else lambda _: None
-    found = find_formula(options.run, section, on_message)
-    lines, file = found.text.splitlines(), None
-    if any(len(line) > MOST_CHARACTERS for line in lines):
-        file = options.run / "formula-again.txt"
-        file.write_text(found.text + "\n", encoding="utf-8")
-        lines = [f"the formula is longer than {MOST_CHARACTERS} characters: see {file}"]
+    found = find_formula(options.run, changes, on_message)
+    lines, file = _shown_formula(found.text, options.run / "formula-again.txt")
     details = found.details
     metrics = {} if details is None else dict(details.formula_metrics)
     of_network = {} if details is None else dict(details.network_metrics)
@@ -111,6 +102,25 @@ def formula(options: argparse.Namespace, output: Output) -> None:
         formula_metrics=metrics,
         network_metrics=of_network,
     )
+
+
+def _shown_formula(text: str, file: Path) -> tuple[list[str], Path | None]:
+    """The lines for people, and the file that has the formula if they are too long; all lines if it cannot be written.
+
+    Args:
+        text: One line an output.
+        file: Where long formulas go.
+    """
+    from training.report.summary import MOST_CHARACTERS
+
+    lines = text.splitlines()
+    if all(len(line) <= MOST_CHARACTERS for line in lines):
+        return lines, None
+    try:
+        file.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        return [f"{file}: cannot write the formula here: {error.strerror}", *lines], None
+    return [f"the formula is longer than {MOST_CHARACTERS} characters: see {file}"], file
 
 
 def tune(options: argparse.Namespace, output: Output) -> None:

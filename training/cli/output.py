@@ -43,9 +43,9 @@ class Output:
 
     def fail(self, message: str, code: int) -> int:
         """Tell an error on standard error, with --json also as the last object; give the exit code."""
+        print(f"kan-train: {message}", file=sys.stderr)
         if self.style == "json":
             self.tell_object("error", message=message, exit_code=code)
-        print(f"kan-train: {message}", file=sys.stderr)
         return code
 
 

@@ -86,19 +86,20 @@ def _add_formula(adding: "Commands") -> None:
         epilog=_EXIT_CODES,
     )
     formula.add_argument("run", type=Path, metavar="RUN", help="the folder of the run: runs/NAME")
-    search = formula.add_argument_group("the search")
+    search = formula.add_argument_group("the search (default: as the recipe's [symbolic] says)")
     search.add_argument(
-        "--min-r2", type=float, metavar="SHARE", help="least R² of a function on an edge, up to 1 (default: 0.99)"
+        "--min-r2", type=float, metavar="SHARE", help="by edge: least R² of a function on an edge, above 0, at most 1"
     )
-    search.add_argument(
-        "--functions", type=names, metavar="A,B,…", help="functions to try, such as x,x^2,sin (default: all)"
-    )
+    search.add_argument("--functions", type=names, metavar="A,B,…", help="functions to try, such as x,x^2,sin")
     search.add_argument(
         "--choice",
         choices=("by-edge", "in-context"),
-        help="by each edge's curve, or by the loss of the whole network in shapes of its own (default: by-edge)",
+        help="by each edge's curve, or by the loss of the whole network in shapes of its own",
     )
-    search.add_argument("--seeds", type=int, metavar="COUNT", help="searches in context (default: 1)")
+    search.add_argument("--seeds", type=int, metavar="COUNT", help="in context: number of searches, 1 to 20")
+    search.add_argument(
+        "--budget", type=float, metavar="THOUSANDS", help="in context: most work of each search, in edges times steps"
+    )
     add_output(formula)
     formula.set_defaults(command=commands.formula, after_interrupt="; nothing was changed")
 

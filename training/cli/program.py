@@ -1,5 +1,6 @@
 """One run of kan-train: from the command line to the exit code."""
 
+import argparse
 import os
 import signal
 import sys
@@ -27,7 +28,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = new_parser()
     complete(parser)
     options = parser.parse_args(arguments)
-    output = Output(options.style)
+    try:
+        return _run(options, Output(options.style))
+    except BrokenPipeError:
+        # The reader has ended, as in `kan-train list | head`. Python would report it once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+
+
+def _run(options: argparse.Namespace, output: Output) -> int:
     try:
         options.command(options, output)
         if sys.stdout is not None:  # closed at the start, as by >&-
@@ -37,9 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TrainingError as error:
         return output.fail(str(error), _MISTAKE)
     except BrokenPipeError:
-        # The reader has ended, as in `kan-train list | head`. Python would report it once more at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+        raise
     except OSError as error:
         return output.fail(f"{error.filename or 'the system'}: {error.strerror or error}", _SYSTEM)
     except KeyboardInterrupt:

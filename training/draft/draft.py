@@ -8,7 +8,7 @@ from pathlib import Path
 from training.data.dataset import prepare_table
 from training.data.split import Split, shortage
 from training.draft.fit_plan import fit_lines
-from training.draft.formula_plan import formula_lines
+from training.draft.formula_plan import Choice, formula_choice, formula_lines
 from training.draft.inspection import FEWEST_ROWS_OF_WORD, ColumnFacts, Inspection
 from training.draft.proposal import Proposal, SplitChoice, propose
 from training.errors import DataError, quoted
@@ -48,9 +48,10 @@ def draft_recipe(inspection: Inspection, folder: Path, *, formula: bool = False)
             there are too few rows; or there are no inputs.
     """
     proposal = propose(inspection)
+    choice = formula_choice(proposal.task, count_features(proposal)) if formula else None
     refusal: DataError | None = None
     for split in proposal.splits:
-        text = render(inspection, proposal, split, folder, formula=formula)
+        text = render(inspection, proposal, split, folder, formula=choice)
         recipe = parse_recipe(text, folder=folder, name="the drafted recipe")
         try:
             dataset = prepare_table(recipe, inspection.table, recipe.data.columns, recipe.data.target)
@@ -83,7 +84,7 @@ def _tell(what: str, columns: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def render(
-    inspection: Inspection, proposal: Proposal, split: SplitChoice, folder: Path, *, formula: bool = False
+    inspection: Inspection, proposal: Proposal, split: SplitChoice, folder: Path, *, formula: Choice | None = None
 ) -> str:
     """A proposal with one of its splits as a recipe, which was not tried on the table.
 
@@ -92,7 +93,7 @@ def render(
         proposal: For this table.
         split: The split.
         folder: As for :func:`draft_recipe`.
-        formula: Whether the recipe ends in a formula.
+        formula: How the functions of the formula are chosen that the recipe ends in; None: it ends in splines.
     """
     table = inspection.table
     relative = Path(os.path.relpath(inspection.path, folder)).as_posix()
@@ -122,18 +123,18 @@ def render(
         f"kind = {toml_string(proposal.task)}  # the target holds {proposal.why_task}",
         *(
             ['target_scale = "log"  # its numbers are positive and of very different sizes']
-            * (proposal.is_log_scale and not formula)
+            * (proposal.is_log_scale and formula is None)
         ),
         "",
         "[split]",
         f"kind = {toml_string(split.kind)}  # {split.why}",
         *([f"column = {toml_string(split.column)}"] if split.column is not None else []),
-        *_SHARES[formula],
+        *_SHARES[formula is not None],
         *(["seed = 0"] if split.kind != "time" else []),
         "",
         *(
-            formula_lines(proposal.task, sum(map(_count_features, proposal.inputs)))
-            if formula
+            formula_lines(formula)
+            if formula is not None
             else [
                 "[inputs]",
                 'scaling = "minmax"',
@@ -145,14 +146,14 @@ def render(
         "[baseline]  # models to compare with at the end; they are not published",
         'kinds = ["trivial", "linear", "boosted"]',
         "",
-        *([] if formula else _FORMULA_COMMENT),
+        *([] if formula is not None else _FORMULA_COMMENT),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _count_features(facts: ColumnFacts) -> int:
-    """Of a column: one for each word, three for a date."""
-    return len(facts.own_words) if facts.words else 3 if facts.kind == "dates" else 1
+def count_features(proposal: Proposal) -> int:
+    """The inputs of the network: of a column of words one for each word, of a date three."""
+    return sum(len(each.own_words) if each.words else 3 if each.kind == "dates" else 1 for each in proposal.inputs)
 
 
 def _left_out_lines(inspection: Inspection, proposal: Proposal) -> list[str]:

@@ -1,17 +1,26 @@
 """The sections of a recipe that ends in a formula."""
 
+from typing import Literal
+
+Choice = Literal["by-edge", "in-context"]
+
 # With more inputs the shapes of a search in context have too many edges, and each costs a second and more.
 _MOST_IN_CONTEXT = 8
 
 
-def formula_lines(task: str, inputs: int) -> list[str]:
-    """The sections from [inputs] to [symbolic] as TOML.
+def formula_choice(task: str, inputs: int) -> Choice:
+    """How the functions of a formula are chosen.
 
     Args:
         task: "regression" or "classification".
         inputs: Features of the network.
     """
-    if task == "regression" and inputs <= _MOST_IN_CONTEXT:
+    return "in-context" if task == "regression" and inputs <= _MOST_IN_CONTEXT else "by-edge"
+
+
+def formula_lines(choice: Choice) -> list[str]:
+    """The sections from [inputs] to [symbolic] as TOML."""
+    if choice == "in-context":
         return [
             "[inputs]",
             'scaling = "none"  # a shift of 0 is one in the units of the table',

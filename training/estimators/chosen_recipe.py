@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from training.data.table import Table
-from training.draft.draft import render
+from training.draft.draft import count_features, render
+from training.draft.formula_plan import Choice, formula_choice
 from training.draft.inspection import inspect_table
-from training.draft.proposal import SplitChoice, propose_for
+from training.draft.proposal import Proposal, SplitChoice, propose_for
 from training.errors import RecipeError
 from training.recipe.config import Recipe, parse_recipe
+from training.recipe.fit_sections import KEYS_OF_CHOICE
 from training.recipe.toml_text import toml_text
 
 # A table that a person could write the rows to: the recipe of a published version names it.
@@ -42,17 +44,6 @@ _OWN_KEYS = {
 _FOR_IMAGES = ("image", "augment")
 # What a fit that goes on with a network can follow: nothing that would change edges where no row is.
 _LEARNING_KEYS = {"optimizer", "steps", "batch_rows", "learning_rate", "schedule", "seed"}
-# In place of the sections from [adapt] to [search]: few edges that can become functions.
-_FOR_A_FORMULA: dict[str, dict[str, Any] | None] = {
-    "network": {"hidden": [2], "dtype": "float64"},
-    "fit": {"optimizer": "lbfgs", "grids": [3, 6], "steps": 100},
-    "adapt": None,
-    "ensemble": None,
-    "search": None,
-    "sparsify": {},
-    "prune": {},
-    "symbolic": {},
-}
 
 
 @dataclass(frozen=True)
@@ -111,9 +102,10 @@ def choose_recipes(table: Table, roles: Roles, choices: Choices, name: str) -> l
     splits = [split for split in proposal.splits if split.kind != "group" and split.column not in roles.targets]
     if roles.groups is not None:
         splits = [SplitChoice("group", roles.groups, "what was asked for")]
+    formula = _formula_choice(proposal, roles, choices) if choices.is_symbolic else None
     recipes = []
     for split in splits:
-        sections = tomllib.loads(render(inspection, proposal, split, Path()))
+        sections = tomllib.loads(render(inspection, proposal, split, Path(), formula=formula))
         if roles.weights is not None:
             sections["data"]["weights"] = roles.weights
         if len(roles.targets) > 1:
@@ -161,6 +153,18 @@ def rename(recipe: Recipe, model: str) -> Recipe:
     return parse_recipe(toml_text(sections), folder=Path(), name=f"the model {model!r}")
 
 
+def _formula_choice(proposal: Proposal, roles: Roles, choices: Choices) -> Choice:
+    """As `kan-train init --formula` chooses; by edge where keys ask for it or the search in context cannot follow."""
+    symbolic, task = (choices.sections.get(section) or {} for section in ("symbolic", "task"))
+    if "choice" in symbolic:
+        return "in-context" if symbolic["choice"] == "in-context" else "by-edge"
+    objective, scale = ({**task, **choices.keys}.get(key) for key in ("objective", "target_scale"))
+    is_plain = objective in (None, "squared_error") and scale != "log"
+    if not is_plain or roles.weights is not None or len(roles.targets) > 1 or KEYS_OF_CHOICE["by-edge"] & set(symbolic):
+        return "by-edge"
+    return formula_choice(roles.task, count_features(proposal))
+
+
 def _check_sections(sections: Mapping[str, Mapping[str, Any] | None], name: str) -> None:
     if not isinstance(sections, Mapping):
         raise RecipeError(f"{name}: recipe is {sections!r}; wanted keys by section, or None")
@@ -178,10 +182,6 @@ def _check_sections(sections: Mapping[str, Mapping[str, Any] | None], name: str)
 def _change(sections: dict[str, Any], choices: Choices) -> dict[str, Any]:
     # Nothing is left to compare them with: no row is held out.
     changed = _merge(sections, {"model": {"name": "model"}, "baseline": None})
-    if choices.is_symbolic:
-        seed = changed["fit"]["seed"]
-        changed["fit"] = {"seed": seed}
-        changed = _merge(changed, _FOR_A_FORMULA)
     keys = dict(choices.keys)
     if keys.get("members") == 1:
         del keys["members"]

@@ -4,8 +4,10 @@
 their edges into functions, `local_search` exchanges functions for better ones, and
 :mod:`kan_model.symbolic.simplify` holds constants at 0, 1 or -1 where the rows allow it. The form with the lowest
 criterion is the formula: n·log(mean squared error) + (complexity + free constants)·log n, over the n training rows.
+
+A budget of counted work bounds each search (`work`): where it runs out, the best form so far is the formula.
 """
 
-from training.formulas.search import FormulaSearch, search_formula
+from training.formulas.search import FormulaSearch, NoFormula, search_formula
 
-__all__ = ["FormulaSearch", "search_formula"]
+__all__ = ["FormulaSearch", "NoFormula", "search_formula"]

@@ -10,25 +10,21 @@ keeps two networks instead of one.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-
-import torch
 
 from kan_model import KAN, fix_symbolic, suggest_symbolic
 from kan_model.symbolic.invariance import invariance_of
 from training.data.samples import Samples
-from training.errors import TrainingError
-from training.fitting.fit import fit_module
-from training.recipe.fit_sections import FitSection
+from training.formulas.descent import descend
+from training.formulas.shapes import EXACT, count_edges
+from training.formulas.work import STEPS_OF_A_FUNCTION, Work
 
 _TRIED, _STEPS = 5, 15
 # Networks that are kept after each edge, where their criterion is close to the best one's.
 _BEAM, _MARGIN = 2, 20.0
 # Tried on each edge beside the best few: what the other edges can make up for.
 _ALWAYS = ("x", "x^2")
-# Errors below this share of the deviation of the targets are equally good.
-_EXACT = 1e-5
 
 
 @dataclass(frozen=True)
@@ -46,25 +42,26 @@ class _Partial:
     criterion: float
 
 
-def choose_in_context(
-    kan: KAN, train: Samples, functions: Sequence[str], check: Callable[[], None] = lambda: None
-) -> list[KAN]:
+def choose_in_context(kan: KAN, train: Samples, functions: Sequence[str], work: Work) -> list[KAN]:
     """The network with each edge replaced by a function, chosen in context; an edge without any candidate stays.
 
     Args:
         kan: The network, in float64; it is not changed.
         train: Its training rows.
         functions: Names of the functions to try.
-        check: Called before each fit; it may raise to end the work.
+        work: Counts each fit.
 
     Returns:
         A few networks, the best first.
+
+    Raises:
+        WorkSpent: before all edges were functions.
     """
     kept = [_Partial(kan, 0.0, 0.0)]
     for layer in range(len(kan.layers)):
         for output, input_ in (kan.layers[layer].edge_mask != 0).nonzero().tolist():
             place = (layer, output, input_)
-            found = [tried for each in kept for tried in _try_edge(each, train, place, functions, check)]
+            found = [tried for each in kept for tried in _try_edge(each, train, place, functions, work)]
             found.sort(key=lambda each: each.criterion)
             kept = [each for each in found[:_BEAM] if each.criterion <= found[0].criterion + _MARGIN] or kept
     return [each.kan for each in kept]
@@ -75,23 +72,19 @@ def _try_edge(
     train: Samples,
     place: tuple[int, int, int],
     functions: Sequence[str],
-    check: Callable[[], None],
+    work: Work,
 ) -> Iterator[_Partial]:
     """The network with each of an edge's best candidates, briefly fitted."""
-    check()
+    work.add(STEPS_OF_A_FUNCTION * len(functions))
     try:
         ranked = suggest_symbolic(start.kan, train.x, *place, functions=functions)
     except ValueError:  # A value before the edge is not finite.
         return
-    plan = FitSection(optimizer="levenberg-marquardt", steps=_STEPS)
     for candidate in (*ranked[:_TRIED], *(each for each in ranked[_TRIED:] if each.edge.function in _ALWAYS)):
-        check()
-        try:
-            fitted = fit_module(fix_symbolic(start.kan, place[0], candidate.edge), train, train, plan, "regression")
-        except TrainingError:
+        work.add(_STEPS, count_edges(start.kan))
+        kan, found = descend(fix_symbolic(start.kan, place[0], candidate.edge), train, _STEPS)
+        if not math.isfinite(found):
             continue
         parts = candidate.complexity + invariance_of(candidate.edge.function).free_constants
         price = start.price + parts * math.log(len(train.x))
-        lowest = min(record.validation_loss for record in fitted.history)
-        floor = _EXACT**2 * float(torch.var(train.y))
-        yield _Partial(fitted.best, price, len(train.x) * math.log(max(lowest, floor, 1e-300)) + price)
+        yield _Partial(kan, price, 2 * len(train.x) * math.log(max(found, EXACT)) + price)

@@ -6,7 +6,8 @@ fitted to the targets. Example: 1/(0.85 − 0.54·cos(b)) is close to 1/(1 + b²
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -16,10 +17,14 @@ from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.symbolic.fit import fit_functions
 from kan_model.symbolic.simplify import simplify_constants
 from training.data.samples import Samples
+from training.formulas.shapes import count_edges
+from training.formulas.work import STEPS_OF_A_FUNCTION, Work, WorkSpent
 
 # Exchanges that are fitted to the end, of those that a short fit likes best.
 _FINALISTS = 2
 _ROUNDS = 4
+# Steps of a fit to a plain value, or of one whose constants are free; as in :mod:`kan_model.symbolic.simplify`.
+_STEPS = 15
 # A criterion has to fall by this.
 _GAIN = 1.0
 
@@ -37,40 +42,53 @@ class Form:
     criterion: float
 
 
-def make_form(kan: KAN, train: Samples, check: Callable[[], None], *, hold: bool = True) -> Form | None:
-    """The form of a network of functions, its constants fitted and simplified; None if some row has no answer."""
-    found = simplify_constants(kan, train.x, train.y, hold=hold, check=check)
+def make_form(kan: KAN, train: Samples, work: Work, *, hold: bool = True) -> Form | None:
+    """The form of a network of functions, its constants fitted and simplified; None if some row has no answer.
+
+    Args:
+        kan: The network.
+        train: The training rows.
+        work: Counts each fit.
+        hold: Whether constants may be held at plain values.
+
+    Raises:
+        WorkSpent: before all constants were tried.
+    """
+    edges = count_edges(kan)
+    work.add(_STEPS, edges)
+    found = simplify_constants(kan, train.x, train.y, hold=hold, check=lambda: work.add(_STEPS, edges))
     return None if found is None else Form(found.kan, found.criterion + _price(found.kan, len(train.x)))
 
 
-def improve(form: Form, train: Samples, functions: Sequence[str], check: Callable[[], None]) -> Form:
+def improve(form: Form, train: Samples, functions: Sequence[str], work: Work) -> Form:
     """Exchange the function of an edge while the criterion falls.
 
     Args:
         form: The start.
         train: The training rows.
         functions: Names of the functions to try.
-        check: Called before each edge; it may raise to end the work.
+        work: Counts each fit. Where it is spent, the best form so far is given.
     """
-    for _ in range(_ROUNDS):
-        tried = _exchanges(form.kan, train, functions, check)
-        quick = [found for kan in tried if (found := make_form(kan, train, check, hold=False)) is not None]
-        quick.sort(key=lambda each: each.criterion)
-        finished = [make_form(each.kan, train, check) for each in quick[:_FINALISTS]]
-        best = min((each for each in finished if each is not None), key=lambda each: each.criterion, default=form)
-        if best.criterion > form.criterion - _GAIN:
-            break
-        form = best
+    with suppress(WorkSpent):
+        for _ in range(_ROUNDS):
+            tried = _exchanges(form.kan, train, functions, work)
+            quick = [found for kan in tried if (found := make_form(kan, train, work, hold=False)) is not None]
+            quick.sort(key=lambda each: each.criterion)
+            finished = [make_form(each.kan, train, work) for each in quick[:_FINALISTS]]
+            best = min((each for each in finished if each is not None), key=lambda each: each.criterion, default=form)
+            if best.criterion > form.criterion - _GAIN:
+                break
+            form = best
     return form
 
 
-def _exchanges(kan: KAN, train: Samples, functions: Sequence[str], check: Callable[[], None]) -> Iterator[KAN]:
+def _exchanges(kan: KAN, train: Samples, functions: Sequence[str], work: Work) -> Iterator[KAN]:
     x = train.x.double()
     for index, layer in enumerate(kan.layers):
         with torch.no_grad():
             values = layer.edge_outputs(x.to(kan.dtype)).double()
         for place, edge in enumerate(layer.symbolic):
-            check()
+            work.add(STEPS_OF_A_FUNCTION * len(functions))
             try:
                 fits = fit_functions(x[:, edge.input], values[:, edge.output, edge.input], functions, dtype=kan.dtype)
             except ValueError:  # Some value is not finite.

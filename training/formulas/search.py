@@ -1,15 +1,20 @@
 """The search for a formula: shapes, then functions, then exchanges, by one criterion."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import torch
 
 from kan_model import KAN, prune
 from kan_model.network.functions import FUNCTIONS
 from training.data.samples import Samples
+from training.formulas.descent import error
 from training.formulas.in_context import choose_in_context
 from training.formulas.local_search import Form, improve, make_form
-from training.formulas.shapes import EXACT, Shape, count_edges, error, fit_shape, shapes
+from training.formulas.shapes import EXACT, Shape, count_edges, fit_shape, shapes
+from training.formulas.work import Work
 
 # The common functions. Rare ones, such as x^1.5 or arccos, are close to these on most ranges, and each costs time.
 # fmt: off
@@ -17,6 +22,10 @@ COMMON = (
     "x", "x^2", "x^3", "1/x", "1/x^2", "sqrt", "1/sqrt(x)", "exp", "log", "sin", "cos", "tanh", "arctanh", "gaussian",
 )
 # fmt: on
+# The budget of one search without another given: see :class:`training.formulas.work.Work`.
+BUDGET = 2e5
+# Training rows of a search, and those that the constants of its formula are fitted to at the end.
+_ROWS, _FIT_ROWS = 2_000, 10_000
 # Networks with a larger error than so many times the lowest, and than this share of the deviation, are worth no search.
 # Their splines are coarse: even without noise that of 1/x is beside it. Nor are networks with more edges. Of the others
 # so many are searched, those with the fewest edges.
@@ -25,6 +34,8 @@ _WORTH, _WORTH_ALWAYS, _MOST_EDGES, _MOST_SEARCHED = 1.5, 0.02, 8, 4
 _AS_GOOD = 1.02
 # Forms whose functions are exchanged.
 _IMPROVED = 2
+# Shares of the budget: for the shapes, and for these and the choice of functions. The rest is for exchanges.
+_FOR_SHAPES, _FOR_FUNCTIONS = 0.4, 0.8
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,7 @@ class FormulaSearch:
         criterion: Lower is better.
         error: Root mean square error on the validation rows, as a share of the deviation of the targets.
         splines_error: The lowest error of the networks of splines.
+        is_cut_short: Whether the budget of a search ran out.
         agreeing: How many of the searches found the same form: the same functions on as many edges.
         searches: How many searches from different seeds there were.
     """
@@ -46,8 +58,39 @@ class FormulaSearch:
     criterion: float
     error: float
     splines_error: float
+    is_cut_short: bool = False
     agreeing: int = 1
     searches: int = 1
+
+
+@dataclass(frozen=True)
+class NoFormula:
+    """Why a search found none.
+
+    Attributes:
+        reason: For people, with what may be changed.
+        inputs: The inputs of the simplest network that fits, if it has too many edges; else empty.
+    """
+
+    reason: str
+    inputs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """A network of splines.
+
+    Attributes:
+        shape: Its width before edges were taken off.
+        kan: The network.
+        error: Its error on the validation rows.
+        edges: How many it has.
+    """
+
+    shape: Shape
+    kan: KAN
+    error: float
+    edges: int
 
 
 def search_formula(
@@ -56,32 +99,42 @@ def search_formula(
     *,
     functions: Sequence[str] | None = None,
     seeds: Sequence[int] = (0,),
+    budget: float = BUDGET,
     check: Callable[[], None] = lambda: None,
     on_message: Callable[[str], None] = lambda _: None,
-) -> FormulaSearch | None:
-    """The best formula that searches from several seeds find; None if there is none.
+) -> FormulaSearch | NoFormula:
+    """The best formula that searches from several seeds find.
 
     Args:
         train: Rows in units in which the one target has the deviation 1. Its mean stays: without it a product is no
             product any more.
         validation: Rows that choose the splines and take off edges.
         functions: Names of the functions to try; None: the common ones.
-        seeds: Of the searches.
+        seeds: Of the searches; one at least.
+        budget: The most work of one search, in edges times steps (:class:`training.formulas.work.Work`).
         check: Called often; it may raise to end the work.
         on_message: Is told of each shape.
     """
-    found = [
-        one
-        for seed in seeds
-        if (one := _search(train, validation, functions or COMMON, seed, check, on_message)) is not None
-    ]
+    some, judges = _thin(train, _ROWS), _thin(validation, _ROWS)
+    results = [_search(some, judges, functions or COMMON, seed, Work(budget, check), on_message) for seed in seeds]
+    found = [each for each in results if isinstance(each, FormulaSearch)]
     if not found:
-        return None
+        return next(each for each in results if isinstance(each, NoFormula))
     best = min(found, key=lambda each: each.criterion)
-    agreeing = sum(_form(each.kan) == _form(best.kan) for each in found)
-    return FormulaSearch(
-        best.kan, best.shape, best.criterion, best.error, best.splines_error, agreeing, searches=len(seeds)
+    return replace(
+        _fit_to_more(best, train, judges, check),
+        is_cut_short=any(each.is_cut_short for each in found),
+        agreeing=sum(_form(each.kan) == _form(best.kan) for each in found),
+        searches=len(seeds),
     )
+
+
+def _fit_to_more(found: FormulaSearch, train: Samples, validation: Samples, check: Callable[[], None]) -> FormulaSearch:
+    """With the constants fitted to more rows than the search had, if there are more."""
+    if len(train.x) <= _ROWS:
+        return found
+    form = make_form(found.kan, _thin(train, _FIT_ROWS), Work(math.inf, check))
+    return found if form is None else replace(found, kan=form.kan, error=error(form.kan, validation))
 
 
 def _search(
@@ -89,35 +142,68 @@ def _search(
     validation: Samples,
     functions: Sequence[str],
     seed: int,
-    check: Callable[[], None],
+    work: Work,
     on_message: Callable[[str], None],
-) -> FormulaSearch | None:
-    fitted = [
-        (shape, kan, error(kan, validation))
-        for shape in shapes(train.x.shape[1])
-        if (kan := fit_shape(shape, train, validation, seed, check)) is not None
-    ]
+) -> FormulaSearch | NoFormula:
+    fitted = []
+    with work.up_to(_FOR_SHAPES):
+        for shape in shapes(train.x.shape[1]):
+            if (kan := fit_shape(shape, train, validation, seed, work)) is not None:
+                # Not extend: what was fitted before the budget was spent is kept.
+                fitted.append(_Fitted(shape, kan, error(kan, validation), count_edges(kan)))  # noqa: PERF401
     if not fitted:
-        return None
-    lowest = min(each for _, _, each in fitted)
-    worth = max(_WORTH_ALWAYS, _WORTH * lowest)
-    good = [each for each in fitted if each[2] <= worth and count_edges(each[1]) <= _MOST_EDGES]
-    good.sort(key=lambda each: count_edges(each[1]))
+        spent = "no network could be fitted within the budget; raise it" if work.is_spent else "every fit diverged"
+        return NoFormula(spent)
+    lowest = min(each.error for each in fitted)
+    close = sorted((each for each in fitted if each.error <= _worth(lowest)), key=lambda each: each.edges)
+    good = [each for each in close if each.edges <= _MOST_EDGES]
     forms: list[tuple[Form, Shape]] = []
-    for shape, kan, _ in good[:_MOST_SEARCHED]:
-        on_message(f"symbolic: seed {seed}, shape {list(shape)}, {count_edges(kan)} edges, functions in context")
-        chosen = choose_in_context(kan, train, functions, check)
-        whole = [each for each in chosen if not any((layer.edge_mask != 0).any() for layer in each.layers)]
-        forms += [(form, shape) for each in whole if (form := make_form(each, train, check)) is not None]
-        if any(error(form.kan, validation) <= max(EXACT, _AS_GOOD * lowest) for form, _ in forms):
-            break  # The other shapes have more edges.
-    forms.sort(key=lambda each: each[0].criterion)
-    better = [(improve(form, train, functions, check), shape) for form, shape in forms[:_IMPROVED]]
-    if not better:
-        return None
+    with work.up_to(_FOR_FUNCTIONS):
+        for each in good[:_MOST_SEARCHED]:
+            on_message(f"symbolic: seed {seed}, shape {list(each.shape)}, {each.edges} edges, functions in context")
+            for kan in choose_in_context(each.kan, train, functions, work):
+                is_whole = not any((layer.edge_mask != 0).any() for layer in kan.layers)
+                if is_whole and (form := make_form(kan, train, work)) is not None:
+                    forms.append((form, each.shape))
+            if any(error(form.kan, validation) <= max(EXACT, _AS_GOOD * lowest) for form, _ in forms):
+                break  # The other shapes have more edges.
+    if not forms:
+        return _explain(close, good, work)
+    better = [(improve(form, train, functions, work), shape) for form, shape in _different(forms)[:_IMPROVED]]
     form, shape = min(better, key=lambda each: each[0].criterion)
     kan = _without_idle_edges(form, train)
-    return FormulaSearch(kan, shape, form.criterion, error(kan, validation), max(EXACT, lowest))
+    return FormulaSearch(kan, shape, form.criterion, error(kan, validation), max(EXACT, lowest), work.is_spent)
+
+
+def _different(forms: Sequence[tuple[Form, Shape]]) -> list[tuple[Form, Shape]]:
+    """The best form of each kind, the best first: forms with the same functions mostly are the same formula."""
+    best: dict[frozenset[tuple[str, int]], tuple[Form, Shape]] = {}
+    for form, shape in sorted(forms, key=lambda each: each[0].criterion):
+        best.setdefault(frozenset(_form(form.kan).items()), (form, shape))
+    return list(best.values())
+
+
+def _worth(lowest: float) -> float:
+    """The largest error of a network that is worth a search, where the lowest error is known."""
+    return max(_WORTH_ALWAYS, _WORTH * lowest)
+
+
+def _explain(close: Sequence[_Fitted], good: Sequence[_Fitted], work: Work) -> NoFormula:
+    """Why no network became functions."""
+    if work.is_spent and good:
+        return NoFormula("the budget was spent before all edges were functions; raise it")
+    if good:
+        return NoFormula("on some edge no function has an answer to every row; allow more functions")
+    simplest = close[0]
+    inputs = tuple(simplest.kan.layers[0].active_edges.any(dim=0).nonzero()[:, 0].tolist())
+    reason = f"the simplest network that fits has {simplest.edges} edges, and at most {_MOST_EDGES} are searched"
+    return NoFormula(reason, inputs)
+
+
+def _thin(samples: Samples, most: int) -> Samples:
+    """At most so many rows, evenly spaced."""
+    count = len(samples.x)
+    return samples if count <= most else samples.take(torch.linspace(0, count - 1, most).round().long())
 
 
 def _without_idle_edges(form: Form, train: Samples) -> KAN:

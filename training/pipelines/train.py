@@ -66,7 +66,7 @@ def _fit_and_judge(run: Run, dataset: Dataset, stop: Interruption, watcher: Watc
     way, table = new_fit(run.recipe, dataset)
     fit = KeptFit(way, run.recipe, dataset, run.folder)
     state = fit.go_on(_start_or_resume(run, fit, table), stop, watcher)
-    keep_run(run.folder.path, way.network(state), run.recipe, dataset.fingerprint)
+    keep_run(run.folder.path, way.network(state), run.recipe, way.chosen(state).fit, dataset.fingerprint)
     return judge_fit(way, state, table, lambda: stop_if_asked(stop, run.folder), watcher.on_message)
 
 

@@ -13,6 +13,8 @@ from kan_api.version_folder import version_number
 
 # Before the number of a version that a rollback withdrew. kan-serve and Triton ignore such folders.
 WITHDRAWN_PREFIX = ".withdrawn-"
+# Before the same number: an empty file that keeps the number taken if the withdrawn folder is removed.
+_TAKEN_PREFIX = ".taken-"
 
 
 def published_versions(model_folder: Path) -> list[int]:
@@ -25,13 +27,24 @@ def published_versions(model_folder: Path) -> list[int]:
 
 def withdrawn_versions(model_folder: Path) -> list[int]:
     """Numbers of the versions that a rollback withdrew, ascending."""
-    names = (path.name.removeprefix(WITHDRAWN_PREFIX) for path in model_folder.glob(f"{WITHDRAWN_PREFIX}*"))
-    return sorted(version for name in names if (version := version_number(name)) is not None)
+    return _numbers_after(model_folder, WITHDRAWN_PREFIX)
+
+
+def withdraw(model_folder: Path, version: int) -> None:
+    """Hide a version from kan-serve, and keep its number taken for good."""
+    (model_folder / f"{_TAKEN_PREFIX}{version}").touch()
+    (model_folder / str(version)).rename(model_folder / f"{WITHDRAWN_PREFIX}{version}")
 
 
 def next_version(model_folder: Path) -> int:
     """The number after all that were published, withdrawn ones included: a number is never given twice."""
-    return max((0, *published_versions(model_folder), *withdrawn_versions(model_folder))) + 1
+    taken = _numbers_after(model_folder, _TAKEN_PREFIX)
+    return max((0, *published_versions(model_folder), *withdrawn_versions(model_folder), *taken)) + 1
+
+
+def _numbers_after(model_folder: Path, prefix: str) -> list[int]:
+    names = (path.name.removeprefix(prefix) for path in model_folder.glob(f"{prefix}*"))
+    return sorted(version for name in names if (version := version_number(name)) is not None)
 
 
 @contextmanager

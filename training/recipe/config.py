@@ -33,6 +33,7 @@ from training.recipe.sections import (
     TaskSection,
     VerifySection,
 )
+from training.recipe.symbolic import check_choice
 from training.recipe.toml_mistakes import explain_syntax
 
 # Sections that a recipe with [model] continue_from must not have: the published version fixes them.
@@ -104,6 +105,8 @@ class _Document(Section):
         if self.ensemble is not None and self.ensemble.refit and (self.prune or self.symbolic):
             fault = "[prune]" if self.prune is not None else "[symbolic]"
             raise ValueError(f"[ensemble] refit: not with {fault}, which needs rows that the network did not train on")
+        if self.symbolic is not None:
+            check_choice(self.symbolic, self.task, self.data)
         if self.formula is not None and self.symbolic is None:
             raise ValueError("[formula]: only with [symbolic], whose keys say which functions are tried on the edges")
         if self.search is not None and self.ensemble is None:

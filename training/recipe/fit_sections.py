@@ -128,15 +128,24 @@ class PruneSection(Section):
         return self
 
 
+# Keys of [symbolic] that only one way to choose functions has.
+KEYS_OF_CHOICE = {
+    "by-edge": frozenset({"min_r2", "weight", "constants_steps"}),
+    "in-context": frozenset({"seeds", "budget"}),
+}
+
+
 class SymbolicSection(Section):
     """[symbolic]: replace edges by formulas that are close enough, then fit all their constants together.
 
     With `choice = "in-context"` small networks of several shapes are searched instead, `seeds` times, and functions are
-    chosen by the loss of the whole network (:mod:`training.formulas`).
+    chosen by the loss of the whole network (:mod:`training.formulas`). `budget` bounds each search: thousands of steps
+    of least squares, counted by edges.
     """
 
     choice: Literal["by-edge", "in-context"] = "by-edge"
     seeds: int = Field(default=1, ge=1, le=20)
+    budget: float = Field(default=200.0, gt=0.0)
     min_r2: float = Field(default=0.99, gt=0.0, le=1.0)
     functions: Words | None = None
     weight: float = Field(default=1.0, ge=0.0)
@@ -146,10 +155,9 @@ class SymbolicSection(Section):
     @model_validator(mode="after")
     def _fits_the_choice(self) -> Self:
         given = self.model_fields_set
-        if self.choice == "by-edge" and "seeds" in given:
-            raise ValueError('seeds: only with choice = "in-context"')
-        if self.choice == "in-context" and (idle := given & {"min_r2", "weight", "constants_steps"}):
-            raise ValueError(f'{", ".join(sorted(idle))}: only with choice = "by-edge"')
+        other = "by-edge" if self.choice == "in-context" else "in-context"
+        if idle := given & KEYS_OF_CHOICE[other]:
+            raise ValueError(f'{", ".join(sorted(idle))}: only with choice = "{other}"')
         return self
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ And its loss on the validation rows may be larger by an allowance only, a share 
 (of classes: their frequencies) loses on the training rows. For numbers an allowance of 0.05 lets R² fall by 0.05.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -58,7 +59,17 @@ def decline(kan: KAN, before: float, allowance: float, table: StepData) -> str |
     allowed, after = before + allowance * _loss_of_a_constant(table), validation_loss(kan, table)
     if after <= allowed:
         return None
-    return f"validation loss {after:.3g}, {before:.3g} before, at most {allowed:.3g} allowed (max_loss_increase)"
+    text = f"validation loss {after:.3g}, {before:.3g} before, at most {allowed:.3g} allowed (max_loss_increase"
+    return f"{text} = {allowance:g}{_loosen(after - before, _loss_of_a_constant(table))})"
+
+
+def _loosen(increase: float, of_constant: float) -> str:
+    """The allowance of two digits that would do, where the loss grows by less than that of a constant answer."""
+    if not 0 < increase < of_constant:
+        return ""
+    share = increase / of_constant
+    unit = 10.0 ** (math.floor(math.log10(share)) - 1)
+    return f"; {math.ceil(share / unit) * unit:.2g} would do"
 
 
 def _name_rows(numbers: list[int], count: int, which: str) -> str:

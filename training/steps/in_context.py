@@ -9,11 +9,15 @@ from kan_model.network.layer import KANLayer
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.network.transform import Affine
 from training.data.samples import Samples
-from training.formulas import FormulaSearch, search_formula
+from training.errors import quoted_list
+from training.formulas import FormulaSearch, NoFormula, search_formula
 from training.recipe.fit_sections import FormulaSection, SymbolicSection
 from training.steps.gate import decline, find_silence
 from training.steps.state import Check, Finished, FoundFormula, OnMessage, StepData, StepFailed, validation_loss
 from training.steps.symbolic import keep_splines, write_formula
+
+# The unit of [symbolic] budget: so many edges in one step of least squares each.
+_UNIT = 1e3
 
 
 def find_in_context(
@@ -27,15 +31,9 @@ def find_in_context(
     """With the formula in the place of the network, if it is no worse than the section allows; else beside it.
 
     Raises:
-        StepFailed: the table is not of one target by squared error; or the formula shall be served, and there is none.
+        StepFailed: the formula shall be served, and there is none.
     """
-    is_plain = table.loss.name == "squared_error" and table.train.weights is None and isinstance(table.outputs, Affine)
-    if not is_plain or table.train.y.shape[1:] != (1,):
-        raise StepFailed(
-            '[symbolic] choice = "in-context" is for a regression of one target by squared error without weights; '
-            "and not on a log scale; leave the key out, then continue with --resume"
-        )
-    assert isinstance(table.outputs, Affine)
+    assert isinstance(table.outputs, Affine)  # The recipe allows one target on its own scale only.
     shift = float(table.outputs.center[0]) / float(table.outputs.scale[0])
     train, validation = (_engine_rows(part, shift) for part in (table.train, table.validation))
     found = search_formula(
@@ -43,26 +41,25 @@ def find_in_context(
         validation,
         functions=section.functions,
         seeds=range(section.seeds),
+        budget=section.budget * _UNIT,
         check=check,
         on_message=on_message,
     )
-    kan = None if found is None else _in_network_units(found.kan, shift).to(done.kan.dtype)
-    flaw = (
-        "no shape became functions" if kan is None else (silence.text if (silence := find_silence(kan, table)) else "")
-    )
-    if found is None or kan is None or flaw:
-        if formula is not None and formula.serve:
-            raise StepFailed(
-                f"[formula] serve = true: no formula was found in context ({flaw}), so nothing is published; allow "
-                'more functions, or try choice = "by-edge"; then continue with --resume'
-            )
-        note = f"no formula in context: {flaw}; the network keeps its splines"
-        return replace(done, notes=(*done.notes, f"warning   {note}"))
+    if isinstance(found, NoFormula):
+        return _without_formula(done, _explain(found, table), formula)
+    kan = _in_network_units(found.kan, shift).to(done.kan.dtype)
+    if silence := find_silence(kan, table):
+        return _without_formula(done, silence.text, formula)
     before = validation_loss(done.kan, table)
     notes = [
         f"symbolic: {_describe(found)}; validation loss {before:.3g} of the splines, "
         f"{validation_loss(kan, table):.3g} of the formula"
     ]
+    if found.is_cut_short:
+        notes.append(
+            f"warning   the search was cut short: [symbolic] budget = {section.budget:g} was spent; with a larger one "
+            "the formula may be better"
+        )
     declined = decline(kan, before, section.max_loss_increase, table)
     if declined and formula is None:
         return keep_splines(done, kan, [*notes, f"warning   the formula is told and not served: {declined}"], table)
@@ -72,6 +69,24 @@ def find_in_context(
     beside = FoundFormula(written, kan, done.kan, is_served=True) if written.text else None
     told = (*done.notes, *notes, *written.notes)
     return replace(done, kan=kan, notes=told, formula=written.text, latex=written.latex, found=beside)
+
+
+def _without_formula(done: Finished, reason: str, formula: FormulaSection | None) -> Finished:
+    if formula is not None and formula.serve:
+        raise StepFailed(
+            f"[formula] serve = true: no formula was found in context: {reason}. Nothing is published; change "
+            '[symbolic], or try choice = "by-edge"; then continue with --resume'
+        )
+    note = f'no formula in context: {reason}; choice = "by-edge" may find one; the network keeps its splines'
+    return replace(done, notes=(*done.notes, f"warning   {note}"))
+
+
+def _explain(found: NoFormula, table: StepData) -> str:
+    """The reason, with the columns of a network that is too large."""
+    if not found.inputs:
+        return found.reason
+    names = quoted_list([table.dataset.input_names[place] for place in found.inputs])
+    return f"{found.reason}; leave out some of the columns that it reads: {names}"
 
 
 def _describe(found: FormulaSearch) -> str:

@@ -47,7 +47,7 @@ def find_formulas(
         named = _describe_splines(edges, table.dataset.input_names)
         _refuse_to_serve(formula, len(edges), len(edges), [named, *notes])
         text = f"symbolic: no function meets any of {len(edges)} edges with R² {section.min_r2:g}; all stay splines"
-        return replace(done, notes=(*done.notes, *(notes or [text])))
+        return replace(done, notes=(*done.notes, *(notes or [text, named])))
     kan, dropped = _refit_constants(kan, section.constants_steps, table, check)
     notes += dropped
     before = validation_loss(done.kan, table)
@@ -231,10 +231,17 @@ def _describe_splines(splines: Sequence[EdgeReport], names: Sequence[str]) -> st
         for edge in splines[:_MOST_NAMED]
     )
     more = f" and {len(splines) - _MOST_NAMED} more" if len(splines) > _MOST_NAMED else ""
-    return f"still splines: {named}{more}"
+    bound = min(_looser_bound(edge.best.r2) if edge.best else 0.0 for edge in splines)
+    remedy = f"; to take all of them: kan-train formula RUN --min-r2 {bound:g}" if bound >= _LEAST_ADVISED_R2 else ""
+    return f"still splines: {named}{more}{remedy}"
 
 
 def _loosen(r2: float) -> str:
-    """What would take the nearest function, where it is near: a bound of two digits."""
-    bound = math.floor(100 * r2 - 0.1) / 100
+    """What would take the nearest function, where it is near."""
+    bound = _looser_bound(r2)
     return f"; min_r2 = {bound:g} would take it" if bound >= _LEAST_ADVISED_R2 else ""
+
+
+def _looser_bound(r2: float) -> float:
+    """A bound of two digits that a function with this R² meets."""
+    return math.floor(100 * r2 - 0.1) / 100

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.errors import TrainingError
-from training.publishing.repository import WITHDRAWN_PREFIX, locked, published_versions, read_manifest
+from training.publishing.repository import locked, published_versions, read_manifest, withdraw
 from training.publishing.staging import flush_folder
 from training.publishing.triton import configure_triton
 from training.versions.listing import model_folder, no_such_model
@@ -64,7 +64,7 @@ def roll_back(models: Path, name: str, to: int | None = None) -> Rollback:
                     "at work here; look at `kan-train list`, then try again"
                 )
             for version in newer:
-                (folder / str(version)).rename(folder / f"{WITHDRAWN_PREFIX}{version}")
+                withdraw(folder, version)
             flush_folder(folder)
     except OSError as error:
         raise RollbackError(f"{error.filename or folder}: cannot withdraw the version: {error.strerror}") from error

@@ -83,6 +83,7 @@ def test_quiet_commands_print_nothing(
         assert main([*command, "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
     assert sorted(path.name for path in (tmp_path / "models" / "flowers").iterdir()) == [
+        ".taken-2",
         ".withdrawn-2",
         "1",
         "config.pbtxt",
@@ -135,16 +136,19 @@ def test_what_is_no_version_is_refused_by_the_command_line(number: str, capsys: 
     assert "wanted the number of a version" in capsys.readouterr().err
 
 
-def test_a_reader_that_ends_is_no_error(tmp_path: Path) -> None:
-    """As in `kan-train list | head`: exit code 141 and no message, as kan-client."""
+@pytest.mark.parametrize(
+    ("model", "message"), [([], ""), (["rose"], 'kan-train: {}: there is no model "rose"; wanted one of "m"\n')]
+)
+def test_a_reader_that_ends_is_no_error(tmp_path: Path, model: list[str], message: str) -> None:
+    """As in `kan-train list | head`: exit code 141 and no further message, as kan-client."""
     for version in range(1, 40):
         (tmp_path / "m" / str(version)).mkdir(parents=True)
-    command = [sys.executable, "-m", "training", "list", "--models", str(tmp_path), "--json"]
+    command = [sys.executable, "-m", "training", "list", *model, "--models", str(tmp_path), "--json"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         process.stdout.close()
         assert process.stderr is not None
-        assert process.stderr.read() == ""
+        assert process.stderr.read() == message.format(tmp_path)
     assert process.returncode == 141
 
 

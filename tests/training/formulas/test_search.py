@@ -8,9 +8,11 @@ from kan_model import KAN, KANConfig
 from kan_model.formula.expression import formula
 from kan_model.network.symbolic_edge import SymbolicEdge
 from training.data.samples import Samples
-from training.formulas import search_formula
+from training.formulas import FormulaSearch, NoFormula, search_formula
+from training.formulas.descent import error
 from training.formulas.local_search import improve, make_form
-from training.formulas.shapes import error, shapes
+from training.formulas.shapes import shapes
+from training.formulas.work import Work
 
 
 def samples(x: np.ndarray, y: np.ndarray) -> Samples:
@@ -25,10 +27,11 @@ def test_a_wrong_function_is_exchanged_for_the_right_one() -> None:
     kan = KAN(KANConfig((1, 1, 1)), seed=0, dtype=torch.float64)
     inner, outer = SymbolicEdge(0, 0, "cos", 1.0, 0.0, -0.54, 0.85), SymbolicEdge(0, 0, "1/x", 1.0, 0.0, 2.0, 0.0)
     kan = kan.with_layers([kan.layers[0].with_symbolic([inner]), kan.layers[1].with_symbolic([outer])])
-    start = make_form(kan, rows, lambda: None)
+    work = Work(1e9, lambda: None)
+    start = make_form(kan, rows, work)
     assert start is not None
     assert error(start.kan, rows) > 1e-5
-    better = improve(start, rows, ("x", "x^2", "cos"), lambda: None)
+    better = improve(start, rows, ("x", "x^2", "cos"), work)
     assert better.criterion < start.criterion
     assert error(better.kan, rows) < 1e-6
     assert better.kan.layers[0].symbolic_functions == ("x^2",)
@@ -39,6 +42,36 @@ def test_shapes_begin_with_the_simplest() -> None:
     assert shapes(1) == [(1, 1), (1, 1, 1)]
     assert shapes(3)[0] == (3, 1)
     assert all(shape[0] == 3 and shape[-1] in (1, (0, 1)) for shape in shapes(3))
+
+
+def line(rows: int) -> Samples:
+    """2·a + 1 with 1 % noise."""
+    random = np.random.default_rng(0)
+    x = random.uniform(-1, 1, (rows, 1))
+    return samples(x, 2 * x[:, 0] + 1 + 0.01 * random.standard_normal(rows))
+
+
+def test_a_spent_budget_is_told_and_what_was_found_is_kept() -> None:
+    """A tiny budget fits no network; one for the shapes and functions gives the formula and says that it was cut."""
+    rows = line(200)
+    train, validation = rows.take(torch.arange(150)), rows.take(torch.arange(150, 200))
+    none = search_formula(train, validation, functions=("x",), budget=100)
+    assert isinstance(none, NoFormula)
+    assert "budget" in none.reason
+    whole = search_formula(train, validation, functions=("x",))
+    assert isinstance(whole, FormulaSearch)
+    assert not whole.is_cut_short
+    assert whole.error < 0.03
+
+
+def test_a_search_in_many_rows_takes_few_and_fits_constants_to_more() -> None:
+    """12,000 rows: the constants are closer to the law than those of 2,000 rows can be relied on to be."""
+    rows = line(13_000)
+    found = search_formula(rows.take(torch.arange(12_000)), rows.take(torch.arange(12_000, 13_000)), functions=("x",))
+    assert isinstance(found, FormulaSearch)
+    deviation = float(np.std(2 * np.random.default_rng(0).uniform(-1, 1, (13_000, 1))))
+    answers = found.kan(torch.tensor([[-1.0], [1.0]], dtype=torch.float64)).detach().numpy()[:, 0] * deviation
+    np.testing.assert_allclose(answers, [-1, 3], atol=1e-3)
 
 
 @pytest.mark.slow
@@ -53,7 +86,8 @@ def test_a_product_is_found_from_noisy_rows_whatever_the_seed() -> None:
     found = search_formula(
         train, Samples(rows.x[200:], rows.y[200:]), functions=("x", "x^2", "sin", "exp"), seeds=(0, 1)
     )
-    assert found is not None
+    assert isinstance(found, FormulaSearch)
+    assert not found.is_cut_short
     assert (found.agreeing, found.searches) == (2, 2)
     assert found.error < 0.015
     text = formula(found.kan, names=("a", "b"), digits=2, near=0.01, simplify=True).text[0]

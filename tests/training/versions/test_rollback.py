@@ -1,5 +1,6 @@
 """Going back to an earlier version, as files and as seen by a real kan-serve."""
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -44,6 +45,14 @@ def test_a_number_that_was_published_is_never_given_again(models: Path) -> None:
     published = publish(models, manifest, lambda _: {"model.onnx": b"new"}, after=1)
     assert published.folder.name == "4"
     assert withdrawn_versions(models / "affine") == [2, 3]
+
+
+def test_a_number_stays_taken_if_the_withdrawn_folder_is_removed(models: Path) -> None:
+    """Clients and logs know another version 3, whatever was done to free the disk."""
+    roll_back(models, "affine")
+    shutil.rmtree(models / "affine" / ".withdrawn-3")
+    assert withdrawn_versions(models / "affine") == []
+    assert next_version(models / "affine") == 4
 
 
 def test_a_number_withdrawn_while_its_files_were_written_is_not_given(models: Path) -> None:

@@ -1,8 +1,9 @@
 """The formula of a finished run, searched again with other bounds: [prune] and [symbolic] without another fit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kan_api.v1.manifest_pb2 import Formula
 from training.data.dataset import prepare_table
@@ -12,7 +13,7 @@ from training.pipelines.fresh.kept_run import read_run
 from training.pipelines.run_folder import RunError
 from training.publishing.export import Trained
 from training.publishing.whole_formula import formula_details
-from training.recipe.fit_sections import SymbolicSection
+from training.recipe.symbolic import check_choice, symbolic_section
 from training.steps import StepData, finish
 from training.threads import torch_threads
 
@@ -36,26 +37,28 @@ class FoundAgain:
 
 
 @torch_threads(1)
-def find_formula(folder: Path, section: SymbolicSection, on_message: Callable[[str], None]) -> FoundAgain:
+def find_formula(folder: Path, changes: Mapping[str, Any], on_message: Callable[[str], None]) -> FoundAgain:
     """Search the formula of a finished run; nothing is published or changed.
 
     Args:
         folder: ``runs/<model name>``.
-        section: How to search.
+        changes: Keys of [symbolic] to change; for the others the recipe of the run decides.
         on_message: Is told of each step.
 
     Raises:
         RunError: there is no finished run, or its table has changed.
-        TrainingError: the table cannot be read, or the search cannot be done.
+        TrainingError: the table cannot be read, or the keys do not fit the recipe or each other.
     """
     kept = read_run(folder)
     recipe = kept.recipe
+    section = symbolic_section(changes, recipe.symbolic)
+    check_choice(section, recipe.task, recipe.data)
+    wanted = section.model_copy(update={"max_loss_increase": _ANY_INCREASE})
     dataset = prepare_table(recipe, *load_source(recipe.data))
     if dataset.fingerprint != kept.fingerprint:
         raise RunError(f"{folder}: the table has changed since the run: {dataset.source}; run its recipe again")
     inputs, outputs = input_transform(dataset, recipe.inputs.scaling), output_transform(dataset)
     table = StepData.of(dataset, inputs, outputs, kept.kan.dtype)
-    wanted = section.model_copy(update={"max_loss_increase": _ANY_INCREASE})
     steps = {"symbolic": wanted, "formula": None, "attribution": None, "baseline": None}
     finished = finish(kept.kan, recipe.model_copy(update=steps), table, lambda: None, on_message)
     if (found := finished.found) is None:

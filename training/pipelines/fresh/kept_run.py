@@ -7,11 +7,13 @@ the table that it follows.
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kan_model import KAN
 from kan_model.network import checkpoint
 from training.pipelines.run_folder import RunError
 from training.recipe.config import Recipe, parse_recipe
+from training.recipe.fit_sections import FitSection
 
 _NETWORK, _RECIPE = "fitted.safetensors", "fitted.json"
 
@@ -22,7 +24,7 @@ class KeptRun:
 
     Attributes:
         kan: The network before the steps after the fit.
-        recipe: Its recipe; the path of the table is absolute.
+        recipe: Its recipe, with the keys of the fit that it followed; the path of the table is absolute.
         fingerprint: sha256 of features and target.
     """
 
@@ -31,10 +33,22 @@ class KeptRun:
     fingerprint: str
 
 
-def keep_run(folder: Path, kan: KAN, recipe: Recipe, fingerprint: str) -> None:
-    """Keep a finished fit; it replaces the one before."""
+def keep_run(folder: Path, kan: KAN, recipe: Recipe, fit: FitSection, fingerprint: str) -> None:
+    """Keep a finished fit; it replaces the one before.
+
+    Killed half-way it leaves no finished fit: fitted.json is removed first and written last.
+
+    Args:
+        folder: ``runs/<model name>``.
+        kan: The network before the steps after the fit.
+        recipe: The run's; its text is kept.
+        fit: The keys of the fit that the network followed: the recipe's, or those of a search's winner.
+        fingerprint: sha256 of features and target.
+    """
+    (folder / _RECIPE).unlink(missing_ok=True)
     table = None if recipe.data.path is None else str(recipe.data.path.resolve())
-    content = {"recipe": recipe.text, "table": table, "fingerprint": fingerprint}
+    keys = fit.model_dump_json(exclude_unset=True)
+    content = {"recipe": recipe.text, "fit": keys, "table": table, "fingerprint": fingerprint}
     checkpoint.save(kan, folder / _NETWORK)
     checkpoint.write_atomically(folder / _RECIPE, json.dumps(content).encode())
 
@@ -48,13 +62,17 @@ def read_run(folder: Path) -> KeptRun:
     try:
         content = json.loads((folder / _RECIPE).read_bytes())
         recipe = parse_recipe(content["recipe"], folder=Path(), name=str(folder / _RECIPE))
+        changes: dict[str, Any] = {"fit": FitSection.model_validate_json(content["fit"])}
         if content["table"] is not None:
-            data = recipe.data.model_copy(update={"path": Path(content["table"])})
-            recipe = recipe.model_copy(update={"data": data})
+            changes["data"] = recipe.data.model_copy(update={"path": Path(content["table"])})
+        recipe = recipe.model_copy(update=changes)
         return KeptRun(checkpoint.load(folder / _NETWORK), recipe, content["fingerprint"])
     except FileNotFoundError:
         raise RunError(
             f"{folder}: no finished fit is kept here; wanted a folder runs/NAME that `kan-train run` of a table wrote"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{folder}: cannot read the run: {error}; run its recipe again") from None
+        raise RunError(
+            f"{folder}: cannot read the run, perhaps of another kan-train ({type(error).__name__}: {error}); run its "
+            "recipe again"
+        ) from None

@@ -7,7 +7,7 @@ import torch
 from benchmarks.paper.experiments.noise.kan import Found, described
 from benchmarks.paper.experiments.noise.laws import ROWS, Values
 from training.data.samples import Samples
-from training.formulas import search_formula
+from training.formulas import NoFormula, search_formula
 
 
 def find_formula(rows: Values, values: Values, names: Sequence[str], seed: int, quick: bool = False) -> Found | None:
@@ -24,4 +24,6 @@ def find_formula(rows: Values, values: Values, names: Sequence[str], seed: int, 
     scale = float(y[:ROWS].std())
     train, validation = Samples(x[:ROWS], y[:ROWS] / scale), Samples(x[ROWS:], y[ROWS:] / scale)
     found = search_formula(train, validation, functions=("x", "x^2") if quick else None, seeds=(seed,))
-    return None if found is None else described(found.kan, validation, names, str(list(found.shape)), scale)
+    if isinstance(found, NoFormula):
+        return None
+    return described(found.kan, validation, names, str(list(found.shape)), scale)

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from training.cli import main
+from training.pipelines.fresh.kept_run import keep_run, read_run
 from training.pipelines.run import Run
-from training.pipelines.run_folder import RunFolder
+from training.pipelines.run_folder import RunError, RunFolder
 from training.pipelines.train import train
 from training.pipelines.watcher import Watcher
-from training.recipe.config import Recipe
+from training.recipe.config import Recipe, parse_recipe
 
 
 @pytest.fixture
@@ -45,7 +46,8 @@ def test_the_formula_of_a_finished_run_is_told_and_nothing_is_published(
     [
         (["--min-r2", "2"], "less than or equal to 1"),
         (["--functions", "sinus"], 'functions has "sinus"'),
-        (["--seeds", "3"], "only with choice"),
+        (["--seeds", "3", "--choice", "by-edge"], "only with choice"),
+        (["--min-r2", "nan"], "--min-r2 nan"),
     ],
 )
 def test_a_wrong_bound_is_one_message(
@@ -66,6 +68,36 @@ def test_without_a_kept_fit_or_with_another_table_it_is_refused(
     table.write_text(table.read_text().replace("0", "1"))
     assert main(["formula", str(finished)]) == 2
     assert "the table has changed since the run" in capsys.readouterr().err
-    (finished / "fitted.json").write_text("{")
+    (finished / "fitted.json").write_text("{}")
     assert main(["formula", str(finished)]) == 2
     assert "run its recipe again" in capsys.readouterr().err
+
+
+def test_a_fit_that_could_not_be_kept_whole_is_no_finished_fit(finished: Path) -> None:
+    """The network of one recipe is never read beside another recipe: the former pair is gone as well."""
+    kept = read_run(finished)
+    keep_run(finished, kept.kan, kept.recipe, kept.recipe.fit, kept.fingerprint)
+    again = read_run(finished)
+    assert (again.recipe, again.fingerprint) == (kept.recipe, kept.fingerprint)
+    network = finished / "fitted.safetensors"
+    network.unlink()
+    network.mkdir()  # As a disk that is full: the network cannot be written.
+    with pytest.raises(OSError, match="fitted"):
+        keep_run(finished, kept.kan, kept.recipe, kept.recipe.fit, kept.fingerprint)
+    with pytest.raises(RunError, match="no finished fit is kept here"):
+        read_run(finished)
+
+
+def test_keys_that_do_not_fit_the_run_are_refused(
+    finished: Path, capsys: pytest.CaptureFixture[str], wave: Callable[[str], Recipe]
+) -> None:
+    """A search in context follows squared error alone; the message names the key of the recipe."""
+    kept = read_run(finished)
+    task = '[task]\nkind = "regression"\n'
+    assert task in kept.recipe.text
+    other = parse_recipe(
+        kept.recipe.text.replace(task, f'{task}objective = "mae"\n'), folder=finished.parent.parent, name="wave.toml"
+    )
+    keep_run(finished, kept.kan, other, other.fit, kept.fingerprint)
+    assert main(["formula", str(finished), "--choice", "in-context"]) == 2
+    assert 'not with [task] objective = "mae"' in capsys.readouterr().err
