@@ -19,6 +19,8 @@ from tests.kit.server.kan_serve import Start, serving
 
 _ROWS = [[0.5, -1.0, 2.0, 0.0], [1.0, 1.0, 1.0, 1.0], [-3.0, 0.25, 0.0, 8.0]]
 
+# Each script closes its client. Otherwise the client closes itself while the interpreter ends, and may wait for ever
+# for a thread of gRPC that has been stopped by then.
 _CALLS = """
 import json, sys
 import numpy as np
@@ -52,6 +54,7 @@ print(json.dumps({
     "narrow": refusal(rows[:, :3]),
     "absent": refusal(rows, "absent"),
 }))
+client.close()
 """
 
 _STREAM = """
@@ -75,6 +78,7 @@ send("narrow", rows[:, :3])
 send("last", rows)
 answers = [told.get(timeout=30) for _ in range(102)]
 client.stop_stream()
+client.close()
 print(json.dumps({
     "answers": {result.get_response().id: result.as_numpy("y").tolist() for result, error in answers if error is None},
     "errors": [error.message() for result, error in answers if error is not None],
@@ -136,6 +140,7 @@ print(json.dumps({
     "trace": refusal(client.get_trace_settings),
     "log": refusal(client.get_log_settings),
 }))
+client.close()
 """
 
 _LABELS = """
@@ -162,6 +167,7 @@ print(json.dumps({
     }
     for name, answer in answers.items()
 }))
+client.close()
 """
 
 _AIO_LABELS = """
