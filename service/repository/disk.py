@@ -160,10 +160,13 @@ def read_manifest(root: Path, name: str, version: int) -> ModelManifest:
     """
     manifest = parse_manifest(read_regular_file(root / name / str(version) / MANIFEST, check_manifest_size))
     if (manifest.name, manifest.version) != (name, version):
+        what = [f'"name": "{name}"'] if manifest.name != name else []
+        what += [f'"version": {version}'] if manifest.version != version else []
         raise ModelRefused(
             "manifest",
             f"manifest.json names model {manifest.name!r} version {manifest.version}, "
-            f"its folder model {name!r} version {version}",
+            f"its folder model {name!r} version {version}; to serve this copy, write {' and '.join(what)} into its "
+            "manifest.json",
         )
     file_entry(manifest, MODEL)
     return manifest
