@@ -161,7 +161,7 @@ class Application:
             self._front.port = await orders.port
             if membership is not None:
                 membership.takes_calls(loaded_server.registry)
-            control.send(ready=server.summary(loaded_server, settings.host))
+            control.send(ready=server.summary(loaded_server, settings))
 
         try:
             all_ended = await server.run(started, settings, loaded, orders.stop, orders.reload)

@@ -308,6 +308,22 @@ def test_the_documented_stream_runs(address: str) -> None:
     assert sorted(line.split(": ")[0] for line in done.stdout.splitlines()) == sorted(map(str, range(100)))
 
 
+def test_the_documented_load_runs(kan_serve: Start, write_model: WriteModel) -> None:
+    """The example of docs/clients.md unloads a model and loads it again. The log tells both."""
+    write_model("classifier", name="digits")
+    server = kan_serve("--allow-load")
+    text = (Path(__file__).parents[3] / "docs" / "clients.md").read_text()
+    (code,) = re.findall(r"^## Load and unload models$.*?^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    code = code.replace("127.0.0.1:8001", server.grpc)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "False\n"), done.stderr
+    assert server.served == "digits/1"
+    log = server.log.read_text()
+    assert "model digits does not answer any more: a caller has unloaded it" in log
+    assert "model digits version 1 closed: a caller has unloaded it" in log
+    assert log.count("model digits version 1 ready after") == 2
+
+
 def test_tritons_client_configures_counts_and_loads(kan_serve: Start, write_model: WriteModel) -> None:
     """Configuration, statistics, load and unload work unchanged. Other methods are UNIMPLEMENTED, with a message."""
     write_model("classifier")
