@@ -76,8 +76,7 @@ class Loader:
 
     def is_idle(self, *, one_answers: bool) -> bool:
         """Whether no load is worth a wait. Slow loads are waited for only while no version answers."""
-        loading = self.loading
-        return all(entry.slow for entry in loading) and (not loading or one_answers)
+        return all(entry.slow for entry in self.loading) and (one_answers or not self.loading)
 
     def is_outdated(self, entry: Entry) -> bool:
         """Whether a version answers by a model that was made for other settings."""
@@ -125,16 +124,18 @@ class Loader:
 
     async def _run(self, entry: Entry) -> None:
         """Load one version. The load gives up its slot when it becomes slow, or waits for other workers."""
-        opened, loading = asyncio.get_running_loop().create_future(), None
+        opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await self._slots.acquire()
+        loading = asyncio.create_task(self._load(entry, opened))
         try:
-            async with self._slots:
-                loading = asyncio.create_task(self._load(entry, opened))
+            try:
                 await asyncio.wait({loading, opened}, timeout=self._patience_seconds, return_when="FIRST_COMPLETED")
+            finally:
+                self._slots.release()
             if opened.done():
                 await asyncio.wait({loading}, timeout=self._patience_seconds)
         except asyncio.CancelledError:
-            if loading is not None:
-                loading.cancel()
+            loading.cancel()
             raise
         if not loading.done():
             entry.slow = True

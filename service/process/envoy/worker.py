@@ -26,11 +26,9 @@ def run() -> NoReturn:
         given = start.read_given()
         settings, kept = given.read_settings(), given.last_valid("certificates")
         log.set_up(settings.log_format, start.number)
-        serve = partial(
-            *(parent.serve, settings, partial(_forget, start.given)),
-            more_fds=start.descriptors,
-            last_valid=None if kept is None else certificates_of(kept),
-        )
+        last_valid = None if kept is None else certificates_of(kept)
+        announce = partial(_forget, start.given)
+        serve = partial(parent.serve, settings, announce, more_fds=start.descriptors, last_valid=last_valid)
         try:
             # The parent of the workers alone obeys SIGHUP.
             code = life.run(serve, settings.grace_seconds, asyncio.new_event_loop, last=True, on_hangup=lambda: None)
