@@ -245,7 +245,6 @@ class Loader:
         entry.state, entry.reason = State.REFUSED, str(refused)
         entry.refusal = refusal(kind, time.monotonic(), entry.fingerprint, entry.refusal)
         self._metrics.model_refused(entry.name, entry.version, kind)
-        again = ""
-        if entry.refusal.retry_at is not None:
-            again = "; it is tried again" if self.settings.poll_seconds else "; RepositoryModelLoad tries it again"
+        how = "it is tried again" if self.settings.poll_seconds else "RepositoryModelLoad tries it again"
+        again = "" if entry.refusal.retry_at is None else f"; {how}"
         _log.error("model %s version %d refused: %s%s", entry.name, entry.version, refused, again)
