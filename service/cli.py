@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import difflib
 import logging
 import os
 import sys
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
         return _make_token(words[1:])
     parser = new_parser()
     complete(parser)
-    given = {name: value for name, value in vars(parser.parse_args(words)).items() if value is not None}
+    given = {name: value for name, value in vars(_parse(parser, words)).items() if value is not None}
     file, only_check = given.pop("config", os.environ.get("KAN_CONFIG")), given.pop("check_config")
     sources = Sources(given, Path(file) if file else None)
     try:
@@ -91,12 +92,27 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
         return 1
 
 
+def _parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    """The options; an unknown flag ends with the nearest one. Its value is not repeated: it may be a secret."""
+    options, left = parser.parse_known_args(words)
+    if left:
+        unknown = [word.partition("=")[0] for word in left if word.startswith("-")] or left
+        known = [flag(name) for group in GROUPS.values() for name in group.model_fields]
+        near = difflib.get_close_matches(unknown[0], [*known, "--config", "--check-config"], n=1)
+        hint = f"; did you mean {near[0]}?" if near else "; kan-serve --help lists the flags"
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    return options
+
+
 def _make_token(arguments: Sequence[str]) -> int:
     from service.access.new_token import make_token
     from service.protocols.methods import paths
 
     try:
-        print(make_token(arguments, paths()))
+        made = make_token(arguments, paths())
+        print(made.text)
+        for note in made.notes:
+            print(f"kan-serve token: {note}", file=sys.stderr)
     except StartupError as error:
         print(f"kan-serve token: {error}", file=sys.stderr)
         return 1

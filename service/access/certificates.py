@@ -63,12 +63,28 @@ def read_certificates(settings: Settings, start: LastValid | None = None) -> Rel
         _check_kind(found[0])
         if len(found) > 2:
             _check_authorities(found[2], files[2])
-        return _of(found)
+        return certificates_of(found)
 
-    return ReloadedFiles("certificates", files, parse, start, _of)
+    return ReloadedFiles("certificates", files, parse, start, certificates_of)
 
 
-def _of(found: Sequence[bytes]) -> Certificates:
+def in_place_of_files(settings: Settings, last_valid: Certificates | None) -> Certificates | None:
+    """What an Envoy starts with in the place of the files: `last_valid` if they are invalid; None if they are valid.
+
+    Raises:
+        StartupError: They are invalid, and there is nothing in their place.
+    """
+    try:
+        read_certificates(settings)
+    except StartupError:
+        if last_valid is None:
+            raise
+        return last_valid
+    return None
+
+
+def certificates_of(found: Sequence[bytes]) -> Certificates:
+    """The certificates in the bytes of their files, which are valid."""
     return Certificates(found[0], found[1], found[2] if len(found) > 2 else None)
 
 

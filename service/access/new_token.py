@@ -8,11 +8,12 @@ import re
 import secrets
 import tempfile
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from service.access.token_file import parse_tokens
+from service.access.token_file import Token, parse_tokens
 from service.errors import StartupError
 from service.settings.toml_text import quoted
 
@@ -21,17 +22,31 @@ _TOKEN_BYTES = 32
 # As names of models are, with the signs of a pattern.
 _MODELS = re.compile(r"[A-Za-z0-9_*?\[][A-Za-z0-9_.*?\[\]!-]*")
 _PREFIX = "kan_"  # so that scanners of repositories find one that was committed
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+# Our client asks for the manifest before it sends rows to any of these.
+_OF_ROWS = ("Predict", "PredictStream", "Explain")
+_SERVICE = "/kan_api.v1.PredictionService/"
 
 
-def make_token(arguments: Sequence[str], paths: Collection[str]) -> str:
+@dataclass(frozen=True)
+class NewToken:
+    """A token that was made.
+
+    Attributes:
+        text: The token.
+        notes: What its maker should know.
+    """
+
+    text: str
+    notes: Sequence[str]
+
+
+def make_token(arguments: Sequence[str], paths: Collection[str]) -> NewToken:
     """Make a token and add its hash to a file.
 
     Args:
         arguments: Those after "kan-serve token".
         paths: The methods of a server.
-
-    Returns:
-        The token.
 
     Raises:
         StartupError: The file cannot be written, or a server would not take it, or would refuse the token.
@@ -39,10 +54,23 @@ def make_token(arguments: Sequence[str], paths: Collection[str]) -> str:
     given = _parser().parse_args(arguments)
     token = _PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
     try:
-        _change(given.file, lambda before: _with_token(before, given, token, paths))
+        text, is_new_file = _change(given.file, lambda before: _with_token(before, given, token, paths))
     except (StartupError, OSError) as error:
         raise StartupError(f"token file {str(given.file)!r}: {error}") from error
-    return token
+    made = next(each for each in parse_tokens(text.encode(), paths) if each.name == given.name)
+    notes = [f"made the new token file {str(given.file)!r}; a server reads it with --tokens"] if is_new_file else []
+    return NewToken(token, [*notes, *_warnings(made)])
+
+
+def _warnings(token: Token) -> list[str]:
+    """What the token cannot do, and its caller may expect."""
+    rows = [each for each in _OF_ROWS if token.may_call(_SERVICE + each)]
+    if not rows or token.may_call(f"{_SERVICE}GetModel"):
+        return []
+    return [
+        f"token {token.name!r} may call {', '.join(rows)} and not GetModel, by which kan-client and service.client "
+        "learn what a model wants: add GetModel to its methods if its caller uses them"
+    ]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -111,7 +139,8 @@ def _with_token(before: str, given: argparse.Namespace, token: str, paths: Colle
 
 
 def _table(given: argparse.Namespace, digest: str) -> str:
-    lines = [f"[tokens.{quoted(given.name)}]", f'sha256 = "{digest}"']
+    name = given.name if _BARE_KEY.fullmatch(given.name) else quoted(given.name)
+    lines = [f"[tokens.{name}]", f'sha256 = "{digest}"']
     patterns = {key: getattr(given, key) for key in ("models", "methods")}
     lines += [f"{key} = [{', '.join(map(quoted, each))}]" for key, each in patterns.items() if each is not None]
     if given.rows_per_second is not None:
@@ -121,13 +150,20 @@ def _table(given: argparse.Namespace, digest: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _change(file: Path, change: Callable[[str], str]) -> None:
-    """Change the text in one step: a server that reads the file meanwhile never sees half of it. One at a time."""
+def _change(file: Path, change: Callable[[str], str]) -> tuple[str, bool]:
+    """Change the text in one step: a server that reads the file meanwhile never sees half of it. One at a time.
+
+    Returns:
+        The text, and whether there was no file before.
+    """
     file = file.resolve()  # a symbolic link stays one
     folder = os.open(file.parent, os.O_RDONLY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
-        _replace(file, change(file.read_text() if file.exists() else ""))
+        is_new = not file.exists()
+        text = change("" if is_new else file.read_text())
+        _replace(file, text)
+        return text, is_new
     finally:
         os.close(folder)
 

@@ -99,7 +99,8 @@ class ReloadedFiles(Generic[_Value]):
         """Look at the files, and take them if they have changed and rest. Raises nothing."""
         try:
             found = self._read()
-            if found != self._taken and found == self._seen:
+            is_new = found != self._taken and found == self._seen
+            if is_new:
                 self.value = self._parsed(found)
                 self._taken = None  # until all has been done
                 self.on_taken()
@@ -108,6 +109,8 @@ class ReloadedFiles(Generic[_Value]):
                 _log.info("%s: taken anew", self._what)
             self._seen = found
             if found == self._taken:
+                if self._told and not is_new:
+                    _log.info("%s: valid again, as before", self._what)
                 self._told, self.is_current = "", True
         except StartupError as error:
             self._keep(str(error))

@@ -168,7 +168,9 @@ def new_parser() -> argparse.ArgumentParser:
 def _models(client: Client, options: argparse.Namespace) -> int:
     models = client.models()
     if not models:
-        print(f"kan-client: {options.address} has no models", file=sys.stderr)
+        has_token = options.token_file is not None or os.environ.get("KAN_TOKEN")
+        which = " that the token may use" if has_token else ""
+        print(f"kan-client: {options.address} has no models{which}", file=sys.stderr)
         return _OK
     rows = [
         [

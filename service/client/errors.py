@@ -117,7 +117,9 @@ def from_status(
     if code is grpc.StatusCode.FAILED_PRECONDITION:
         return NotPublished(f"{address}: {details}")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
-        how = "" if " again after " in details else "; try again later or send fewer rows at a time"
+        # These say themselves what to do: a later try would fail too, or its time is told.
+        says_how = " again after " in details or " raise the bound" in details
+        how = "" if says_how else "; try again later or send fewer rows at a time"
         overloaded = Overloaded(f"{address} has refused the call: {details}{how}")
         overloaded.retry_after_seconds = retry_after_seconds
         return overloaded

@@ -53,9 +53,7 @@ class Access:
         authorizer = Authorizer(Path(settings.tokens), paths, quotas, known) if settings.tokens else None
         self._log = AccessLog(settings.access_log) if settings.access_log else None
         self.entrance = Entrance(authorizer, self._log, head)
-        # Envoy reads the certificate files itself, so they must be valid.
-        of_certificates = last_valid("certificates") if settings.frontend == "grpcio" else None
-        self.certificates = read_certificates(settings, of_certificates)
+        self.certificates = read_certificates(settings, last_valid("certificates"))
         self._watches: list[asyncio.Task[None]] = []
         if authorizer is not None:
             self._watch("tokens", authorizer.file, metrics)

@@ -165,7 +165,7 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop,
     """
 
     async def loaded(server: Server) -> None:
-        announce(summary(server, settings.host))
+        announce(summary(server, settings))
 
     return await run(await start(settings), settings, loaded, stop, reload)
 
@@ -231,8 +231,8 @@ def versions_that_answer(registry: Registry) -> list[str]:
     return found
 
 
-def summary(server: Server, host: str) -> str:
+def summary(server: Server, settings: Settings) -> str:
     """The ports in use and the versions that answer, in one line."""
     versions, is_ready = versions_that_answer(server.registry), server.registry.ready()
     http_port, metrics_port = (0, None) if server.http is None else (server.http.port, server.http.metrics_port)
-    return ready_line(host, server.front.port, http_port, metrics_port, versions, is_ready=is_ready)
+    return ready_line(settings, server.front.port, http_port, metrics_port, versions, is_ready=is_ready)

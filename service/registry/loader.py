@@ -60,13 +60,9 @@ class Loader:
     ) -> None:
         self.failure: StartupError | None = None
         self._storage_error: StorageError | None = None
-        self._source = source
         self.settings = settings
-        self._metrics = metrics
-        self._versions = versions
-        self._changed = changed
-        self._arm = arm
-        self._agreement = agreement
+        self._source, self._metrics, self._versions = source, metrics, versions
+        self._changed, self._arm, self._agreement = changed, arm, agreement
         self._predecessors = Predecessors(source, settings.incompatible_models)
         self._turns, self._quotas = Turns(), Quotas(1 / worker_count(settings))
         self._slots = asyncio.Semaphore(_LOADS_AT_ONCE)
@@ -80,8 +76,7 @@ class Loader:
 
     def is_idle(self, *, one_answers: bool) -> bool:
         """Whether no load is worth a wait. Slow loads are waited for only while no version answers."""
-        loading = self.loading
-        return all(entry.slow for entry in loading) and (not loading or one_answers)
+        return all(entry.slow for entry in self.loading) and (one_answers or not self.loading)
 
     def is_outdated(self, entry: Entry) -> bool:
         """Whether a version answers by a model that was made for other settings."""
@@ -128,26 +123,34 @@ class Loader:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self, entry: Entry) -> None:
-        """Load one version. When the load becomes slow, it gives up its slot to others."""
-        async with self._slots:
-            loading = asyncio.create_task(self._load(entry))
+        """Load one version. The load gives up its slot when it becomes slow, or waits for other workers."""
+        opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        await self._slots.acquire()
+        loading = asyncio.create_task(self._load(entry, opened))
+        try:
             try:
+                await asyncio.wait({loading, opened}, timeout=self._patience_seconds, return_when="FIRST_COMPLETED")
+            finally:
+                self._slots.release()
+            if opened.done():
                 await asyncio.wait({loading}, timeout=self._patience_seconds)
-            except asyncio.CancelledError:
-                loading.cancel()
-                raise
+        except asyncio.CancelledError:
+            loading.cancel()
+            raise
         if not loading.done():
             entry.slow = True
             self._changed(entry)
         await loading
 
-    async def _load(self, entry: Entry) -> None:
-        """Try to load one version, and record the result in its entry."""
+    async def _load(self, entry: Entry, opened: "asyncio.Future[None]") -> None:
+        """Try to load one version, and record the result in its entry. `opened` is done once it is open."""
         began = time.monotonic()
         try:
             model = await self._open(entry)
+            opened.set_result(None)
             while self._agreement is not None and not await self._is_agreed(entry, model, self._agreement):
-                model = await self._open(entry)
+                async with self._slots:
+                    model = await self._open(entry)
         except StorageError as error:
             entry.reason, entry.held, self._storage_error = str(error), True, error
             if self._agreement is not None:  # nobody knows when it is read again, and the others must not wait for it
@@ -242,7 +245,6 @@ class Loader:
         entry.state, entry.reason = State.REFUSED, str(refused)
         entry.refusal = refusal(kind, time.monotonic(), entry.fingerprint, entry.refusal)
         self._metrics.model_refused(entry.name, entry.version, kind)
-        again = ""
-        if entry.refusal.retry_at is not None:
-            again = "; it is tried again" if self.settings.poll_seconds else "; RepositoryModelLoad tries it again"
+        how = "it is tried again" if self.settings.poll_seconds else "RepositoryModelLoad tries it again"
+        again = "" if entry.refusal.retry_at is None else f"; {how}"
         _log.error("model %s version %d refused: %s%s", entry.name, entry.version, refused, again)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from service.errors import ModelRefused
 from service.registry.agreement import OTHER_WORKER
 
-# A version is usually repaired soon after its refusal. So its files are checked at every scan for a minute, and only
-# once a minute after that: thousands of refused versions cost little.
+# A version is usually repaired soon after its refusal. So its files are checked at every scan for a minute, and where
+# more than a few versions are refused only once a minute after that: thousands of them cost little.
+_FEW = 4
 _YOUNG_SECONDS = 60.0
 _REST_SECONDS = 60.0
 # By kind of refusal, the first and the longest pause before the same files are tried again. Each failure doubles it.
@@ -58,9 +59,14 @@ class Refusal:
     failures: int = 0
     retry_at: float | None = None
 
-    def check_due(self, now: float) -> bool:
-        """Whether to check now if the files have changed."""
-        return now < self.at + _YOUNG_SECONDS or now >= self.checked_at + _REST_SECONDS
+    def check_due(self, now: float, refused: int) -> bool:
+        """Whether to check now if the files have changed.
+
+        Args:
+            now: Monotonic seconds.
+            refused: How many versions are refused.
+        """
+        return refused <= _FEW or now < self.at + _YOUNG_SECONDS or now >= self.checked_at + _REST_SECONDS
 
     def retry_due(self, now: float) -> bool:
         """Whether to try the same files again now."""

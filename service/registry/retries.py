@@ -48,7 +48,7 @@ class Retries:
 
     def _due(self, now: float) -> list[Entry]:
         refused = [(entry, entry.refusal) for entry in self._entries if entry.state is State.REFUSED]
-        return [entry for entry, each in refused if each and (each.retry_due(now) or each.check_due(now))]
+        return [entry for entry, each in refused if each and (each.retry_due(now) or each.check_due(now, len(refused)))]
 
     async def _check(self, due: Sequence[Entry]) -> None:
         fingerprints = await self._source.fingerprints([(entry.name, entry.version) for entry in due])

@@ -160,11 +160,11 @@ def read_manifest(root: Path, name: str, version: int) -> ModelManifest:
     """
     manifest = parse_manifest(read_regular_file(root / name / str(version) / MANIFEST, check_manifest_size))
     if (manifest.name, manifest.version) != (name, version):
-        raise ModelRefused(
-            "manifest",
-            f"manifest.json names model {manifest.name!r} version {manifest.version}, "
-            f"its folder model {name!r} version {version}",
-        )
+        what = [f'"name": "{name}"'] if manifest.name != name else []
+        what += [f'"version": {version}'] if manifest.version != version else []
+        found = f"manifest.json names model {manifest.name!r} version {manifest.version}"
+        how = f"to serve this copy, write {' and '.join(what)} into its manifest.json"
+        raise ModelRefused("manifest", f"{found}, its folder model {name!r} version {version}; {how}")
     file_entry(manifest, MODEL)
     return manifest
 

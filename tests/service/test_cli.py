@@ -38,6 +38,25 @@ def test_a_bad_value_is_one_line_and_2(flags: list[str], message: str, capsys: p
     assert lines[0].startswith(f"kan-serve: {message}")
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--tokns", "tokens.toml"], "unrecognized arguments: --tokns; did you mean --tokens?"),
+        (["--max-queue-row=9"], "unrecognized arguments: --max-queue-row; did you mean --max-queue-rows?"),
+        (["--zzz"], "unrecognized arguments: --zzz; kan-serve --help lists the flags"),
+        (["models"], "unrecognized arguments: models; did you mean --models?"),
+    ],
+)
+def test_an_unknown_flag_is_told_the_nearest(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The usage and exit code 2, and not the value, which may be a secret."""
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert _lines(capsys)[-1] == f"kan-serve: error: {message}"
+
+
 def test_a_bad_variable_is_one_line_and_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """An error in an environment variable is reported like one in a flag."""
     monkeypatch.setenv("KAN_HTTP_PORT", "-1")

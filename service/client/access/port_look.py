@@ -1,9 +1,12 @@
 """How the TLS of a port and of a client differ: a look at a port that no connection could be made to."""
 
+import http.client
 import socket
 import ssl
 import threading
 import time
+from contextlib import closing
+from http import HTTPStatus
 from typing import Final
 
 from service.client.access.access import TLS
@@ -16,6 +19,7 @@ _PROBE_SECONDS, _WAIT_SECONDS = 1.0, 2.0
 _KEPT_SECONDS = 30.0
 # OpenSSL's codes for a certificate of another host or IP address.
 _WRONG_NAME = (62, 64)
+_HTTP_PORT = "does not speak gRPC: it is the HTTP port of a kan-serve, for metrics and probes; its line says both ports"
 
 
 class PortLook:
@@ -79,6 +83,8 @@ def _difference(host: str, port: int, tls: TLS | None) -> str:
     except ssl.SSLError as error:
         reason = error.reason or ""
         if tls is not None and reason == "WRONG_VERSION_NUMBER":
+            if _is_for_metrics(host, port):
+                return _HTTP_PORT
             return f"{misfit} is plain text, and the client speaks TLS; leave --ca (KAN_CA, in Python tls=) away"
         alert = reason.partition("ALERT_")[2].replace("_", " ").lower()
         speaks_tls = speaks_tls or bool(alert)
@@ -100,6 +106,16 @@ def _difference(host: str, port: int, tls: TLS | None) -> str:
     how = "asks callers for a certificate (mTLS): give --cert and --key"
     how = how if tls.cert is None else "does not accept the certificate of --cert"
     return f"hangs up after the TLS handshake: it stops, is full, or {how}" if hangs_up else ""
+
+
+def _is_for_metrics(host: str, port: int) -> bool:
+    """Whether a port answers as kan-serve's for metrics and probes."""
+    try:
+        with closing(http.client.HTTPConnection(host, port, timeout=_PROBE_SECONDS)) as connection:
+            connection.request("GET", "/livez")
+            return connection.getresponse().status == HTTPStatus.OK
+    except (OSError, ValueError, http.client.HTTPException):
+        return False
 
 
 def _context(tls: TLS | None) -> ssl.SSLContext:

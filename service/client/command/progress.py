@@ -1,5 +1,6 @@
 """Messages on standard error, and below them one line of progress on a terminal while a long table is answered."""
 
+import re
 import time
 from collections.abc import Callable
 from typing import Final, TextIO
@@ -9,6 +10,7 @@ _FIRST_SECONDS: Final = 3.0
 _EVERY_SECONDS: Final = 0.5
 _EVERY_WAIT_SECONDS: Final = 30.0
 _CLEAR: Final = "\r\x1b[K"
+_SHORTEST_WAIT: Final = re.compile(r"; (?:send it|come) again after \S+ s\b(?:, or)?")
 
 
 class Progress:
@@ -48,7 +50,9 @@ class Progress:
         self._waited_seconds += seconds
         if self._waited_seconds >= _FIRST_SECONDS and (now := self._clock()) >= self._next_wait:
             self._next_wait = now + _EVERY_WAIT_SECONDS
-            self.tell(f"{self._rows:,} rows are answered; waiting {seconds:.3g} s: {refusal}")
+            # The refusal tells the shortest wait. A second number of seconds would only confuse.
+            why = _SHORTEST_WAIT.sub("", str(refusal))
+            self.tell(f"{self._rows:,} rows are answered; waiting {seconds:.3g} s: {why}")
 
     def tell(self, message: str) -> None:
         """Write a message on a line of its own, where the line of progress was."""

@@ -28,7 +28,7 @@ from service.frontends.asgi.open_call import (
     one_message,
 )
 from service.frontends.connections import Connections
-from service.frontends.envoy import call_headers
+from service.frontends.envoy import call_headers, token_gate
 from service.metrics.metrics import Metrics
 from service.protocols.prediction import EXPLAIN
 from service.rpc import calls
@@ -120,7 +120,6 @@ class AsgiFront:
             deadline = None
             if (timeout := call_headers.timeout_in(headers)) is not None:
                 deadline = time.monotonic() + framing.timeout_seconds(timeout)
-            encoding = headers.get(b"grpc-encoding", b"identity").decode("latin-1")
             answering = "identity"
             if self._compressions:
                 answering = framing.accepted_encoding(headers.get(b"grpc-accept-encoding", b""), self._compressions)
@@ -131,7 +130,7 @@ class AsgiFront:
             if self._entrance.has_log:
                 self._entrance.log_call(context, call_headers.peer_in(headers), call_headers.subject_in(headers))
             right = method.path if in_json is None else self._explain.path
-            held, deframer = self._admit(method, right, task, encoding, headers, context)
+            held, deframer = self._admit(method, right, task, headers, context)
         except RpcError as error:
             await end(send, error, started=False)
             return
@@ -168,7 +167,6 @@ class AsgiFront:
         method: Method,
         right: str,
         task: "asyncio.Task[object]",
-        encoding: str,
         headers: Mapping[bytes, bytes],
         context: RequestContext,
     ) -> tuple[Held, Deframer]:
@@ -187,11 +185,12 @@ class AsgiFront:
         try:
             if self._entrance.has_tokens:
                 self._entrance.authorize(context, right, call_headers.authorization_in(headers))
+                token_gate.check_known(headers)
             held = admission.admit(stream=isinstance(method, BidiStream), cancel=cancel)
         except ServiceError as error:
             raise count_refusal(method, error, self._metrics, context) from error
         bound = self._max_message_bytes if apart is None else min(self._max_message_bytes, APART_MAX_MESSAGE_BYTES)
-        return held, Deframer(bound, encoding)
+        return held, Deframer(bound, headers.get(b"grpc-encoding", b"identity").decode("latin-1"))
 
     async def _answer(self, method: Method, call: "OpenCall", deframer: Deframer) -> None:
         match method:

@@ -218,7 +218,7 @@ def _access_log(pipe: Path) -> list[dict[str, Any]]:
 def _lua_sources(folder: Path, *, has_tokens: bool) -> dict[str, Any]:
     sources = {routes.MESSAGE: message_header.SOURCE}
     if has_tokens:
-        sources[routes.TOKEN] = token_gate.source(folder, message_header.NO_PLACE_HEADER)
+        sources[routes.TOKEN] = token_gate.source(folder)
     return {name: {"inline_string": source} for name, source in sources.items()}
 
 

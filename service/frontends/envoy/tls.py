@@ -2,20 +2,24 @@
 
 Envoy reads the certificate files anew once something is moved into a folder that it watches. The server inside Envoy
 watches the files themselves, and moves a file into that folder once they have changed and are valid. So a file may be
-written in any way, Envoy sees no half of one, and no copy of the key is made. Source: Envoy's "Certificate rotation".
+written in any way, and Envoy sees no half of one. No copy of the key is made, with one exception: an Envoy that starts
+while the files are invalid takes what other workers had last, from its own folder. Source: Envoy's "Certificate
+rotation".
 """
 
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from service.access.certificates import Certificates
 from service.rpc.limits import HANDSHAKE_SECONDS
 from service.settings import Settings
 
 _TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"
-_WATCHED, _SERVER, _CLIENTS = "certificates", "server", "clients"
+_WATCHED, _SERVER, _CLIENTS, _KEPT = "certificates", "server", "clients", "last-valid"
 
 
 def transport_socket(settings: Settings, folder: Path) -> Mapping[str, Any]:
@@ -44,20 +48,44 @@ def transport_socket(settings: Settings, folder: Path) -> Mapping[str, Any]:
     }
 
 
-def write_secrets(settings: Settings, folder: Path) -> None:
-    """Write the files that tell Envoy where the certificates are; nothing without TLS."""
+def write_secrets(settings: Settings, folder: Path, last_valid: Certificates | None = None) -> None:
+    """Write the files that tell Envoy where the certificates are; nothing without TLS.
+
+    Args:
+        settings: Name the certificate files.
+        folder: Envoy's own. Only this user may enter it.
+        last_valid: Are taken in the place of the files, which are invalid; None if these are valid.
+    """
     if not settings.tls_cert:
         return
-    (folder / _WATCHED).mkdir()
+    (folder / _WATCHED).mkdir(exist_ok=True)
+    files = (settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+    if last_valid is not None:
+        files = _keep(folder / _KEPT, last_valid)
     watched = {"watched_directory": {"path": str(folder / _WATCHED)}}
-    pair = {"certificate_chain": _file(settings.tls_cert), "private_key": _file(settings.tls_key)}
+    pair = {"certificate_chain": _file(files[0]), "private_key": _file(files[1])}
     _write(_SERVER, folder, {"tls_certificate": {**pair, **watched}})
     if settings.tls_client_ca:
-        _write(_CLIENTS, folder, {"validation_context": {"trusted_ca": _file(settings.tls_client_ca), **watched}})
+        _write(_CLIENTS, folder, {"validation_context": {"trusted_ca": _file(files[2]), **watched}})
 
 
-def have_read(folder: Path) -> None:
+def use_files(settings: Settings, folder: Path) -> bool:
+    """Have Envoy read the certificate files, which are valid now, if it uses the last valid ones in their place.
+
+    Returns:
+        Whether it did.
+    """
+    if not (folder / _KEPT).exists():
+        return False
+    write_secrets(settings, folder)
+    shutil.rmtree(folder / _KEPT)
+    return True
+
+
+def have_read(settings: Settings, folder: Path) -> None:
     """Have Envoy read the certificates anew."""
+    if use_files(settings, folder):
+        return
     new = folder / "read-anew"
     new.touch()
     os.replace(new, folder / _WATCHED / new.name)
@@ -70,7 +98,21 @@ def _named(name: str, folder: Path) -> Mapping[str, Any]:
 
 def _write(name: str, folder: Path, secret: Mapping[str, Any]) -> None:
     resource = {"@type": f"{_TLS}.Secret", "name": name, **secret}
-    _path(name, folder).write_text(json.dumps({"resources": [resource]}))
+    new = folder / f"{name}-secret.new"
+    new.write_text(json.dumps({"resources": [resource]}))
+    os.replace(new, _path(name, folder))  # by which Envoy notices a change
+
+
+def _keep(folder: Path, certificates: Certificates) -> tuple[str, str, str]:
+    """Write certificates into a folder for Envoy. Gives the files of the chain, the key and the authorities."""
+    folder.mkdir(mode=0o700)
+    contents = {"chain": certificates.chain, "key": certificates.key, "client-ca": certificates.client_ca or b""}
+    for name, content in contents.items():
+        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+    chain, key, client_ca = (str(folder / name) for name in contents)
+    return chain, key, client_ca
 
 
 def _path(name: str, folder: Path) -> Path:

@@ -3,14 +3,21 @@
 Python decides on a call once it has its headers. A body in JSON is held by Envoy first (routes.py), and Python hears of
 the call only once all is there. So Python writes down the hashes of its tokens, and a filter of Envoy compares. It
 decides only whether the body is held. A call with another token goes to Python at once, which refuses it and says why.
+Python refuses it too if it knows the token by then: it would wait for a body that nothing bounds.
 """
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from service.access.token_file import MOST_TOKEN_BYTES, Token
+from service.errors import Unauthenticated
+from service.frontends.envoy.message_header import NO_PLACE_HEADER
+from service.frontends.envoy.routes import ORIGINAL_PATH
+
+# Envoy alone writes them. A call in gRPC may have the first one for another reason.
+_TURNED_AWAY, _WAS_JSON = NO_PLACE_HEADER.encode(), ORIGINAL_PATH.encode()
 
 # The first 32 bits of the fractions of the cube and square roots of the first primes. Source: FIPS 180-4, section 4.2.2
 # and 5.3.3.
@@ -19,7 +26,8 @@ _ROUNDS = ", ".join(str(int(prime ** (1 / 3) % 1 * 2**32)) for prime in _PRIMES)
 _START = ", ".join(str(int(prime**0.5 % 1 * 2**32)) for prime in _PRIMES[:8])
 
 # The file is read for each call in JSON, which costs many times as much. Its lines hold a hash and the second in which
-# its token expires. Blanks are cut by a loop: with a pattern, a header of blanks would take the square of its length.
+# its token expires; during a change one token may have two, and the later end counts. Blanks are cut by a loop: with a
+# pattern, a header of blanks would take the square of its length.
 _SOURCE = """
 local band, bnot, bxor, ror, rshift, tobit = bit.band, bit.bnot, bit.bxor, bit.ror, bit.rshift, bit.tobit
 local rounds, start = {%(rounds)s}, {%(start)s}
@@ -63,7 +71,13 @@ local function is_listed(hash)
     file:close()
   end
   local _, stop = hashes:find(hash, 1, true)
-  return stop ~= nil and os.time() < tonumber(hashes:match("^ (%%d+)\\n", stop + 1))
+  while stop do
+    if os.time() < tonumber(hashes:match("^ (%%d+)\\n", stop + 1)) then
+      return true
+    end
+    _, stop = hashes:find(hash, stop + 1, true)
+  end
+  return false
 end
 
 local function bearer_token(given)
@@ -86,16 +100,30 @@ end
 """
 
 
-def source(folder: Path, header: str) -> str:
-    """The filter in Lua.
+def source(folder: Path) -> str:
+    """The filter in Lua. A call whose token Python would not find gets a header, and takes another route.
 
     Args:
         folder: Of :func:`write_tokens`.
-        header: Is put into a call whose token Python would not find; the call then takes another route.
     """
     file = "".join(f"\\{byte:03d}" for byte in os.fsencode(_file(folder)))
     numbers = {"rounds": _ROUNDS, "start": _START, "most": MOST_TOKEN_BYTES}
-    return _SOURCE % {**numbers, "file": f'"{file}"', "header": header}
+    return _SOURCE % {**numbers, "file": f'"{file}"', "header": NO_PLACE_HEADER}
+
+
+def check_known(headers: Mapping[bytes, bytes]) -> None:
+    """Refuse a call in JSON whose token the filter did not find, although Python does: the tokens changed meanwhile.
+
+    Nothing bounds the body of such a call, and Envoy hands over nothing of a JSON string before its end.
+
+    Args:
+        headers: Of a call whose token Python knows.
+
+    Raises:
+        Unauthenticated: The call has to be sent again.
+    """
+    if _TURNED_AWAY in headers and _WAS_JSON in headers:
+        raise Unauthenticated("the token was unknown here when the call began, and is known now; send the call again")
 
 
 def write_tokens(folder: Path, tokens: Sequence[Token]) -> None:

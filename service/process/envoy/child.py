@@ -129,7 +129,9 @@ class Application:
     ) -> AsgiFront:
         folder = Path(os.environ[FOLDER_VARIABLE])
         if certificates is not None:
-            certificates.on_taken = partial(tls.have_read, folder)
+            certificates.on_taken = partial(tls.have_read, settings, folder)
+            if certificates.is_current:
+                tls.use_files(settings, folder)  # they have become valid since Envoy was started
         entrance.tell_tokens(partial(token_gate.write_tokens, folder))
         self._front = AsgiFront(
             *(methods, metrics, entrance),
@@ -159,7 +161,7 @@ class Application:
             self._front.port = await orders.port
             if membership is not None:
                 membership.takes_calls(loaded_server.registry)
-            control.send(ready=server.summary(loaded_server, settings.host))
+            control.send(ready=server.summary(loaded_server, settings))
 
         try:
             all_ended = await server.run(started, settings, loaded, orders.stop, orders.reload)

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+from service.access.certificates import Certificates
 from service.errors import StartupError
 from service.frontends.envoy.control import FD_VARIABLE, SETTINGS_VARIABLE, SOURCES_VARIABLE, Control
 from service.process.envoy import process as envoy_process
@@ -38,6 +39,7 @@ async def serve(
     reload: Reload | None = None,
     *,
     more_fds: Sequence[int] = (),
+    last_valid: Certificates | None = None,
 ) -> bool:
     """As :func:`service.process.server.serve`, with the server inside Envoy.
 
@@ -47,6 +49,7 @@ async def serve(
         stop: Ends serving, and limits the time of the drain.
         reload: Asks for a read of the settings file; None without a file.
         more_fds: File descriptors that the server inside Envoy inherits.
+        last_valid: Certificates to start with if the files are invalid; None: they must be valid.
 
     Returns:
         Whether everything ended. False if the server inside Envoy hung, or ended without a report, and was abandoned.
@@ -55,7 +58,7 @@ async def serve(
         StartupError: The server cannot start, or Envoy ended by itself.
     """
     try:
-        async with _run_envoy(settings, stop, reload, more_fds) as (process, control):
+        async with _run_envoy(settings, stop, reload, more_fds, last_valid) as (process, control):
             return await _serve(process, control, announce, stop, reload)
     except _Stopped:
         return True
@@ -116,7 +119,11 @@ def _admin_may_be_gone() -> Iterator[None]:
 
 @asynccontextmanager
 async def _run_envoy(
-    settings: Settings, stop: Stop, reload: Reload | None, more_fds: Sequence[int]
+    settings: Settings,
+    stop: Stop,
+    reload: Reload | None,
+    more_fds: Sequence[int],
+    last_valid: Certificates | None,
 ) -> AsyncIterator[tuple[EnvoyProcess, Control]]:
     """An Envoy with the server inside it, and the control connection to that server."""
     ours, theirs = socket.socketpair()
@@ -124,7 +131,7 @@ async def _run_envoy(
     try:
         try:
             with theirs:
-                process = await _start_envoy(settings, stop, reload, theirs, more_fds)
+                process = await _start_envoy(settings, stop, reload, theirs, more_fds, last_valid)
         except StartupError as error:
             # The report of the server inside Envoy has the cause. Envoy's exit code does not.
             async for report in control.messages():
@@ -140,7 +147,12 @@ async def _run_envoy(
 
 
 async def _start_envoy(
-    settings: Settings, stop: Stop, reload: Reload | None, theirs: socket.socket, more_fds: Sequence[int]
+    settings: Settings,
+    stop: Stop,
+    reload: Reload | None,
+    theirs: socket.socket,
+    more_fds: Sequence[int],
+    last_valid: Certificates | None,
 ) -> EnvoyProcess:
     """Start Envoy. If a stop is asked for meanwhile, end it and raise _Stopped."""
     theirs.set_inheritable(True)
@@ -149,7 +161,10 @@ async def _start_envoy(
         environment[SOURCES_VARIABLE] = json.dumps([dict(reload.sources.flags), str(reload.sources.file)])
     starting = asyncio.create_task(
         envoy_process.start(
-            _APPLICATION, settings, stop, pass_fds=[theirs.fileno(), *more_fds], environment=environment
+            *(_APPLICATION, settings, stop),
+            pass_fds=[theirs.fileno(), *more_fds],
+            environment=environment,
+            last_valid=last_valid,
         ),
         name="start",
     )

@@ -19,7 +19,7 @@ from contextlib import closing, suppress
 from http import HTTPStatus
 from pathlib import Path
 
-from service.access.certificates import read_certificates
+from service.access.certificates import Certificates, in_place_of_files
 from service.errors import StartupError
 from service.frontends.address import addresses_for
 from service.frontends.envoy.configuration import STAT_PREFIX, access_pipe, admin_path, configuration
@@ -147,7 +147,13 @@ def _ask(socket_path: str, method: str, path: str) -> bytes:
 
 
 async def start(
-    application: str, settings: Settings, stop: Stop, *, pass_fds: Sequence[int], environment: Mapping[str, str]
+    application: str,
+    settings: Settings,
+    stop: Stop,
+    *,
+    pass_fds: Sequence[int],
+    environment: Mapping[str, str],
+    last_valid: Certificates | None = None,
 ) -> EnvoyProcess:
     """Start an Envoy and wait until it listens for gRPC on settings.host and settings.grpc_port.
 
@@ -157,6 +163,7 @@ async def start(
         stop: Kills Envoy if it has to be abandoned.
         pass_fds: File descriptors that the application inherits.
         environment: Environment variables for the application.
+        last_valid: Certificates to start with if the files are invalid; None: they must be valid.
 
     Raises:
         StartupError: pyvoy or a libpython is absent, the server cannot listen on the address, the access log cannot be
@@ -164,7 +171,7 @@ async def start(
     """
     envoy, module = _installed()
     addresses, port = addresses_for(settings.host, settings.grpc_port, shared=settings.workers != 1)
-    read_certificates(settings)  # what is wrong with them Envoy would tell in many lines
+    in_place = in_place_of_files(settings, last_valid)  # what is wrong with them Envoy would tell in many lines
     try:
         folder = tempfile.TemporaryDirectory(prefix="kan-serve-")  # mode 0700: the admin socket is in it
     except OSError as error:
@@ -176,7 +183,7 @@ async def start(
         path = Path(folder.name) / "envoy.json"
         content = configuration(application, module, settings, addresses, port, Path(folder.name))
         path.write_text(json.dumps(content, indent=1))
-        write_secrets(settings, Path(folder.name))
+        write_secrets(settings, Path(folder.name), in_place)
         process = await asyncio.create_subprocess_exec(
             envoy,
             *("--config-path", str(path), "--concurrency", "1", "--disable-hot-restart"),

@@ -7,6 +7,7 @@ import socket
 from functools import partial
 from typing import NoReturn
 
+from service.access.certificates import certificates_of
 from service.errors import StartupError
 from service.process import life
 from service.process.envoy import parent
@@ -22,9 +23,12 @@ def run() -> NoReturn:
     code = 1
     try:
         start = Start.found()
-        settings = start.read_given().read_settings()
+        given = start.read_given()
+        settings, kept = given.read_settings(), given.last_valid("certificates")
         log.set_up(settings.log_format, start.number)
-        serve = partial(parent.serve, settings, partial(_forget, start.given), more_fds=start.descriptors)
+        last_valid = None if kept is None else certificates_of(kept)
+        announce = partial(_forget, start.given)
+        serve = partial(parent.serve, settings, announce, more_fds=start.descriptors, last_valid=last_valid)
         try:
             # The parent of the workers alone obeys SIGHUP.
             code = life.run(serve, settings.grace_seconds, asyncio.new_event_loop, last=True, on_hangup=lambda: None)

@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
@@ -66,8 +66,7 @@ class Membership:
             with suppress(RuntimeError):  # the loop is closed: this process is ending
                 self._loop.call_soon_threadsafe(said)  # messages of two threads could mix
 
-        known = self._given.files.get(kind)
-        return LastValid(None if known is None else [b64decode(each) for each in known], tell)
+        return LastValid(self._given.last_valid(kind), tell)
 
     def beat(self, registry: Registry) -> None:
         """Tell the parent twice a second that the event loop turns, and why the server is not ready. Obey it."""

@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import socket
+from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -49,6 +50,11 @@ class Given:
     def read_settings(self) -> Settings:
         """The settings."""
         return read_settings(self.settings)
+
+    def last_valid(self, kind: str) -> Sequence[bytes] | None:
+        """The last valid bytes of the files of a kind; None if none were."""
+        found = self.files.get(kind)
+        return None if found is None else [b64decode(each) for each in found]
 
 
 @dataclass(frozen=True)

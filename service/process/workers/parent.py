@@ -66,7 +66,7 @@ async def _announce(
     """Announce the ports and the versions that answer, once every worker takes calls."""
     await fleet.all_listen.wait()
     is_ready = not fleet.unready_reason()
-    line = ready_line(settings.host, port, http.port, http.metrics_port, fleet.answering(), is_ready=is_ready)
+    line = ready_line(settings, port, http.port, http.metrics_port, fleet.answering(), is_ready=is_ready)
     announce(line)
 
 

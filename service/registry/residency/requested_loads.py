@@ -1,6 +1,7 @@
 """Loads and unloads of models that callers ask for: here, or in every worker."""
 
 import asyncio
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +17,9 @@ from service.registry.version_status import State
 from service.repository.disk import model_name
 from service.repository.source import Source
 
-_UNLOADED = "it was unloaded meanwhile"
+_log = logging.getLogger(__name__)
+
+_UNLOADED, _BY_CALLER = "it was unloaded meanwhile", "a caller has unloaded it"
 
 
 class RequestedLoads:
@@ -125,7 +128,8 @@ class RequestedLoads:
         self._unloads[name] += 1
         self._unloaded.add(name)
         for entry in list(self._entries.of(name).values()):
-            self._succession.retire(entry)
+            self._succession.retire(entry, _BY_CALLER)
+        _log.info("model %s does not answer any more: %s; RepositoryModelLoad brings it back", name, _BY_CALLER)
         self._changed()
 
 

@@ -131,7 +131,7 @@ class Adoption:
             return
         for name, wanted, _ in self._overthrown(prepared.settings):
             for entry in self._loaded(name, wanted) if name not in successors else ():
-                self._succession.retire(entry)
+                self._succession.retire(entry, "it is loaded with other settings")
         self._change(prepared)
 
     async def end(self, prepared: Prepared) -> None:

@@ -16,6 +16,8 @@ from service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+_OTHER_SETTINGS, _ROOM = "it is loaded with other settings", "other models need its room"
+
 
 class Succession:
     """Moves versions through their states: loading, ready, lingering, closed. Used on one event loop.
@@ -48,7 +50,7 @@ class Succession:
                 "that the settings let callers take; raise the limit or lower max_message_bytes",
                 *(self._limit_bytes, most_bytes(settings)),
             )
-        self._lingering = Lingering(settings.linger_seconds, self._linger_room_bytes, self.retire)
+        self._lingering = Lingering(settings.linger_seconds, self._linger_room_bytes, self._end_linger)
         self._retiring: dict[asyncio.Task[None], LiveModel] = {}
         self._gone: set[str] = set()  # models without files whose versions still answer
 
@@ -71,7 +73,7 @@ class Succession:
                 break
             entry = self._entries.add(name, version)
             if entry.state is State.LINGERING and self._loader.is_outdated(entry):
-                self.retire(entry)  # it is loaded anew, and takes over when it answers
+                self.retire(entry, _OTHER_SETTINGS)  # it is loaded anew, and takes over when it answers
                 entry = self._entries.add(name, version)
             if entry.state in (State.READY, State.LINGERING):
                 self._lingering.discard(entry)
@@ -101,8 +103,13 @@ class Succession:
             self._metrics.model_swapped(name)
             _log.info("model %s: version %d took over from version %d", name, now.version, before.version)
 
-    def retire(self, entry: Entry) -> None:
-        """Give no more leases of a version, and close it when its last lease ends."""
+    def retire(self, entry: Entry, why: str) -> None:
+        """Give no more leases of a version, and close it when its last lease ends.
+
+        Args:
+            entry: The version.
+            why: For the log.
+        """
         self._lingering.discard(entry)
         self._entries.remove(entry)
         if self._agreement is not None:
@@ -113,17 +120,17 @@ class Succession:
         if entry.model is None:
             self._metrics.model_retired(entry.name, entry.version)
         else:
-            self._close_later(entry, entry.model)
+            self._close_later(entry, entry.model, why)
 
     def let_go(self, entry: Entry) -> None:
         """Close a version that has no lease: the next call loads it again. A superseded version is retired."""
         if entry.state is State.LINGERING or entry.model is None:
-            self.retire(entry)
+            self.retire(entry, _ROOM)
         else:
             cold = {"model": None, "manifest": None, "state": State.COLD, "reason": COLD_REASON}
             self._entries.replace(entry, **cold, quota=entry.model.quota)
             self._metrics.model_cold(entry.name, entry.version)
-            self._close_later(entry, entry.model)
+            self._close_later(entry, entry.model, f"{_ROOM}; the next call loads it again")
 
     def replace(self, entry: Entry, model: LiveModel) -> None:
         """Put another model of the same version in the place of one that answers. Close that after its last lease."""
@@ -132,14 +139,14 @@ class Succession:
         self._entries.replace(entry, model=model)
         model.report()
         self._metrics.model_ready(entry.name, entry.version, ready=True, owner=model)
-        self._close_later(entry, old)
+        self._close_later(entry, old, _OTHER_SETTINGS)
 
     def forget_removed(self, there: Collection[str]) -> None:
         """Forget unloaded versions of models whose files are gone, and warn once of models that still answer."""
         gone = {name for name in self._entries.names() if name not in there}
         for name in gone:
             for entry in [each for each in self._entries.of(name).values() if each.model is None]:
-                self.retire(entry)
+                self.retire(entry, "its files are gone")
         gone.intersection_update(self._entries.names())
         for name in sorted(gone - self._gone):
             _log.warning("model %s: its files are gone; its loaded versions answer until the server is restarted", name)
@@ -175,7 +182,7 @@ class Succession:
             if entry.state is not State.READY or entry in kept:
                 continue
             if entry.version > oldest or not self._settings.linger_seconds:
-                self.retire(entry)
+                self.retire(entry, "other versions are served in its place")
                 continue
             entry.state = State.LINGERING
             entry.reason = f"superseded; it answers by its number for {self._settings.linger_seconds:g} s"
@@ -206,13 +213,16 @@ class Succession:
             if version not in there or (entry.state is State.COLD and version < oldest):
                 self._entries.remove(entry)
 
-    def _close_later(self, entry: Entry, model: LiveModel) -> None:
+    def _end_linger(self, entry: Entry) -> None:
+        self.retire(entry, "it was superseded, and its time or the memory for such versions is over")
+
+    def _close_later(self, entry: Entry, model: LiveModel, why: str) -> None:
         model.leave()
-        task = asyncio.create_task(self._close_unused(entry, model), name=f"retire {entry.name}/{entry.version}")
+        task = asyncio.create_task(self._close_unused(entry, model, why), name=f"retire {entry.name}/{entry.version}")
         self._retiring[task] = model
         task.add_done_callback(lambda done: self._retiring.pop(done))
 
-    async def _close_unused(self, entry: Entry, model: LiveModel) -> None:
+    async def _close_unused(self, entry: Entry, model: LiveModel, why: str) -> None:
         while entry.users:
             entry.unused = asyncio.Event()
             await entry.unused.wait()
@@ -220,4 +230,4 @@ class Succession:
         await model.close()
         # With its owner, because the same version may have been loaded or refused again since.
         self._metrics.model_retired(entry.name, entry.version, owner=model)
-        _log.info("model %s version %d closed", entry.name, entry.version)
+        _log.info("model %s version %d closed: %s", entry.name, entry.version, why)

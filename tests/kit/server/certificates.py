@@ -66,12 +66,14 @@ class Authority:
         return pair
 
 
-def shown_serial(address: str) -> int:
-    """The serial number of the certificate that a server shows to a new connection."""
+def shown_serial(address: str, mine: Pair | None = None) -> int:
+    """The serial number of the certificate that a server shows to a new connection, which may have one of its own."""
     host, _, port = address.rpartition(":")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     context.set_alpn_protocols(["h2"])
+    if mine is not None:
+        context.load_cert_chain(mine.cert, mine.key)
     with (
         closing(socket.create_connection((host, int(port)), timeout=60)) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as secure,

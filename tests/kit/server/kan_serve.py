@@ -103,6 +103,12 @@ class KanServe:
         parent = psutil.Process(self.process.pid)
         return [parent, *parent.children(recursive=True)]
 
+    def envoy_folder(self) -> Path:
+        """The folder that it made for its one Envoy."""
+        (envoy,) = psutil.Process(self.process.pid).children()
+        arguments = envoy.cmdline()
+        return Path(arguments[arguments.index("--config-path") + 1]).parent
+
     def resident_bytes(self) -> int:
         """Memory of all its processes."""
         return sum(process.memory_info().rss for process in self.processes())

@@ -39,6 +39,26 @@ def test_a_token_is_printed_and_its_hash_is_kept(tmp_path: Path, capsys: pytest.
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+def test_what_the_maker_should_know_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that was not there, as with a misspelt name; rights without which kan-client cannot predict."""
+    file = tmp_path / "tokns.toml"
+    for arguments, told in [
+        (["one"], f"kan-serve token: made the new token file '{file}'; a server reads it with --tokens\n"),
+        (["two"], ""),
+        (["three", "--methods", "GetModel,Predict"], ""),
+        (["four", "--methods", "ModelInfer"], ""),
+    ]:
+        assert main(["token", arguments[0], str(file), *arguments[1:]]) == 0
+        assert capsys.readouterr().err == told
+    assert main(["token", "five", str(file), "--methods", "Predict,Explain"]) == 0
+    assert "may call Predict, Explain and not GetModel" in capsys.readouterr().err
+    assert main(["token", "six.a", str(file)]) == 0
+    assert [line for line in file.read_text().splitlines() if line.startswith("[")][-2:] == [
+        "[tokens.five]",
+        '[tokens."six.a"]',
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

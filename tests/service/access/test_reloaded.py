@@ -66,6 +66,23 @@ def test_a_broken_file_changes_nothing_and_says_so_once(
     assert (files.value, files.is_current) == (b"better", True)
 
 
+def test_a_repair_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Whether the file gets its old content back, or a new one."""
+    file = tmp_path / "file"
+    file.write_bytes(b"good")
+    files = ReloadedFiles("test", [file], _whole)
+    for content, told in ((b"good", "test: valid again, as before"), (b"better", "test: taken anew")):
+        file.write_bytes(b"bad")
+        for _ in range(3):
+            files.look()
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            file.write_bytes(content)
+            for _ in range(3):
+                files.look()
+        assert [record.getMessage() for record in caplog.records] == [told]
+
+
 def test_what_was_valid_elsewhere_is_the_start_of_an_invalid_file(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

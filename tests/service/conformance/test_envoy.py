@@ -77,12 +77,6 @@ def _children(pid: int) -> list[int]:
     return [child.pid for child in psutil.Process(pid).children()]
 
 
-def _folder(envoy: int) -> Path:
-    """The folder that kan-serve made for this Envoy."""
-    arguments = Path(f"/proc/{envoy}/cmdline").read_bytes().split(b"\0")
-    return Path(arguments[arguments.index(b"--config-path") + 1].decode()).parent
-
-
 def _gone(pid: int) -> None:
     """Returns once no process has this number."""
     descriptor = os.pidfd_open(pid)
@@ -95,7 +89,7 @@ def _gone(pid: int) -> None:
 def test_envoy_ends_with_kan_serve(own_server: KanServe) -> None:
     """Killed, kan-serve leaves neither an Envoy nor its folder behind."""
     (envoy,) = _children(own_server.process.pid)
-    folder = _folder(envoy)
+    folder = own_server.envoy_folder()
     own_server.process.kill()
     _gone(envoy)
     assert not folder.exists()
@@ -114,7 +108,7 @@ def test_envoy_ends_with_kan_serve_although_a_run_never_returns(kan_serve: Start
     replace_graph(write_model("affine", name="endless"), endless_where_large(wide=False))
     server = kan_serve("--frontend", "envoy")
     (envoy,) = _children(server.process.pid)
-    folder = _folder(envoy)
+    folder = server.envoy_folder()
     with _endless(server):
         wait_for(lambda: server.sample("kan_request_rows_count", model="endless") == 1)
         server.process.kill()
@@ -127,7 +121,7 @@ def test_an_envoy_that_hangs(kan_serve: Start, write_model: WriteModel) -> None:
     write_model("affine")
     server = kan_serve("--frontend", "envoy", "--grace-seconds", "0")
     (envoy,) = _children(server.process.pid)
-    folder = _folder(envoy)
+    folder = server.envoy_folder()
     os.kill(envoy, signal.SIGSTOP)
     began = time.monotonic()
     code, log = server.stop()
@@ -189,8 +183,7 @@ def test_kan_serve_ends_with_envoy(own_server: KanServe) -> None:
 
 def test_the_admin_interface_is_private(own_server: KanServe) -> None:
     """Envoy's admin API is a socket in a folder that only this user can access. It is removed after the stop."""
-    (envoy,) = _children(own_server.process.pid)
-    folder = _folder(envoy)
+    folder = own_server.envoy_folder()
     assert folder.stat().st_mode & 0o077 == 0
     assert (folder / "admin.sock").is_socket()
     assert own_server.stop()[0] == 0
@@ -200,7 +193,7 @@ def test_the_admin_interface_is_private(own_server: KanServe) -> None:
 def test_the_drain_goes_on_without_the_admin_interface(own_server: KanServe) -> None:
     """If Envoy's admin API is gone, kan-serve logs it, drains the rest and ends with exit code 0."""
     (envoy,) = _children(own_server.process.pid)
-    (_folder(envoy) / "admin.sock").unlink()
+    (own_server.envoy_folder() / "admin.sock").unlink()
     code, log = own_server.stop()
     assert code == 0
     assert "admin API does not answer" in log

@@ -19,6 +19,8 @@ from tests.kit.server.kan_serve import Start, serving
 
 _ROWS = [[0.5, -1.0, 2.0, 0.0], [1.0, 1.0, 1.0, 1.0], [-3.0, 0.25, 0.0, 8.0]]
 
+# Each script closes its client. Otherwise the client closes itself while the interpreter ends, and may wait for ever
+# for a thread of gRPC that has been stopped by then.
 _CALLS = """
 import json, sys
 import numpy as np
@@ -52,6 +54,7 @@ print(json.dumps({
     "narrow": refusal(rows[:, :3]),
     "absent": refusal(rows, "absent"),
 }))
+client.close()
 """
 
 _STREAM = """
@@ -75,6 +78,7 @@ send("narrow", rows[:, :3])
 send("last", rows)
 answers = [told.get(timeout=30) for _ in range(102)]
 client.stop_stream()
+client.close()
 print(json.dumps({
     "answers": {result.get_response().id: result.as_numpy("y").tolist() for result, error in answers if error is None},
     "errors": [error.message() for result, error in answers if error is not None],
@@ -136,6 +140,7 @@ print(json.dumps({
     "trace": refusal(client.get_trace_settings),
     "log": refusal(client.get_log_settings),
 }))
+client.close()
 """
 
 _LABELS = """
@@ -162,6 +167,7 @@ print(json.dumps({
     }
     for name, answer in answers.items()
 }))
+client.close()
 """
 
 _AIO_LABELS = """
@@ -300,6 +306,22 @@ def test_the_documented_stream_runs(address: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert sorted(line.split(": ")[0] for line in done.stdout.splitlines()) == sorted(map(str, range(100)))
+
+
+def test_the_documented_load_runs(kan_serve: Start, write_model: WriteModel) -> None:
+    """The example of docs/clients.md unloads a model and loads it again. The log tells both."""
+    write_model("classifier", name="digits")
+    server = kan_serve("--allow-load")
+    text = (Path(__file__).parents[3] / "docs" / "clients.md").read_text()
+    (code,) = re.findall(r"^## Load and unload models$.*?^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    code = code.replace("127.0.0.1:8001", server.grpc)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "True\n"), done.stderr
+    assert server.served == "digits/1"
+    log = server.log.read_text()
+    assert "model digits does not answer any more: a caller has unloaded it" in log
+    assert "model digits version 1 closed: a caller has unloaded it" in log
+    assert log.count("model digits version 1 ready after") == 2
 
 
 def test_tritons_client_configures_counts_and_loads(kan_serve: Start, write_model: WriteModel) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 
 from service.errors import Draining, ModelNotReady
 from service.metrics.metrics import Metrics
+from service.process.workers.agreement.flags import Flags
+from service.process.workers.agreement.worker_versions import WorkerVersions
 from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.registry import Registry, State
 from service.settings import Settings
@@ -287,3 +290,29 @@ def test_at_most_four_versions_load_at_once(
 
     run_test(test())
     assert most <= 4
+
+
+def test_loads_that_wait_for_other_workers_hold_up_no_others(
+    models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A version that is open needs no slot while the other workers load it: the next one is opened."""
+    names = [f"model{number}" for number in range(6)]
+    for name in names:
+        write_model("affine", 1, name=name)
+    monkeypatch.setattr("service.registry.loader._LONGEST_PATIENCE_SECONDS", 1e6)
+
+    async def test() -> None:
+        told: list[dict[str, Any]] = []
+        with closing(Flags()) as flags:
+            versions = WorkerVersions(lambda **message: told.append(message), flags)
+            registry = Registry(brief_settings(models, max_load_seconds=600), Metrics(), versions)
+            loading = asyncio.create_task(registry.load_all())
+            await until(lambda: {message["loaded"][0] for message in told if "loaded" in message} == {*names})
+            assert ready_versions(registry) == []
+            for name in names:
+                versions.take({"serve": [name, 1]})
+            await loading
+            assert ready_versions(registry) == [f"{name}/1" for name in names]
+            await registry.close()
+
+    run_test(test())

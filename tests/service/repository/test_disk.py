@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -335,6 +336,16 @@ def test_a_manifest_of_another_model_or_version_is_refused(models: Path, write_m
     """A folder that was copied under another name or number is not served."""
     write_model("affine", 2).rename(models / "affine" / "1")
     _refused(models, "manifest", "version 2, its folder model 'affine' version 1")
+
+
+def test_a_copy_is_refused_with_the_words_that_mend_it(models: Path, write_model: WriteModel) -> None:
+    """`cp -r models/other models/affine`: the message names what to write, and with it the copy is served."""
+    folder = write_model("affine", 1, name="other")
+    shutil.copytree(folder, models / "affine" / "1")
+    _refused(models, "manifest", 'to serve this copy, write "name": "affine" into its manifest.json')
+    manifest = models / "affine" / "1" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"other"', '"affine"', 1))
+    assert read_version(models, "affine", 1).manifest.name == "affine"
 
 
 def test_a_manifest_must_list_the_model_once(models: Path, write_model: WriteModel) -> None:

@@ -16,21 +16,51 @@ class Member:
         tell: Sends it a message.
         settings: The number of its settings.
         digests: Of the versions that it has loaded.
-        serves: The versions among them that it was told to serve.
+        served: The numbers among them that it was told to serve, by model.
         refusals: Reasons, by version. Those of ANY_VERSION are for each version of the model that it has not loaded.
         wants_calls: Whether it has loaded all that it found, and waits for leave to listen.
         takes_calls: Whether it has that leave.
-        logged: Why it has not, as it was logged last.
+        apart: The models of which it serves another version than the latest one; see `latest`.
+        logged: One of them, as it was logged last.
+        apart_as_logged: The most that they have been since then.
     """
 
     tell: Callable[..., None]
     settings: int = 0
     digests: dict[Version, str] = field(default_factory=dict)
-    serves: set[Version] = field(default_factory=set)
+    served: dict[str, set[int]] = field(default_factory=dict)
     refusals: dict[Version, str] = field(default_factory=dict)
     wants_calls: bool = False
     takes_calls: bool = False
+    apart: set[str] = field(default_factory=set)
     logged: tuple[str, str, str] | None = None
+    apart_as_logged: int = 0
+
+    def serves(self, version: Version) -> bool:
+        """Whether it was told to serve a version."""
+        return version[1] in self.served.get(version[0], ())
+
+    def waits_with(self, version: Version) -> bool:
+        """Whether it has loaded a version, and was not told to serve it."""
+        return version in self.digests and not self.serves(version)
+
+    def highest(self, name: str) -> int:
+        """The latest version of a model that it serves; 0 for none."""
+        return max(self.served.get(name, ()), default=0)
+
+    def serve(self, version: Version) -> None:
+        """It is told to serve a version."""
+        self.served.setdefault(version[0], set()).add(version[1])
+        self.tell(serve=list(version))
+
+    def leave(self, version: Version) -> None:
+        """It has a version no longer."""
+        self.digests.pop(version, None)
+        self.refusals.pop(version, None)
+        numbers = self.served.get(version[0], set())
+        numbers.discard(version[1])
+        if not numbers:
+            self.served.pop(version[0], None)
 
     def refusal(self, version: Version) -> str | None:
         """Why it does not load a version; None if it has it, or may load it."""

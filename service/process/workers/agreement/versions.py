@@ -4,27 +4,26 @@
     worker answers with it from that moment on ─▶ each is told to serve it, and retires the version before
 
 So a caller of two workers never sees a version go back. A worker that starts takes calls only when it serves what the
-others serve.
+others serve. A message is about one version, and only what depends on it is decided again.
 """
 
 import asyncio
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from service.process.workers.agreement.flags import Flags
+from service.process.workers.agreement.latest import Latest
 from service.process.workers.agreement.member import ANY_VERSION, Member, Version
 from service.settings.version_policy import VersionPolicy
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False)
 class _Switch:
     """A version that becomes the latest one, its digest, its flag, and the workers that have not armed it yet."""
 
+    version: Version
     digest: str
     place: int
     unarmed: set[Member]
@@ -50,8 +49,10 @@ class Versions:
         self._policy = policy
         self._polls = polls
         self._held: asyncio.Future[None] | None = None
-        self._switches: dict[Version, _Switch] = {}
-        self._latest: dict[str, int] = {}  # what each worker that takes calls serves at least
+        self._switches: dict[str, _Switch] = {}  # by model
+        self._latest = Latest(self.members)
+        # By model, the versions with which a worker waits.
+        self._undecided: defaultdict[str, set[int]] = defaultdict(set)
 
     def add(self, tell: Callable[..., None]) -> Member:
         """A worker that starts.
@@ -60,16 +61,19 @@ class Versions:
             tell: Sends it a message.
         """
         member = Member(tell, self.settings)
+        self._latest.begin(member)
         self.members.append(member)
         return member
 
     def remove(self, member: Member) -> None:
         """A worker has ended."""
         self.members.remove(member)
-        for switch in self._switches.values():
+        for name, switch in list(self._switches.items()):
             switch.unarmed.discard(member)
-        self._forget_unserved(*self._latest)
-        self._settle()
+            self._end_switch(name)
+        for name in self._latest.names() - self._switches.keys():
+            self._latest.forget(name)
+        self._settle_all()
 
     def take(self, member: Member, message: dict[str, Any]) -> None:
         """A message of a worker; see `messages`."""
@@ -77,33 +81,38 @@ class Versions:
             case {"loading": [name, version]}:
                 for number in (version, ANY_VERSION):
                     member.refusals.pop((name, number), None)
+                self._settle(name, version)
             case {"loaded": [name, version, digest]}:
                 member.digests[name, version] = digest
+                if not member.serves((name, version)):
+                    self._undecided[name].add(version)
+                self._settle(name, version)
             case {"refused": [name, version, reason]}:
                 member.refusals[name, version] = reason
+                self._settle(name, None if version == ANY_VERSION else version)
             case {"left": [name, version]}:
                 self._leave(member, (name, version))
             case {"armed": [name, version]}:
-                if (name, version) in self._switches:
-                    self._switches[name, version].unarmed.discard(member)
+                if name in self._switches and self._switches[name].version[1] == version:
+                    self._switches[name].unarmed.discard(member)
+                    self._settle(name)
             case {"settings": number}:
                 member.settings = number
+                self._admit()
             case {"loaded all": _}:
                 member.wants_calls = True
-            case _:
-                return
-        self._settle()
+                self._admit()
 
     async def hold(self) -> None:
         """Until `release` no version is switched or served, and no worker begins to take calls. Wait for switches."""
         self._held = asyncio.get_running_loop().create_future()
-        self._settle()
+        self._admit()
         await self._held
 
     def release(self) -> None:
         """Go on after `hold`."""
         self._held = None
-        self._settle()
+        self._settle_all()
 
     def change(self, settings: int, policy: VersionPolicy, successors: Mapping[str, int]) -> None:
         """Other settings are in force.
@@ -114,56 +123,81 @@ class Versions:
             successors: The latest version of each model whose workers have switched with them.
         """
         self.settings, self._policy = settings, policy
-        self._latest.update(successors)
+        for name, number in successors.items():
+            self._latest.set(name, number)
 
     def _leave(self, member: Member, version: Version) -> None:
-        member.digests.pop(version, None)
-        member.serves.discard(version)
-        member.refusals.pop(version, None)
-        if version in self._switches:
-            self._switches[version].unarmed.discard(member)
-        self._forget_unserved(version[0])
+        name, number = version
+        member.leave(version)
+        self._latest.compare(member, name)
+        if (switch := self._switches.get(name)) is not None and switch.version == version:
+            switch.unarmed.discard(member)
+        is_forgotten = name not in self._switches and self._latest.forget(name)
+        self._settle(name, None if is_forgotten else number)
 
-    def _forget_unserved(self, *names: str) -> None:
-        """Nobody can see a version go back of models that no worker serves any more: callers have unloaded them."""
-        serving = (each for member in self.members if member.takes_calls for each in member.serves)
-        served = {name for name, _ in (*self._switches, *serving)}
-        for name in set(names) - served:
-            self._latest.pop(name, None)
+    def _settle(self, name: str, number: int | None = None) -> None:
+        """Do everything that a change of one version allows, or of any version of a model."""
+        if self._end_switch(name):
+            number = None
+        if self._held is None:
+            self._decide_on(name, number)
+        self._admit()
 
-    def _settle(self) -> None:
-        """Do everything that the last change allows."""
-        for version, switch in list(self._switches.items()):
-            if not switch.unarmed:
-                del self._switches[version]
-                self._flags.set(switch.place)
-                # A worker that starts may have other bytes.
-                self._serve(
-                    version, [each for each in self._waiting(version) if each.digests[version] == switch.digest]
-                )
-                self._forget_unserved(version[0])
+    def _settle_all(self) -> None:
+        """Do everything that a change of the workers, or of the settings, allows."""
+        if self._held is None:
+            for name in sorted(self._undecided):
+                self._decide_on(name)
+        self._admit()
+
+    def _end_switch(self, name: str) -> bool:
+        """End the switch of a model, if all have armed it."""
+        switch = self._switches.get(name)
+        if switch is None or switch.unarmed:
+            return False
+        del self._switches[name]
+        self._flags.set(switch.place)
+        # A worker that starts may have other bytes.
+        waiting = self._waiting(switch.version)
+        self._serve(switch.version, [each for each in waiting if each.digests[switch.version] == switch.digest])
+        self._latest.forget(name)
+        return True
+
+    def _admit(self) -> None:
+        """Let workers take calls that serve what the others serve."""
         if self._held is not None:
             if not self._switches and not self._held.done():
                 self._held.set_result(None)
             return
-        for version in sorted({each for member in self.members for each in member.digests.keys() - member.serves}):
-            self._decide(version)
         for member in self.members:
             if member.wants_calls and not member.takes_calls and self._is_abreast(member):
                 member.takes_calls = True
-                for name, number in member.serves:
-                    self._latest[name] = max(number, self._latest.get(name, 0))
+                self._latest.join(member)
                 member.tell(listen=True)
+                self._settle_all()  # versions may have waited for it
+                return
+
+    def _decide_on(self, name: str, number: int | None = None) -> None:
+        """Decide on one version of a model, or on all with which workers wait."""
+        numbers = self._undecided.get(name, set())
+        for each in sorted(numbers) if number is None else sorted(numbers & {number}):
+            if name in self._switches:
+                return
+            self._decide((name, each))
+            if not self._waiting((name, each)):
+                numbers.discard(each)
+        if not numbers:
+            self._undecided.pop(name, None)
 
     def _decide(self, version: Version) -> None:
         """Refuse, serve or switch to a version that some workers have loaded and wait with."""
         name, number = version
-        if any(each == name for each, _ in self._switches) or not (waiting := self._with_right_bytes(version)):
+        if not (waiting := self._with_right_bytes(version)):
             return
         in_use = [member for member in self.members if member.takes_calls]
-        latest = self._latest.get(name, 0)
+        latest = self._latest.of(name)
         is_lower = number < latest and latest in self._policy.wanted(name, [latest])[0]
-        if is_lower or any(version in each.serves for each in in_use):
+        if is_lower or any(each.serves(version) for each in in_use):
             self._serve(version, waiting)  # answers by its number only, or as in the others already
             return
         reasons = [reason for member in in_use if (reason := member.refusal(version))]
@@ -173,8 +207,8 @@ class Versions:
             self._serve(version, waiting)
         elif all(version in member.digests for member in in_use):
             place = self._flags.new()
-            self._latest[name] = number
-            self._switches[version] = _Switch(in_use[0].digests[version], place, set(in_use))
+            self._latest.set(name, number)
+            self._switches[name] = _Switch(version, in_use[0].digests[version], place, set(in_use))
             for member in in_use:
                 member.tell(arm=[*version, place])
         elif not self._polls and not any(version in member.digests for member in in_use):
@@ -187,19 +221,19 @@ class Versions:
         files again.
         """
         waiting = self._waiting(version)
-        served = {each.digests[version] for each in self.members if version in each.serves}
+        served = {each.digests[version] for each in self.members if each.serves(version)}
         right = served or {each.digests[version] for each in waiting}
         wrong = [each for each in waiting if len(right) > 1 or each.digests[version] not in right]
         self._refuse(version, wrong, "another worker has other bytes under this number; publish them as a new version")
         return [each for each in waiting if each not in wrong]
 
     def _waiting(self, version: Version) -> list[Member]:
-        return [each for each in self.members if version in each.digests and version not in each.serves]
+        return [each for each in self.members if each.waits_with(version)]
 
     def _serve(self, version: Version, members: Iterable[Member]) -> None:
         for member in members:
-            member.serves.add(version)
-            member.tell(serve=list(version))
+            member.serve(version)
+            self._latest.compare(member, version[0])
 
     def _refuse(self, version: Version, members: Iterable[Member], reason: str) -> None:
         for member in members:
@@ -212,21 +246,5 @@ class Versions:
             return False
         if not any(each.takes_calls for each in self.members):
             return True
-        if self._switches:  # others serve neither the old version nor the new one for sure
-            return False
-        served: defaultdict[str, int] = defaultdict(int)
-        for name, number in member.serves:
-            served[name] = max(number, served[name])
-        apart = [name for name in served.keys() | self._latest.keys() if served[name] != self._latest.get(name, 0)]
-        if not apart:
-            return True
-        name = min(apart)
-        shown = (_shown(served[name]), name, _shown(self._latest.get(name, 0)))
-        if member.logged != shown:
-            member.logged = shown
-            _log.warning("a worker starts and takes no calls yet: it serves %s of model %s, and others %s", *shown)
-        return False
-
-
-def _shown(version: int) -> str:
-    return f"version {version}" if version else "no version"
+        # During a switch others serve neither the old version nor the new one for sure.
+        return not self._switches and self._latest.is_abreast(member)

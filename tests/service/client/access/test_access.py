@@ -47,6 +47,30 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield _Secured(start(*flags, "--tokens", str(tokens)), authority, folder)
 
 
+@pytest.mark.parametrize("given", ["alice", "bob"])
+def test_the_list_of_a_token_without_models(
+    secured: _Secured, given: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token whose models are not there is told of itself, and not that the server has none."""
+    monkeypatch.setenv("KAN_TOKEN", secret(given))
+    assert main(["models", *secured.flags]) == 0
+    told = capsys.readouterr()
+    assert ("affine" in told.out) == (given == "alice")
+    assert ("has no models that the token may use" in told.err) == (given == "bob")
+
+
+def test_the_http_port_is_told_with_tls(secured: _Secured, capsys: pytest.CaptureFixture[str]) -> None:
+    """A client with TLS that calls the port for metrics learns which port it is."""
+    flags = ["--address", secured.server.http, *secured.flags[2:]]
+    assert main(["models", *flags]) == 1
+    assert "does not speak gRPC: it is the HTTP port of a kan-serve" in capsys.readouterr().err
+
+
+def test_the_line_tells_tls_and_tokens(secured: _Secured) -> None:
+    """Scripts that read the other words of the line find them as before."""
+    assert " tls=mutual tokens=on models=affine/1" in secured.server.line
+
+
 def test_all_methods_work_with_tls_and_a_token(secured: _Secured) -> None:
     """Each method of both clients passes with a certificate and a token."""
     with Client(secured.server.grpc, tls=secured.tls, token=secret("alice")) as client:

@@ -1,8 +1,16 @@
 """The line of progress."""
 
 import io
+from functools import partial
 
+import pytest
+
+from service.access.quota import TokenQuotas
+from service.access.token_file import Token
 from service.client.command.progress import Progress
+from service.errors import QuotaExceeded
+from service.registry.model.allowance import Allowance
+from service.settings import ModelTable
 
 
 def test_a_short_table_needs_no_line() -> None:
@@ -56,3 +64,24 @@ def test_waits_are_told_once_they_take_long() -> None:
         progress.wait(5.0, ValueError("the quota"))
     line = "kan-client: 512 rows are answered; waiting 5 s: the quota\n"
     assert stream.getvalue() == line * 2
+
+
+@pytest.mark.parametrize("whose", ["token", "model"])
+def test_a_wait_is_told_with_one_number_of_seconds(whose: str) -> None:
+    """That of the client, which adds a random part to what the quota of a token, or of a model, asks for."""
+    if whose == "token":
+        quotas, token = TokenQuotas(), Token("alice", b"", rows_per_second=1e-3)
+        take = partial(quotas.take, token, 1)
+    else:
+        allowance = Allowance("digits")
+        allowance.adopt(ModelTable(quota_rows_per_second=1e-3))
+        take = partial(allowance._take, 1)
+    take()
+    with pytest.raises(QuotaExceeded, match=r" again after 1e\+03 s") as refused:
+        take()
+    stream = io.StringIO()
+    Progress(stream, False, lambda: 0.0).wait(1200.0, refused.value)
+    said = stream.getvalue()
+    assert said.startswith("kan-client: 0 rows are answered; waiting 1.2e+03 s: ")
+    assert "0.001 rows a second" in said
+    assert "1e+03" not in said

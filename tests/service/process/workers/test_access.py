@@ -15,7 +15,7 @@ from tests.kit.callers.protocols import KanApi
 from tests.kit.callers.tokens import bearer, secret, sha256, write_tokens
 from tests.kit.models.repository import WriteModel
 from tests.kit.server import metrics
-from tests.kit.server.certificates import Authority, serial, shown_serial
+from tests.kit.server.certificates import Authority, Pair, serial, shown_serial
 from tests.kit.server.kan_serve import KanServe, Start, get
 from tests.kit.server.workers import wait_for_workers, workers
 from tests.kit.waiting import wait_for
@@ -25,14 +25,15 @@ _ROWS = np.ones((2, 4), np.float32)
 _CALLS = 30
 
 
-def call(server: KanServe, token: str = "", ca: Path | None = None) -> tuple[str, str]:
+def call(server: KanServe, token: str = "", ca: Path | None = None, mine: Pair | None = None) -> tuple[str, str]:
     """The code and the message of a call on a new connection, which a worker gets by chance."""
     metadata = bearer(token) if token else None
-    channel = (
-        grpc.insecure_channel(server.grpc, server.options)
-        if ca is None
-        else grpc.secure_channel(server.grpc, grpc.ssl_channel_credentials(ca.read_bytes()), server.options)
-    )
+    if ca is None:
+        channel = grpc.insecure_channel(server.grpc, server.options)
+    else:
+        own = () if mine is None else (mine.key.read_bytes(), mine.cert.read_bytes())
+        credentials = grpc.ssl_channel_credentials(ca.read_bytes(), *own)
+        channel = grpc.secure_channel(server.grpc, credentials, server.options)
     with channel:
         predict: Any = channel.unary_unary(KanApi.path)
         try:
@@ -42,9 +43,16 @@ def call(server: KanServe, token: str = "", ca: Path | None = None) -> tuple[str
     return "OK", ""
 
 
-def codes(server: KanServe, token: str = "", ca: Path | None = None) -> set[str]:
+def codes(server: KanServe, token: str = "", ca: Path | None = None, mine: Pair | None = None) -> set[str]:
     """How calls on many connections end."""
-    return {call(server, token, ca)[0] for _ in range(_CALLS)}
+    return {call(server, token, ca, mine)[0] for _ in range(_CALLS)}
+
+
+def copies(server: KanServe) -> list[Path]:
+    """The copies of certificates and keys that the workers with Envoy have."""
+    lines = [process.cmdline() for process in server.processes()]
+    folders = [Path(line[line.index("--config-path") + 1]).parent for line in lines if "--config-path" in line]
+    return [file for folder in folders for file in folder.glob("last-valid/*")]
 
 
 def test_both_workers_ask_for_tokens_and_write_one_log(
@@ -123,23 +131,30 @@ def test_a_worker_starts_with_the_last_valid_tokens(
 
 
 def test_a_worker_starts_with_the_last_valid_certificate(
-    kan_serve: Start, write_model: WriteModel, tmp_path: Path
+    two_workers: Start, write_model: WriteModel, tmp_path: Path
 ) -> None:
-    """With grpcio, while key and certificate are no pair. Both workers take the next valid pair."""
+    """While key and certificate are no pair, with the authorities of callers too. Both take the next valid pair, and
+    no copy of a key stays behind.
+    """
     write_model("affine")
     authority = Authority(tmp_path / "certificates")
-    pair = authority.issue("server")
-    flags = ("--workers", "2", "--poll-seconds", "0.2")
-    server = kan_serve(*flags, "--tls-cert", str(pair.cert), "--tls-key", str(pair.key))
+    pair, mine = authority.issue("server"), authority.issue("caller")
+    ours = ("--tls-cert", str(pair.cert), "--tls-key", str(pair.key), "--tls-client-ca", str(authority.file))
+    server = two_workers(*ours)
     before = serial(pair.cert.read_bytes())
     pair.cert.write_text("no certificate")
-    workers(server)[0].kill()
-    wait_for_workers(server, 2, restarts=1)
-    assert {shown_serial(server.grpc) for _ in range(_CALLS)} == {before}
+    for restarts in (1, 2):
+        workers(server)[0].kill()
+        wait_for_workers(server, 2, restarts=restarts)
+    assert {shown_serial(server.grpc, mine) for _ in range(_CALLS)} == {before}
     assert server.sample("kan_access_file_valid", file="certificates") == 0
+    assert {file.stat().st_mode & 0o777 for file in copies(server)} <= {0o600}
     after = serial(authority.issue("server").cert.read_bytes())
-    wait_for(lambda: {shown_serial(server.grpc) for _ in range(_CALLS)} == {after}, "the new certificate")
-    assert codes(server, ca=authority.file) == {"OK"}
+    wait_for(lambda: {shown_serial(server.grpc, mine) for _ in range(_CALLS)} == {after}, "the new certificate")
+    assert codes(server, ca=authority.file) == {"UNAVAILABLE"}  # without a certificate
+    assert codes(server, ca=authority.file, mine=mine) == {"OK"}
+    assert server.sample("kan_access_file_valid", file="certificates") == 1
+    assert copies(server) == []
 
 
 def test_both_workers_take_a_new_certificate(two_workers: Start, write_model: WriteModel, tmp_path: Path) -> None:

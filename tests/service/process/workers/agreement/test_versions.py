@@ -1,7 +1,9 @@
 """The agreement on versions: a version answers when every worker has it, and no caller sees one go back."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -244,6 +246,82 @@ def test_without_polling_a_worker_that_starts_gets_no_newer_version(flags: Flags
     late.loaded_all()
     late.obey()
     assert late.listens
+
+
+class _Name(str):
+    """The name of a model: a table that looks it up, and a sort that compares it, take steps of the interpreter."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return super().__hash__()
+
+    def __lt__(self, other: str) -> bool:
+        return super().__lt__(other)
+
+
+def _work(act: Callable[[], None]) -> int:
+    """How many steps Python's interpreter takes in an act."""
+    steps = 0
+
+    def trace(frame: FrameType, event: str, _argument: Any) -> Any:
+        nonlocal steps
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        steps += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        act()
+    finally:
+        sys.settrace(before)
+    return steps
+
+
+def _work_by_message(flags: Flags, models: int) -> list[int]:
+    """The work of the parent for each message while two workers start, take a new version of each model, and leave it.
+
+    A third worker starts meanwhile, and serves what the others serve only in the end.
+    """
+    versions, works = Versions(flags, VersionPolicy(), polls=True), list[int]()
+    names = [_Name(f"model-{number:05}") for number in range(models)]
+    members = [versions.add(lambda **_: None) for _ in range(2)]
+
+    def say(message: dict[str, Any], *speakers: Member) -> None:
+        for member in speakers or members:
+            works.append(_work(lambda member=member: versions.take(member, message)))  # type: ignore[misc]
+
+    for name in names:
+        say({"loaded": [name, 1, "a"]})
+    for member in members:  # once in the life of a worker, and about all models
+        versions.take(member, {"loaded all": True})
+    late = versions.add(lambda **_: None)
+    versions.take(late, {"loaded all": True})
+    for name in names:
+        say({"loading": [name, 2]})
+        say({"loaded": [name, 2, "b"]})
+        say({"armed": [name, 2]})
+        say({"left": [name, 1]})
+    for name in names:
+        say({"loaded": [name, 2, "b"]}, late)
+    assert late.takes_calls
+    assert all(member.highest(name) == 2 for member in (*members, late) for name in names)
+    return works
+
+
+def test_a_message_costs_the_same_among_many_models(flags: Flags, caplog: pytest.LogCaptureFixture) -> None:
+    """The work for a message does not grow with the models, so that of a start grows with them, not with their square.
+
+    The log tells of the worker that is behind as often as the models that are left have halved.
+    """
+    few = _work_by_message(flags, 40)
+    lines = len(caplog.records)
+    many = _work_by_message(flags, 320)
+    assert sum(many) <= 1.1 * 8 * sum(few)
+    # What a longer queue may cost: one model is chosen for the log each time that half are left.
+    assert sorted(many)[-len(many) // 20] <= 1.1 * sorted(few)[-len(few) // 20]
+    assert 0 < len(caplog.records) - lines <= lines + 4
 
 
 class Workers(RuleBasedStateMachine):

@@ -130,7 +130,7 @@ def test_an_older_version_takes_over_in_both(models: Path, write_model: WriteMod
             await asyncio.gather(first.registry.refresh(), second.registry.refresh())
             if not is_loaded:
                 lingering = second.registry._entries.of("affine")[1]
-                second.registry._succession.retire(lingering)
+                second.registry._succession.retire(lingering, "a test wants it")
             await agreements.settings.adopt(settings(models, versions="1"))
             if is_loaded:
                 assert (first.latest(), second.latest()) == (1, 1)
