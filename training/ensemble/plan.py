@@ -18,6 +18,7 @@ from training.ensemble.folds import deal_folds
 from training.ensemble.side_by_side import separate
 from training.ensemble.start import standardize
 from training.ensemble.two_values import straighten_two_valued
+from training.fitting.apart import Apart, ApartRows
 from training.fitting.fit import FitState
 from training.fitting.grids import first_grid
 from training.fitting.state import note_divergence
@@ -77,7 +78,10 @@ class EnsembleFit:
             check_samples(member, self.rows.samples, self.dataset.task, "training")
             start = first_grid(member, first, x, self.recipe.adapt, only_inputs=hidden is not None)
             members.append(standardize(start, x))
-        return begin_members(members)
+        return begin_members(members, None if self.recipe.intervals is None else self._begin_apart(members[0]))
+
+    def _begin_apart(self, member: KAN) -> Apart:
+        return Apart.begin(self.rows.members, len(self.rows.judging), member.width[-1], self.rows.samples.x)
 
     @property
     def _hidden_grid(self) -> int | None:
@@ -111,6 +115,16 @@ class EnsembleFit:
         """Numbers of the rows that may train, and the answers ``[rows, outputs]`` of the members that left them out."""
         answered = out_of_fold_answers(state.best, self.rows)
         return self.numbers[self.rows.judging.numpy()], self.outputs(answered.double()).numpy()
+
+    def apart(self, state: FitState) -> ApartRows:
+        """The answers that intervals are made from; of a recipe with [intervals]."""
+        assert state.apart is not None
+        judging = self.rows.judging
+        is_known = ~torch.isnan(state.apart.answers).any(dim=1)
+        answered = self.outputs(state.apart.answers[is_known].double()).numpy()
+        numbers, folds = self.numbers[judging.numpy()], self.rows.folds[judging].numpy()
+        known, none = is_known.numpy(), np.empty(0, dtype=np.int64)
+        return ApartRows(numbers[known], answered, folds[known], none)
 
     def metrics(self, state: FitState) -> dict[str, float]:
         """The scores of single members, never of their mean.

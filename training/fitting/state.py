@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kan_model import KAN
+from training.fitting.apart import Apart
 from training.fitting.record import Record
 
 
@@ -19,6 +20,7 @@ class Block:
         network: The members side by side.
         loss: Loss of their out-of-fold answers; infinite if the fit diverged.
         text: What to tell of it.
+        apart: As of a fit's state.
     """
 
     candidate: int
@@ -27,6 +29,7 @@ class Block:
     network: KAN
     loss: float
     text: str
+    apart: Apart | None = None
 
 
 @dataclass
@@ -44,6 +47,7 @@ class FitState:
         diverged: Grid sizes whose fit ended early because numbers were not finite.
         blocks: What a search has fitted so far.
         share_done: The share of its work that a search has done; None: there is no search.
+        apart: The out-of-fold answers of an ensemble that intervals are made from; None: there are none.
     """
 
     kan: KAN
@@ -56,6 +60,7 @@ class FitState:
     diverged: list[int] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     share_done: float | None = None
+    apart: Apart | None = None
 
 
 def note_divergence(state: FitState) -> list[str]:

@@ -17,6 +17,7 @@ from kan_model.network import checkpoint
 from training.data.dataset import Dataset
 from training.data.split import Split
 from training.errors import TrainingError, quoted
+from training.fitting.apart import Apart
 from training.fitting.record import Record
 from training.fitting.state import Block, FitState
 from training.recipe.config import Recipe
@@ -63,7 +64,7 @@ class RunIdentity:
 def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
     """The identity of a run: comments, and sections on what comes after the fit, may change."""
     sections = {"split", "inputs", "network", "fit", "adapt", "sparsify", "task"}
-    sections |= {name for name in ("ensemble", "search") if getattr(recipe, name) is not None}
+    sections |= {name for name in ("ensemble", "search", "intervals") if getattr(recipe, name) is not None}
     # Recipes of runs that an older kan-train began had no key for these; what it did is the default of each.
     newer: dict[str, dict[str, object]] = {
         "network": {"initialization": "paper", "arity": 2, "convolutions": ()},
@@ -84,6 +85,8 @@ def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
     }
     if recipe.ensemble is not None:
         idle["ensemble"].add("refit")  # It comes after the fit.
+    # With the section the fit keeps more, and may end later; its keys come after the fit.
+    idle["intervals"] = {"coverage", "scaled"}
     text = recipe.model_dump_json(include=sections, exclude=idle)
     followed = text + dataset.fingerprint
     if dataset.gaps:
@@ -158,8 +161,12 @@ class RunFolder:
             "optimizer": state.optimizer,
             "history": [asdict(record) for record in state.history],
             "diverged": state.diverged,
-            "blocks": [vars(block) | {"network": _encode_network(block.network)} for block in state.blocks],
+            "blocks": [
+                vars(block) | {"network": _encode_network(block.network), "apart": _encode_apart(block.apart)}
+                for block in state.blocks
+            ],
             "share_done": state.share_done,
+            "apart": _encode_apart(state.apart),
         }
         torch.save(content, buffer)
         checkpoint.write_atomically(self._state, buffer.getvalue())
@@ -217,9 +224,21 @@ def _read_state(content: dict[str, Any]) -> FitState:
         history=[Record(**record) for record in content["history"]],
         diverged=content["diverged"],
         # An older kan-train had no search.
-        blocks=[Block(**block | {"network": _decode_network(block["network"])}) for block in content.get("blocks", ())],
+        blocks=[
+            Block(**block | {"network": _decode_network(block["network"]), "apart": _decode_apart(block.get("apart"))})
+            for block in content.get("blocks", ())
+        ],
         share_done=content.get("share_done"),
+        apart=_decode_apart(content.get("apart")),
     )
+
+
+def _encode_apart(apart: Apart | None) -> dict[str, torch.Tensor] | None:
+    return None if apart is None else dict(vars(apart))
+
+
+def _decode_apart(content: dict[str, torch.Tensor] | None) -> Apart | None:
+    return None if content is None else Apart(**content)
 
 
 def _encode_network(kan: KAN) -> torch.Tensor:

@@ -14,6 +14,7 @@ from training.recipe.fit_sections import (
     EnsembleSection,
     FitSection,
     FormulaSection,
+    IntervalsSection,
     PruneSection,
     SearchSection,
     SparsifySection,
@@ -21,6 +22,7 @@ from training.recipe.fit_sections import (
 )
 from training.recipe.image_sections import AugmentSection, ImageSection
 from training.recipe.images import check_augmentation, check_images
+from training.recipe.intervals import check_intervals
 from training.recipe.mistakes import explain
 from training.recipe.sections import (
     DataSection,
@@ -46,6 +48,7 @@ _FRESH_ONLY = frozenset(
         "adapt",
         "ensemble",
         "search",
+        "intervals",
         "sparsify",
         "prune",
         "symbolic",
@@ -71,6 +74,7 @@ class _Document(Section):
     adapt: AdaptSection | None = None
     ensemble: EnsembleSection | None = None
     search: SearchSection | None = None
+    intervals: IntervalsSection | None = None
     sparsify: SparsifySection | None = None
     prune: PruneSection | None = None
     symbolic: SymbolicSection | None = None
@@ -129,6 +133,8 @@ class _Document(Section):
         if self.image is not None or self.network.convolutions:
             check_images(self, self.network, self.fit, self.data, self.lowering, self.image)
         self._check_continuation()
+        if self.intervals is not None:
+            check_intervals(self.task, self.fit, self.ensemble, self.search, self.symbolic or self.prune)
         return self
 
     def _check_continuation(self) -> None:

@@ -15,6 +15,7 @@ from training.data.split import RowNumbers
 from training.ensemble.plan import EnsembleFit, most_members
 from training.ensemble.side_by_side import separate, side_by_side
 from training.errors import DataError
+from training.fitting.apart import ApartRows
 from training.fitting.fit import TrainingDiverged
 from training.fitting.state import Block, FitState
 from training.recipe.config import Recipe
@@ -98,6 +99,14 @@ class SearchFit:
         """As of the winner."""
         return self._winner(state).out_of_fold(state)
 
+    def apart(self, state: FitState) -> ApartRows:
+        """As of the winner, without the rows that chose it: those of the folds on which several candidates competed."""
+        winner, last = _ranking(state.blocks)[0], self.plan.rounds[-1].first
+        (block,) = (each for each in state.blocks if each.candidate == winner and each.first == last)
+        fit = self.fits[winner].some(block.first, block.end)
+        rows = fit.apart(replace(state, apart=block.apart))
+        return rows.without(fit.numbers[(fit.rows.folds < last).numpy()])
+
     def metrics(self, state: FitState) -> dict[str, float]:
         """The scores of the winner's out-of-fold answers, and the losses that the search compared."""
         found = self._winner(state).metrics(state)
@@ -139,7 +148,7 @@ class SearchFit:
             f"candidate {job.candidate + 1} of {len(self.fits)}, members {job.first + 1} to {job.end}: "
             f"out-of-fold loss {state.best_loss:.4g}  ({plan.candidates[job.candidate].text})"
         )
-        state.blocks.append(Block(job.candidate, job.first, job.end, state.best, state.best_loss, text))
+        state.blocks.append(Block(job.candidate, job.first, job.end, state.best, state.best_loss, text, state.apart))
 
     def _finish(self, state: FitState) -> None:
         winner = _ranking(state.blocks)[0]
@@ -170,7 +179,7 @@ def _count(members: int) -> str:
 
 def _restart(state: FitState, start: FitState) -> None:
     """Put a fit's start into the state of another one, whose blocks it keeps."""
-    for name in ("kan", "best", "best_loss", "stage", "step", "optimizer", "history", "diverged"):
+    for name in ("kan", "best", "best_loss", "stage", "step", "optimizer", "history", "diverged", "apart"):
         setattr(state, name, getattr(start, name))
 
 

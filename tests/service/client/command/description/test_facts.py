@@ -10,6 +10,7 @@ from kan_api.v1.manifest_pb2 import (
     Feature,
     File,
     Histogram,
+    Intervals,
     Level,
     ModelManifest,
     Network,
@@ -123,3 +124,19 @@ def test_a_network_with_products_is_written_as_pykan_writes_it() -> None:
     levels = [Level(adding=6), Level(multiplying=1, sums=2, arities=[2]), Level(adding=1, sums=1)]
     manifest = ModelManifest(network=Network(width=[6, 1, 1], levels=levels, parameters=126, degree=3))
     assert facts(manifest)["network"] == "[6, [0, 1], 1], 126 parameters, degree 3"
+
+
+def test_the_bounds_of_each_target() -> None:
+    """What was asked for, what was found and on which rows, and how far the bounds are apart."""
+    told = Intervals(
+        coverage=0.9, judged_by="test", judged_rows=1200, judged_coverage=[0.8975, 0.91], judged_width=[0.51234, 12000]
+    )
+    manifest = ModelManifest(task=TASK_REGRESSION, targets=["far", "near"], intervals=told)
+    lines = [line for line in fact_lines(manifest) if line.startswith("intervals")]
+    assert lines[0][19:] == (
+        '"far": 90 % asked for, 89.8 % of 1,200 test rows between lower and upper, 0.5123 apart on average\n'
+    )
+    told.judged_by = "folds"
+    alone = ModelManifest(task=TASK_REGRESSION, target="far", intervals=told)
+    (line,) = [line for line in fact_lines(alone) if line.startswith("intervals")]
+    assert line[19:].startswith("90 % asked for, 89.8 % of 1,200 rows, by bounds from other rows, between lower and")
