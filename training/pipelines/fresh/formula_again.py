@@ -50,6 +50,10 @@ def find_formula(folder: Path, section: SymbolicSection, on_message: Callable[[s
     """
     kept = read_run(folder)
     recipe = kept.recipe
+    if recipe.network.monotone:
+        raise RunError(
+            f"{folder}: was run with [network] monotone, and a formula's functions may turn; run its recipe without it"
+        )
     dataset = prepare_table(recipe, *load_source(recipe.data))
     if dataset.fingerprint != kept.fingerprint:
         raise RunError(f"{folder}: the table has changed since the run: {dataset.source}; run its recipe again")

@@ -123,3 +123,13 @@ def test_a_network_with_products_is_written_as_pykan_writes_it() -> None:
     levels = [Level(adding=6), Level(multiplying=1, sums=2, arities=[2]), Level(adding=1, sums=1)]
     manifest = ModelManifest(network=Network(width=[6, 1, 1], levels=levels, parameters=126, degree=3))
     assert facts(manifest)["network"] == "[6, [0, 1], 1], 126 parameters, degree 3"
+
+
+def test_promises_are_facts() -> None:
+    """A line for each monotone feature, by its name; none of the others."""
+    features = [Feature(name="age", monotone="up"), Feature(name="rooms"), Feature(name="price", monotone="down")]
+    lines = [line for line in fact_lines(ModelManifest(features=features)) if line.startswith("promised")]
+    assert [line.split(maxsplit=1)[1] for line in lines] == [
+        '"age": the answer never falls as it grows, and all else stays\n',
+        '"price": the answer never rises as it grows, and all else stays\n',
+    ]
