@@ -90,8 +90,9 @@ class KANLayer(DirectedEdges):
             check_grid(knots, degree)
             domain = knots[:, [degree, -degree - 1]]
         assert domain is not None
-        parts = {"domain": domain, "knots": knots, "edge_mask": edge_mask, "bias": bias}
-        check_shapes(base_weight, coefficients, degree, products, **parts)
+        check_shapes(
+            base_weight, coefficients, degree, products, domain=domain, knots=knots, edge_mask=edge_mask, bias=bias
+        )
         check_grid(uniform_knots(domain, self.grid_size, degree), degree)
         check_finite(base_weight=base_weight, coefficients=coefficients, edge_mask=edge_mask, bias=bias)
         check_directions(directions, base_weight, outside, products, [(edge.output, edge.input) for edge in symbolic])

@@ -36,7 +36,7 @@ def test_errors_and_turns_are_those_of_the_model() -> None:
 
         def predict(self, rows: pd.DataFrame) -> np.ndarray:
             """a²."""
-            return np.square(rows["a"].to_numpy())
+            return rows["a"].to_numpy(dtype=np.float64) ** 2
 
     case = Case("one", {"a": "up"}, lambda _: (test, test))
     found = compare(case, 0, lambda _train, _promised: Square())

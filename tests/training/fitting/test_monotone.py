@@ -57,7 +57,7 @@ def test_each_optimizer_learns_and_keeps_the_promise(name: str) -> None:
 
 
 def test_a_single_edge_comes_near_isotonic_regression() -> None:
-    """scikit-learn's isotonic regression is the rising function nearest to the rows; a spline is nearer to the truth."""
+    """Isotonic regression is the rising function nearest to noisy rows; a spline is nearer to the truth."""
     random = np.random.default_rng(0)
     x = np.sort(random.uniform(-1, 1, 300))
     truth = np.sign(x) * x**2
