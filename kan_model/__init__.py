@@ -16,7 +16,7 @@ from kan_model.moved import old_module, serve_old_names
 _STUB = ast.parse(pkgutil.get_data(__name__, "__init__.pyi"))
 _IMPORTS = [each for each in _STUB.body if isinstance(each, ast.ImportFrom) and each.module.startswith(__name__)]
 _HOMES = {alias.name: each.module for each in _IMPORTS for alias in each.names}
-_ROOMS = ("analysis", "ensemble", "grids", "network", "rows", "splines", "symbolic", "vision")
+_ROOMS = ("analysis", "ensemble", "grids", "monotone", "network", "rows", "splines", "symbolic", "vision")
 __all__ = sorted(_HOMES)
 
 _MOVED = {

@@ -21,6 +21,8 @@ from kan_model.grids.adaptation import Adaptation as Adaptation
 from kan_model.grids.adaptation import adapt_grid as adapt_grid
 from kan_model.grids.alignment import align_grids as align_grids
 from kan_model.grids.refinement import refine_grid as refine_grid
+from kan_model.monotone.promise import promised_directions as promised_directions
+from kan_model.monotone.start import with_monotone_inputs as with_monotone_inputs
 from kan_model.network import checkpoint as checkpoint
 from kan_model.network.functions import ALIASES as ALIASES
 from kan_model.network.functions import FUNCTIONS as FUNCTIONS

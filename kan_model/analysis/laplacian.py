@@ -64,13 +64,15 @@ def inputs_jet(x: Tensor) -> Jet:
 
 def sums_jet(layer: KANLayer, jet: Jet) -> Jet:
     """The sums of a layer's edges, with the bias, for the jet of the nodes that the layer reads."""
-    base_weight = layer.base_weight * layer.edge_mask
+    base_weight, lines = layer.split_base(layer.base_weight * layer.edge_mask)
     coefficients = layer.coefficients * layer.edge_mask.unsqueeze(-1)
     # For each derivative of the edges: [rows, sums, inputs].
     slopes = [
         torch.einsum("nib,oib->noi", of_splines, coefficients) + of_base.unsqueeze(1) * base_weight
         for of_splines, of_base in zip(spline_derivatives(layer, jet.values), silu_derivatives(jet.values), strict=True)
     ]
+    if lines is not None:
+        slopes = [slopes[0] + jet.values.unsqueeze(1) * lines, slopes[1] + lines, slopes[2]]
     if layer.symbolic_affine is not None:
         for place, added in _symbolic_derivatives(layer, jet.values).items():
             for slope, value in zip(slopes, added, strict=True):

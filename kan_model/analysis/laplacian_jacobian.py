@@ -14,23 +14,25 @@ from torch import Tensor
 from kan_model.analysis.laplacian import Jet, inputs_jet, nodes_jet, silu_derivatives, spline_derivatives, sums_jet
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
+from kan_model.rows.jacobian import check_free
 
 
 def laplacian_jacobian(kan: KAN, x: Tensor) -> tuple[Jet, Tensor]:
     """The answer of a network of one output, and the derivatives of its Laplacian by all parameters.
 
     Args:
-        kan: The network: one output, no symbolic edge.
+        kan: The network: one output, no symbolic edge, no edge with a direction.
         x: ``[rows, inputs]``, of the network's type.
 
     Returns:
         The answers, and ``[rows, parameters]`` in the order of ``kan.parameters()``, each flattened.
 
     Raises:
-        ValueError: several outputs, or a symbolic edge.
+        ValueError: several outputs, a symbolic edge, or an edge with a direction.
     """
     if kan.width[-1] != 1 or any(layer.symbolic_affine is not None for layer in kan.layers):
         raise ValueError(f"the network is {list(kan.width)}; wanted one output and no symbolic edge")
+    check_free(kan)
     fed = [inputs_jet(x)]
     sums: list[Jet] = []
     for layer in kan.layers:

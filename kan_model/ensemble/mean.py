@@ -137,6 +137,7 @@ def _join(layers: Sequence[KANLayer], *, reads_same: bool = False, feeds_same: b
         ],
         bias=_bias(layers, feeds_same),
         products=None if feeds_same else joined_products([(layer.products, layer.sums) for layer in layers]),
+        directions=_directions(layers, places),
     )
 
 
@@ -154,6 +155,13 @@ def _put(parts: Sequence[Tensor], places: Sequence[tuple[slice, slice]]) -> Tens
     for part, place in zip(parts, places, strict=True):
         result[place] = part
     return result
+
+
+def _directions(layers: Sequence[KANLayer], places: Sequence[tuple[slice, slice]]) -> Tensor | None:
+    """Of the joined layer; edges between members, which there are none of, are free."""
+    if all(layer.directions is None for layer in layers):
+        return None
+    return _put([layer.signs for layer in layers], places)
 
 
 def _bias(layers: Sequence[KANLayer], feeds_same: bool) -> Tensor | None:

@@ -13,9 +13,14 @@ _IDENTITY = "x"
 
 
 def with_identity(member: KAN) -> KAN:
-    """The same function of one layer more: the outputs become hidden nodes, which identity edges read."""
+    """The same function of one layer more: the outputs become hidden nodes, which identity edges read.
+
+    Behind edges with a direction they are rising edges with the base x alone, which a further fit cannot turn.
+    """
     last = member.layers[-1]
     outputs, like = last.outputs, last.base_weight
+    if last.directions is not None:
+        return KAN.of_layers([*member.layers, _rising_identity(last, like.new_ones(outputs).diag())])
     identity = KANLayer(
         like.new_zeros(outputs, outputs),
         like.new_zeros(outputs, outputs, last.coefficients.shape[2]),
@@ -26,6 +31,19 @@ def with_identity(member: KAN) -> KAN:
         symbolic=[SymbolicEdge(node, node, _IDENTITY, 1.0, 0.0, 1.0, 0.0) for node in range(outputs)],
     )
     return KAN.of_layers([*member.layers, identity])
+
+
+def _rising_identity(last: KANLayer, edges: Tensor) -> KANLayer:
+    """Edges of 1·x where ``edges`` ``[outputs, outputs]`` is 1."""
+    return KANLayer(
+        edges,
+        edges.new_zeros(*edges.shape, last.coefficients.shape[2]),
+        degree=last.degree,
+        outside=last.outside,
+        domain=edges.new_tensor([[-1.0, 1.0]]).expand(len(edges), 2),
+        edge_mask=edges.clone(),
+        directions=edges.to(torch.int8),
+    )
 
 
 def mean_layer(layers: Sequence[KANLayer]) -> KANLayer | None:

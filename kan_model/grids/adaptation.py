@@ -10,6 +10,7 @@ from kan_model.grids.breaks import layer_breaks
 from kan_model.network.checks import check_rows
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
+from kan_model.splines.rising import nearest_directed
 
 # Values of basis functions per chunk of rows. Chunks that fit into the CPU's cache take two thirds of the time.
 _CHUNK_VALUES = 2**16
@@ -212,7 +213,7 @@ def _fit_to_breaks(layer: KANLayer, old: KANLayer, breaks: Tensor, x: Tensor) ->
         parts["knots"] = torch.cat(knots, dim=1).to(layer.domain)
     empty = layer.changed(**parts)
     change = _change(old, empty.changed().double(), x)
-    coefficients = torch.einsum("inb,oib->oin", change, old.coefficients)
+    coefficients = nearest_directed(torch.einsum("inb,oib->oin", change, old.coefficients), layer.directions)
     return empty.changed(coefficients=coefficients.to(layer.coefficients))
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from kan_model.network.layer import KANLayer
 from kan_model.network.network import KAN
 from kan_model.splines.bspline import basis, check_grid, fit_coefficients, insertion_matrix, uniform_knots
+from kan_model.splines.rising import nearest_directed
 
 # Gauss–Legendre points between two neighbouring knots: 8 integrate polynomials of degree 15 exactly, so products of
 # two splines of any degree up to 5.
@@ -26,6 +27,8 @@ def refine_grid(kan: KAN, grid_size: int) -> KAN:
 
     A uniform grid stays uniform for any other size, such as 5 -> 8. The splines are then fitted by least squares, as in
     the paper's grid extension. The error is at most a small multiple of the best spline's error on the new grid.
+
+    Edges with a direction keep it: where a least-squares fit swings, the nearest coefficients without swings are taken.
 
     Args:
         kan: The network; it is not changed.
@@ -156,4 +159,6 @@ def _change_grid(
     """A copy of the layer on another grid, its coefficients multiplied by ``change`` ([inputs or 1, new, old])."""
     change = change.expand(layer.inputs, -1, -1)
     coefficients = torch.einsum("inb,oib->oin", change, layer.coefficients.detach().double())
+    # Knot insertion keeps the order of coefficients up to rounding; a least-squares fit may swing.
+    coefficients = nearest_directed(coefficients, layer.directions)
     return layer.changed(coefficients=coefficients.to(layer.coefficients.dtype), domain=domain, knots=knots)

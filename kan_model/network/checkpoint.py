@@ -20,8 +20,8 @@ from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.network.transform import Affine, Exponential, InputTransform, Intervals, OutputTransform, Softmax
 
 # Version 2 adds symbolic edges, version 3 biases, version 4 gap inputs and an exp of the outputs, version 5 nodes that
-# multiply. A network without these is written as 1, for older libraries.
-FORMAT_VERSIONS = (1, 2, 3, 4, 5)
+# multiply, version 6 edges with a direction. A network without these is written as 1, for older libraries.
+FORMAT_VERSIONS = (1, 2, 3, 4, 5, 6)
 # The header of a network on images has this in place of "kan"; kan_model.vision.checkpoint reads it.
 IMAGE_KEY = "image_kan"
 _SCALE = "intervals.scale."
@@ -42,6 +42,8 @@ def to_bytes(
         version = 4
     if any(layer.products is not None for layer in kan.layers):
         version = 5
+    if any(layer.directions is not None for layer in kan.layers):
+        version = 6
     description: dict[str, Any] = {"format_version": version, "layers": layers}
     # safetensors refuses tensors that are views of others.
     tensors = {name: tensor.detach().contiguous().clone() for name, tensor in kan.state_dict().items()}
@@ -205,6 +207,7 @@ def _layer(tensors: dict[str, torch.Tensor], prefix: str, options: dict[str, Any
         symbolic=symbolic,
         bias=tensors.get(prefix + "bias"),
         products=products_of(options["products"]) if "products" in options else None,
+        directions=tensors.get(prefix + "directions"),
     )
     if layer.symbolic_affine is not None:
         affine = tensors[prefix + "symbolic_affine"]

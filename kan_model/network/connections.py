@@ -70,6 +70,7 @@ def select_nodes(layer: KANLayer, inputs: Indices, outputs: Indices) -> KANLayer
         symbolic=symbolic,
         bias=None if layer.bias is None else layer.bias.detach()[outputs],
         products=products,
+        directions=None if layer.directions is None else layer.directions[outputs][:, inputs],
     )
 
 

@@ -5,28 +5,32 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import silu
+from torch.nn.functional import linear
 
-from kan_model.network.part_checks import check_choices, check_finite, check_products, check_shapes
+from kan_model.network.part_checks import check_choices, check_directions, check_finite, check_shapes
 from kan_model.network.products import Products, multiply
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.network.symbolic_values import affine_tensor, check_places, group_by_function, symbolic_values
 from kan_model.splines.bspline import basis, check_grid, uniform_basis, uniform_knots
 from kan_model.splines.edge_sums import edge_sums, is_watched, plain_edge_sums
 from kan_model.splines.preparation import Preparation, prepare
+from kan_model.splines.rising import DirectedEdges
 
 Outside = Literal["clamp", "decay"]
 
 
-class KANLayer(nn.Module):
+class KANLayer(DirectedEdges):
     """Edges φ(x) = base_weight·silu(x) + Σ coefficients·basis(x), summed over the inputs.
 
-    A symbolic edge is φ(x) = c·f(a·x + b) + d instead. A sum may have a bias, which belongs to no edge. Each sum is a
+    A symbolic edge is φ(x) = c·f(a·x + b) + d instead. An edge with a direction rises or falls everywhere, and has x in
+    place of silu(x) (:mod:`kan_model.splines.rising`). A sum may have a bias, which belongs to no edge. Each sum is a
     node, or the factor of a node that multiplies.
 
     Attributes:
         base_weight: ``[sums, inputs]``, parameter.
         coefficients: ``[sums, inputs, grid_size + degree]``, parameter.
+        directions: int8 ``[sums, inputs]``, 1 for an edge that rises, −1 for one that falls, 0 for a free one; None:
+            all are free; buffer.
         edge_mask: ``[sums, inputs]``, 1 for a learned edge, 0 for a pruned or symbolic one; buffer.
         domain: ``[inputs, 2]``, the interval of each input's splines; buffer.
         knots: ``[inputs, grid_size + 2·degree + 1]``, or None if all grids are uniform over their domains; buffer.
@@ -39,8 +43,6 @@ class KANLayer(nn.Module):
     Source: arXiv 2404.19756, eq. 2.10, with w_s taken into the coefficients.
     """
 
-    base_weight: Tensor
-    coefficients: Tensor
     edge_mask: Tensor
     domain: Tensor
     knots: Tensor | None
@@ -69,6 +71,7 @@ class KANLayer(nn.Module):
         symbolic: Sequence[SymbolicEdge] = (),
         bias: Tensor | None = None,
         products: Products | None = None,
+        directions: Tensor | None = None,
     ) -> None:
         """Give ``domain`` for uniform grids, ``knots`` for any other grid.
 
@@ -77,7 +80,7 @@ class KANLayer(nn.Module):
         Raises:
             ValueError: shapes that do not fit together; numbers that are not finite; a grid that makes no spline; an
                 unknown policy; products of other sums; a symbolic edge whose nodes the layer lacks, that is given
-                twice, or with a number that is too large for the layer's type.
+                twice, or with a number that is too large for the layer's type; directions that cannot be kept.
         """
         super().__init__()
         check_choices(domain, knots, outside)
@@ -87,13 +90,13 @@ class KANLayer(nn.Module):
             check_grid(knots, degree)
             domain = knots[:, [degree, -degree - 1]]
         assert domain is not None
-        check_shapes(base_weight, coefficients, degree, domain=domain, knots=knots, edge_mask=edge_mask, bias=bias)
-        check_products(products, len(base_weight))
+        check_shapes(
+            base_weight, coefficients, degree, products, domain=domain, knots=knots, edge_mask=edge_mask, bias=bias
+        )
         check_grid(uniform_knots(domain, self.grid_size, degree), degree)
         check_finite(base_weight=base_weight, coefficients=coefficients, edge_mask=edge_mask, bias=bias)
-        # Contiguous, because LBFGS flattens gradients with view(), and gradients have their parameters' strides.
-        self.base_weight = nn.Parameter(base_weight.contiguous())
-        self.coefficients = nn.Parameter(coefficients.contiguous())
+        check_directions(directions, base_weight, outside, products, [(edge.output, edge.input) for edge in symbolic])
+        self._hold(base_weight, coefficients, directions)
         self.register_buffer("edge_mask", torch.ones_like(base_weight) if edge_mask is None else edge_mask)
         self._set_symbolic(symbolic)
         self.register_parameter("bias", None if bias is None else nn.Parameter(bias))
@@ -104,19 +107,9 @@ class KANLayer(nn.Module):
         self.register_buffer("_factor_places", places, persistent=False)
 
     @property
-    def inputs(self) -> int:
-        """Number of nodes that the layer reads."""
-        return self.base_weight.shape[1]
-
-    @property
     def outputs(self) -> int:
         """Number of nodes that the layer feeds."""
         return self.sums if self.products is None else self.products.nodes
-
-    @property
-    def sums(self) -> int:
-        """Number of sums of edges: one for each node, or one for each factor of a node."""
-        return self.base_weight.shape[0]
 
     @property
     def active_edges(self) -> Tensor:
@@ -164,6 +157,7 @@ class KANLayer(nn.Module):
             "symbolic": self.symbolic,
             "bias": None if self.bias is None else self.bias.detach().clone(),
             "products": self.products,
+            "directions": self.directions,
         }
         return KANLayer(**(own | parts))
 
@@ -188,11 +182,13 @@ class KANLayer(nn.Module):
         if ready is None or not ready.is_whole:
             base_weight = base_weight * self.edge_mask
             coefficients = coefficients * self.edge_mask.unsqueeze(-1)
+        base_weight, slopes = self.split_base(base_weight)
         if ready is None:
             sums = plain_edge_sums(x, base_weight, coefficients, self.basis, self.bias)
         else:
             sums = edge_sums(x, base_weight, coefficients, ready.splines, self.basis)
             sums = sums if self.bias is None else sums + self.bias
+        sums = sums if slopes is None else sums + linear(x, slopes)
         affine = self.symbolic_affine
         return sums if affine is None else sums.index_add(1, self._symbolic_outputs, self._symbolic_values(x, affine))
 
@@ -208,7 +204,7 @@ class KANLayer(nn.Module):
     def edge_outputs(self, x: Tensor) -> Tensor:
         """The output of each edge, ``[rows, sums, inputs]``. With the bias they add up to the sums."""
         splines = torch.einsum("nib,oib->noi", self.basis(x), self.coefficients)
-        edges = (self.base_weight * silu(x).unsqueeze(1) + splines) * self.edge_mask
+        edges = (self.base_weight * self.base(x) + splines) * self.edge_mask
         if self.symbolic_affine is None:
             return edges
         places = self._symbolic_outputs * self.inputs + self._symbolic_inputs

@@ -62,7 +62,11 @@ def write_jacobian(kan: KAN, rows: Tensor | KnownRows, columns: Mapping[str, sli
 
     Returns:
         The answers, ``[rows, outputs]``.
+
+    Raises:
+        ValueError: edges with a direction, whose coefficients are no parameters.
     """
+    check_free(kan)
     fed, answers = _forward(kan, rows)
     for index, sensitivity in enumerate(_sensitivities(fed[1:], answers)):
         names = kan.layers[index]._parameters
@@ -75,6 +79,17 @@ def write_jacobian(kan: KAN, rows: Tensor | KnownRows, columns: Mapping[str, sli
         for name, full_name in wanted.items():
             derivatives.write(name, found[..., columns[full_name]])
     return answers.detach()
+
+
+def check_free(kan: KAN) -> None:
+    """Refuse edges with a direction: the derivatives by their coefficients are not those by their parameters.
+
+    Raises:
+        ValueError: with the first such layer.
+    """
+    for index, layer in enumerate(kan.layers):
+        if layer.directions is not None:
+            raise ValueError(f"layer {index} has edges with a direction; wanted free edges, or another optimizer")
 
 
 def _forward(kan: KAN, rows: Tensor | KnownRows) -> tuple[list[Tensor], Tensor]:

@@ -58,9 +58,10 @@ class KnownRows:
 
     def first_sums(self, first: KANLayer) -> Tensor:
         """The sums of the first layer, ``[rows, sums]``. Gradients go to its parameters, not to the rows."""
-        base_weight = first.base_weight * first.edge_mask
+        base_weight, slopes = first.split_base(first.base_weight * first.edge_mask)
         coefficients = first.coefficients * first.edge_mask.unsqueeze(-1)
         sums = linear(self.base, base_weight, first.bias) + linear(self.basis, coefficients.flatten(1))
+        sums = sums if slopes is None else sums + linear(self.x, slopes)
         if first.symbolic_affine is None:
             return sums
         edges = zip(first.symbolic_places, first.symbolic_functions, first.symbolic_affine, strict=True)

@@ -1,6 +1,7 @@
 """How people read the shape of a network: the same way in the terminal, in report.html and in kan-client."""
 
-from kan_api.v1.manifest_pb2 import Convolution, ModelManifest, Network
+from kan_api.cells import quoted
+from kan_api.v1.manifest_pb2 import Convolution, Feature, ModelManifest, Network
 
 
 def network_text(manifest: ModelManifest) -> str:
@@ -31,6 +32,15 @@ def size_text(network: Network) -> str:
 def image_text(manifest: ModelManifest) -> str:
     """Channels, height and width: "1 × 8 × 8"; empty if the model is not of images."""
     return " × ".join(map(str, manifest.image_shape))
+
+
+def monotone_text(manifest: ModelManifest, feature: Feature) -> str:
+    """What is promised of a feature: "the answer never falls as it grows"; empty if nothing is."""
+    if not feature.monotone:
+        return ""
+    answer = "each answer" if manifest.targets else "the answer"
+    subject = f"the probability of {quoted(manifest.classes[1])}" if manifest.classes else answer
+    return f"{subject} never {'falls' if feature.monotone == 'up' else 'rises'} as it grows"
 
 
 def pooling_text(convolution: Convolution) -> str:

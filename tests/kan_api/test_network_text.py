@@ -1,7 +1,7 @@
 """The shape of a network as people read it."""
 
-from kan_api.network_text import image_text, levels_text, network_text, size_text
-from kan_api.v1.manifest_pb2 import Convolution, Level, ModelManifest, Network
+from kan_api.network_text import image_text, levels_text, monotone_text, network_text, size_text
+from kan_api.v1.manifest_pb2 import Convolution, Feature, Level, ModelManifest, Network
 
 
 def test_products_are_written_as_pykan_writes_them() -> None:
@@ -40,3 +40,13 @@ def test_convolutions_come_before_the_flat_network() -> None:
     )
     assert size_text(network) == "2,000 parameters, 376 learned functions"
     assert image_text(manifest) == "1 × 8 × 8"
+
+
+def test_a_promise_names_what_moves() -> None:
+    """The answer, each of several, or the probability of the second class; nothing is said of other features."""
+    up, down = Feature(name="age", monotone="up"), Feature(name="price", monotone="down")
+    assert monotone_text(ModelManifest(target="y"), up) == "the answer never falls as it grows"
+    assert monotone_text(ModelManifest(targets=["y", "z"]), down) == "each answer never rises as it grows"
+    classes = ModelManifest(classes=["no", "yes"])
+    assert monotone_text(classes, down) == 'the probability of "yes" never rises as it grows'
+    assert monotone_text(classes, Feature(name="rooms")) == ""

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kan_model import KAN, KANConfig
+from kan_model import KAN, KANConfig, with_monotone_inputs
 from kan_model.network.transform import Affine, Exponential, InputTransform, OutputTransform, Softmax
 from kan_model.splines.bspline import uniform_knots
 from training.data.dataset import Dataset
@@ -17,12 +17,13 @@ from training.data.objective.loss import best_constant
 from training.data.objective.loss_function import LossFunction
 from training.data.samples import Samples
 from training.data.split import RowNumbers
-from training.errors import DataError, quoted
+from training.errors import DataError, quoted, quoted_list
 from training.recipe.config import Recipe
 
 Scaling = Literal["minmax", "standard", "none"]
 # Of a normal distribution, in standard deviations.
 _QUARTILES_APART = 1.349
+_SIGNS = {"up": 1, "down": -1}
 
 
 def input_transform(dataset: Dataset, scaling: Scaling) -> InputTransform:
@@ -108,8 +109,8 @@ def new_network(
         grid_size: Intervals of each spline; None: the recipe's first grid.
 
     Raises:
-        DataError: a column is too narrow for the finest grid, or a grid has more intervals than there are training
-            rows.
+        DataError: a column is too narrow for the finest grid, a grid has more intervals than there are training rows,
+            or the table does not allow monotone inputs.
     """
     _check_rows(dataset, recipe)
     dtype = getattr(torch, recipe.network.dtype)
@@ -129,8 +130,31 @@ def new_network(
         arity=recipe.network.arity,
     )
     kan = KAN(config, seed=recipe.fit.seed if seed is None else seed, dtype=dtype)
+    if recipe.network.monotone:
+        kan = with_monotone_inputs(kan, _input_directions(recipe, dataset), _output_directions(dataset, outputs))
     kan.layers[0].edge_mask[:, constant] = 0
     return kan
+
+
+def _input_directions(recipe: Recipe, dataset: Dataset) -> tuple[int, ...]:
+    """For each input of the network 1 (up), −1 (down) or 0 (free). The factor of scaling is positive: it turns none."""
+    asked, columns = recipe.network.monotone, [column.name for column in dataset.columns]
+    if strange := [name for name in asked if name not in columns]:
+        raise DataError(
+            f"{dataset.source}: [network] monotone has {quoted(strange[0])}, which is no input; wanted some of "
+            f"{quoted_list(columns)}"
+        )
+    if len(dataset.classes) > 2:
+        raise DataError(
+            f"{dataset.source}: [network] monotone: the target has {len(dataset.classes)} classes; wanted a regression "
+            "or two classes, because the probabilities of three cannot all rise"
+        )
+    return (*(_SIGNS.get(asked.get(each.column, ""), 0) for each in dataset.features), *(0 for _ in dataset.gaps))
+
+
+def _output_directions(dataset: Dataset, outputs: int) -> tuple[int, ...]:
+    """How each output moves where "up" is asked for: of two classes the probability of the second rises."""
+    return (-1, 1) if dataset.classes else (1,) * outputs
 
 
 def samples(

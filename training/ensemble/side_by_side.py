@@ -47,6 +47,7 @@ def _join(layers: Sequence[KANLayer], *, reads_same: bool) -> KANLayer:
         knots=None if is_uniform else torch.cat([layer.all_knots() for layer in grids]),
         bias=torch.cat([bias.detach() for bias in biases]),
         products=joined_products([(layer.products, layer.sums) for layer in layers]),
+        directions=None if first.directions is None else _stack([layer.signs for layer in layers], reads_same),
     )
 
 

@@ -27,6 +27,7 @@ _SECTION_OF = {
     "learning_rate": "fit",
     "weight_decay": "fit",
     "smoothness": "fit",
+    "monotone": "network",
     "seed": "fit",
     "members": "ensemble",
     "objective": "task",

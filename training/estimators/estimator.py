@@ -32,7 +32,17 @@ from training.threads import torch_threads
 
 Callback = Callable[[Record], None]
 # Parameters that are a key of the recipe under the same name.
-_KEYS = ("hidden", "grids", "steps", "batch_rows", "learning_rate", "weight_decay", "smoothness", "members")
+_KEYS = (
+    "hidden",
+    "grids",
+    "steps",
+    "batch_rows",
+    "learning_rate",
+    "weight_decay",
+    "smoothness",
+    "monotone",
+    "members",
+)
 
 
 class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
@@ -46,6 +56,8 @@ class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
         learning_rate: The largest step.
         weight_decay: Holds the edges back.
         smoothness: Holds the bends of the edges back.
+        monotone: ``{"age": "up", "price": "down"}``: columns with which no answer falls, or rises, in any rows;
+            of two classes the probability of the second. Columns of an array are called x0, x1 and so on.
         members: Networks whose mean answers; 1: a single network, for which 15 % of the rows choose the best step.
         search: Whether the proposed plans compete by their out-of-fold answers; else the first one is followed.
         symbolic: Whether the network shall become a formula: few nodes, pruning, functions in place of splines.
@@ -69,6 +81,7 @@ class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
         learning_rate: float | None = None,
         weight_decay: float | None = None,
         smoothness: float | None = None,
+        monotone: Mapping[str, str] | None = None,
         members: int | None = None,
         search: bool = True,
         symbolic: bool = False,
@@ -85,6 +98,7 @@ class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.smoothness = smoothness
+        self.monotone = monotone
         self.members = members
         self.search = search
         self.symbolic = symbolic

@@ -8,13 +8,15 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from kan_model import KAN
+from kan_model.splines.rising import ordered_between
 from training.fitting.on_rows import OnRows, SomeOnRows, on_rows
 
 
 class FreeCoefficients(nn.Module):
     """The network in float64 as a function of the free coefficients, which are one vector of parameters.
 
-    Frozen numbers are not parameters, so the optimizer cannot change them.
+    Frozen numbers are not parameters, so the optimizer cannot change them. On an edge with a direction a free
+    coefficient stays between the frozen ones beside it.
 
     Args:
         kan: The network; it is copied.
@@ -37,12 +39,18 @@ class FreeCoefficients(nn.Module):
         return outputs
 
     def on_rows(self, x: Tensor) -> OnRows:
-        """For Levenberg–Marquardt: the network on rows ``[rows, inputs]``."""
+        """For Levenberg–Marquardt: the network on rows ``[rows, inputs]``.
+
+        Raises:
+            ValueError: edges with a direction, at whose bounds the derivatives that it needs are 0.
+        """
+        if any(layer.directions is not None for layer in self._frozen.layers):
+            raise ValueError("levenberg-marquardt: not where the model is monotone; wanted adam or lbfgs")
         pairs = zip(self._frozen.layers, self._coefficients(), strict=True)
         layers = [layer.changed(coefficients=found.detach()) for layer, found in pairs]
         kan = KAN.of_layers(layers).requires_grad_(False)
         for layer in layers:
-            layer.coefficients.requires_grad_(True)
+            layer.get_parameter("coefficients").requires_grad_(True)
         is_free = torch.cat([mask.flatten() for mask in self._free])
         return SomeOnRows(on_rows(kan, x), is_free.nonzero()[:, 0], "values")
 
@@ -63,9 +71,13 @@ class FreeCoefficients(nn.Module):
     def _coefficients(self) -> list[Tensor]:
         parts = torch.split(self.values, [len(places) for places in self._places])
         layers = zip(self._frozen.layers, self._places, parts, strict=True)
-        return [
+        changed = [
             layer.coefficients.flatten().index_copy(0, places, part).view_as(layer.coefficients)
             for layer, places, part in layers
+        ]
+        return [
+            found if layer.directions is None else ordered_between(found, mask, layer.directions)
+            for layer, mask, found in zip(self._frozen.layers, self._free, changed, strict=True)
         ]
 
 

@@ -75,9 +75,10 @@ class LevenbergMarquardt:
         self._loss = before
         if found is not None:
             self._place, self._loss, self._damping = found
+            own = dict(self._network.named_parameters())
             with torch.no_grad():
                 for name, values in self._problem.model.parts(self._place).items():
-                    self._network.get_parameter(name).copy_(values)
+                    own[name].copy_(values)
         # A network in float64 has these parameters, any other one has them rounded.
         train_loss = self._loss if self._is_exact else self._loss_of_network()
         return Advance(place[1] + 1, train_loss, at_end=found is None)

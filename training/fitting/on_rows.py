@@ -69,7 +69,12 @@ def on_rows(network: nn.Module, x: Tensor) -> OnRows:
     """The network, which is not changed, on rows ``[rows, inputs]``. It computes each row alone."""
     if isinstance(network, HasOnRows):
         return network.on_rows(x)
-    return _KANOnRows(network, x) if _is_plain_kan(network) else _ModuleOnRows(network, x)
+    return _KANOnRows(network, x) if _is_plain_kan(network) and _is_free(network) else _ModuleOnRows(network, x)
+
+
+def _is_free(network: nn.Module) -> bool:
+    """Whether all edges are free: the others' coefficients are no parameters, so their derivatives are others too."""
+    return all(layer.directions is None for layer in network.modules() if isinstance(layer, KANLayer))
 
 
 def _is_plain_kan(network: nn.Module) -> bool:

@@ -18,6 +18,7 @@ from training.pipelines.continuation_start import Start, scale_rows
 from training.publishing.export import Trained
 from training.publishing.manifest import BEFORE, predict
 from training.publishing.metrics import UNANSWERED, score_rows
+from training.publishing.verify import check_promises
 from training.recipe.config import Recipe
 from training.recipe.fit_sections import FitSection
 from training.threads import threads_for, torch_threads
@@ -135,6 +136,7 @@ def describe_next_version(manifest: ModelManifest, start: Start, learned: Learne
     result.features.extend(
         _update_feature(feature, rows[:, place]) for place, feature in enumerate(start.version.manifest.features)
     )
+    check_promises(result, learned.trained.kan)
     for name, value in learned.before.items():
         result.metrics[f"{BEFORE}{name}"] = value
     if (drift := learned.continued.drift) is not None:

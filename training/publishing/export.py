@@ -13,6 +13,7 @@ from kan_api.v1 import manifest_pb2 as pb
 from kan_model import KAN
 from kan_model.lowering import Lowered, LoweringError
 from kan_model.lowering.emit.precision import Precision
+from kan_model.monotone.promise import settled
 from kan_model.network import checkpoint
 from kan_model.network.transform import InputTransform, Intervals, OutputTransform
 from kan_model.onnx_runtime import VERSION as ONNXRUNTIME_VERSION
@@ -202,7 +203,7 @@ def network_bytes(trained: Trained) -> bytes:
     """The content of network.safetensors."""
     if trained.image is not None:
         return image_checkpoint.to_bytes(trained.image, trained.inputs, trained.outputs)
-    return checkpoint.to_bytes(trained.kan, trained.inputs, trained.outputs, trained.intervals)
+    return checkpoint.to_bytes(settled(trained.kan), trained.inputs, trained.outputs, trained.intervals)
 
 
 def describe(exported: Exported, precision_loss: Mapping[str, float]) -> pb.Lowering:

@@ -25,6 +25,7 @@ from training.publishing.metrics import UNANSWERED as UNANSWERED
 from training.publishing.metrics import evaluate as evaluate
 from training.publishing.metrics import scores as scores
 from training.publishing.metrics import scores_of_answered as scores_of_answered
+from training.publishing.verify import check_promises
 from training.recipe.config import Recipe
 
 # Prefix of the previous version's metrics in the manifest of a version that was trained further.
@@ -66,6 +67,9 @@ def build_manifest(
         formula_details: The formula beside the network; None: there is none.
         intervals: The bounds around the answers; None: there are none.
         is_validation_trained: The validation rows trained the network too; ``beside`` has the metrics before that.
+
+    Raises:
+        VerificationFailed: the network does not keep what the recipe promises of its inputs.
     """
     metrics, precision_loss = _metrics(dataset, exported)
     manifest = of_network(exported, precision_loss)
@@ -90,6 +94,7 @@ def build_manifest(
     )
     for feature, score in zip(manifest.features, attribution, strict=False):
         feature.attribution = score
+    check_promises(manifest, exported.trained.kan)
     return manifest
 
 
@@ -142,7 +147,7 @@ def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
         targets=dataset.targets if len(dataset.targets) > 1 else (),
         classes=dataset.classes,
         columns=list(map(column_message, dataset.columns)),
-        features=_features(dataset),
+        features=_features(recipe, dataset),
         image_shape=() if recipe.image is None else image_shape(recipe),
         recipe=recipe.text,
         objective=_objective(recipe, dataset),
@@ -199,9 +204,12 @@ def predict(trained: Trained, x: Numbers) -> Numbers:
     return result
 
 
-def _features(dataset: Dataset) -> list[pb.Feature]:
+def _features(recipe: Recipe, dataset: Dataset) -> list[pb.Feature]:
     ranges = zip(*feature_ranges(dataset), strict=True)
-    return [_feature(dataset, place, low, high) for place, (low, high) in enumerate(ranges)]
+    found = [_feature(dataset, place, low, high) for place, (low, high) in enumerate(ranges)]
+    for feature in found:
+        feature.monotone = recipe.network.monotone.get(feature.column, "")
+    return found
 
 
 def _feature(dataset: Dataset, place: int, low: float, high: float) -> pb.Feature:

@@ -8,8 +8,11 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
+from kan_api.cells import quoted
+from kan_api.v1.manifest_pb2 import ModelManifest
 from kan_model import KAN
 from kan_model.lowering.checks.reference import Comparison, Reference
+from kan_model.monotone.promise import keeps_direction
 from kan_model.network.transform import Exponential, InputTransform, Intervals, OutputTransform
 from kan_model.onnx_runtime import open_session
 from training.errors import TrainingError
@@ -135,4 +138,19 @@ def _check_bounds(model: onnx.ModelProto, bounded: Bounded, rows: Rows32, scale:
             raise VerificationFailed(
                 f"the bound {name} differs from float64 by {worst:.2g} of the output's range; wanted {tolerance:g} or "
                 "less"
+            )
+
+
+def check_promises(manifest: ModelManifest, kan: KAN) -> None:
+    """Check that the network keeps, by its edges, what its manifest promises of monotone features.
+
+    Raises:
+        VerificationFailed: an answer may move the other way.
+    """
+    outputs = np.array([-1, 1] if len(manifest.classes) == 2 else [1] * kan.width[-1])
+    for place, feature in enumerate(manifest.features):
+        if feature.monotone and not keeps_direction(kan, place, outputs if feature.monotone == "up" else -outputs):
+            raise VerificationFailed(
+                f"{quoted(feature.name)} is promised to be monotone, and the network may move the other way; wanted "
+                "edges with a direction on every path from it"
             )

@@ -24,6 +24,7 @@ from training.recipe.image_sections import AugmentSection, ImageSection
 from training.recipe.images import check_augmentation, check_images
 from training.recipe.intervals import check_intervals
 from training.recipe.mistakes import explain
+from training.recipe.monotone import check_monotone
 from training.recipe.sections import (
     DataSection,
     InputsSection,
@@ -132,6 +133,7 @@ class _Document(Section):
             check_augmentation(self.augment, self.image)
         if self.image is not None or self.network.convolutions:
             check_images(self, self.network, self.fit, self.data, self.lowering, self.image)
+        check_monotone(self)
         self._check_continuation()
         if self.intervals is not None:
             check_intervals(self.task, self.fit, self.ensemble, self.search, self.symbolic or self.prune)

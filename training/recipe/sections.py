@@ -10,6 +10,7 @@ from training.errors import quoted
 from training.recipe import MAX_ROWS
 from training.recipe.image_sections import ConvolutionSection
 from training.recipe.levels import Levels
+from training.recipe.monotone import Monotone
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -216,7 +217,8 @@ class NetworkSection(Section):
     """[network]: the shape of the network between inputs and outputs.
 
     A level of `hidden` is a number of nodes, or [nodes that add, nodes that multiply]; these have `arity` factors each.
-    With `convolutions`, which [image] needs, the levels follow behind them.
+    With `convolutions`, which [image] needs, the levels follow behind them. `monotone` has columns with which no answer
+    falls ("up") or rises ("down").
     """
 
     hidden: Levels = (32,)
@@ -226,6 +228,7 @@ class NetworkSection(Section):
     outside: Literal["clamp", "decay"] = "clamp"
     dtype: Literal["float32", "float64"] = "float32"
     initialization: Literal["paper", "power-law", "variance-preserving"] = "paper"
+    monotone: Monotone = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from kan_api.network_text import monotone_text
 from kan_api.v1.manifest_pb2 import Feature, ModelManifest
 from training.report.page import number, paragraph, table, verbatim
 
@@ -36,9 +37,9 @@ def data_table(manifest: ModelManifest) -> str:
 
 
 def feature_table(manifest: ModelManifest) -> str:
-    """The features: range, what fills a gap, attribution."""
+    """The features: range, what is promised, what fills a gap, attribution."""
     features = manifest.features[:_MOST_FEATURES]
-    rows = [[feature.name, number(feature.low), number(feature.high), _remark(feature)] for feature in features]
+    rows = [[each.name, number(each.low), number(each.high), _remark(manifest, each)] for each in features]
     head = ["feature", "lowest", "highest", ""]
     if any(feature.HasField("attribution") for feature in features):
         head.append("attribution")
@@ -49,13 +50,14 @@ def feature_table(manifest: ModelManifest) -> str:
     return text + (paragraph(_ATTRIBUTION) if "attribution" in head else "")
 
 
-def _remark(feature: Feature) -> str:
+def _remark(manifest: ModelManifest, feature: Feature) -> str:
     if feature.constant:
         return "constant"
+    promise = monotone_text(manifest, feature)
     if not feature.HasField("imputed"):
-        return ""
+        return promise
     told = ", and the network is told" if feature.has_gap_input else ""
-    return f"{number(feature.imputed)} where missing{told}"
+    return f"{promise}{'; ' * bool(promise)}{number(feature.imputed)} where missing{told}"
 
 
 def origin(manifest: ModelManifest) -> Iterator[str]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from kan_api.network_text import levels_text
 from kan_model import KAN, prune
 from kan_model.analysis.pruning import Pruned
+from kan_model.monotone.promise import settled
 from training.fitting.fit import fit_module
 from training.fitting.record import Record
 from training.publishing.message.network import network_message
@@ -33,7 +34,7 @@ def prune_network(done: Finished, section: PruneSection, plan: FitSection, table
         candidate, records = smaller.kan, tuple[Record, ...]()
         if steps:
             again = fit_module(candidate, table.train, table.validation, plan, table.loss, check)
-            candidate, records = again.best, again.history
+            candidate, records = settled(again.best), again.history
         if declined := decline(candidate, before, section.max_loss_increase, table):
             break
         kan, history = candidate, [*history, *records]

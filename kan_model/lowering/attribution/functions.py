@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_model.lowering.attribution.graph import AttributionGraph
-from kan_model.lowering.emit.silu import base_weights, emit_exact_silu
+from kan_model.lowering.emit.silu import base_weights, emit_exact_silu, slope_weights
 from kan_model.lowering.emit.symbolic_edges import emit_at_places, emit_symbolic_values
 from kan_model.lowering.strategies.segments import Segments
 from kan_model.lowering.strategies.strategy import Columns
@@ -34,7 +34,7 @@ class LayerFunctions:
 
 
 def emit_functions(graph: AttributionGraph, layer: KANLayer, x: str, *, for_float32: bool) -> LayerFunctions:
-    """Write a layer's functions: those that span its splines, silu, and its symbolic edges.
+    """Write a layer's functions: those that span its splines, silu, x, and its symbolic edges.
 
     Args:
         graph: The graph to write to.
@@ -55,6 +55,9 @@ def emit_functions(graph: AttributionGraph, layer: KANLayer, x: str, *, for_floa
         # Also where its weights are 0: it carries NaN, which a Min or Max may lose.
         values.append(emit_exact_silu(graph, x))
         weights.append(base_weights(layer).T[None])
+    if (slopes := slope_weights(layer)) is not None:
+        values.append(x)
+        weights.append(slopes.T[None])
     if layer.symbolic:
         value, weight = _emit_symbolic(graph, layer, x)
         values.append(value)

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from kan_model.lowering.emit.silu import base_weights, emit_exact_silu
+from kan_model.lowering.emit.silu import base_weights, emit_exact_silu, slope_weights
 from kan_model.lowering.emit.symbolic_edges import emit_symbolic_edges
 from kan_model.lowering.strategies.strategy import Columns, Gathered, Strategy
 from kan_model.network.layer import KANLayer
@@ -19,8 +19,12 @@ def emit_edges(graph: GraphBuilder, layer: KANLayer, x: str, strategy: Strategy)
         splines = strategy.emit(graph, layer, x)
         write = _emit_columns if isinstance(splines, Columns) else _emit_gathered
         edges.append(write(graph, splines, layer))  # type: ignore[arg-type]
-        silu = graph.op("Unsqueeze", [emit_exact_silu(graph, x), graph.integers([1], "outputs_axis")], "silu_by_output")
+        axis = graph.integers([1], "outputs_axis")
+        silu = graph.op("Unsqueeze", [emit_exact_silu(graph, x), axis], "silu_by_output")
         edges.append(graph.op("Mul", [silu, graph.floats(base_weights(layer), "base_weight")], "base"))
+        if (slopes := slope_weights(layer)) is not None:
+            lines = graph.op("Unsqueeze", [x, axis], "x_by_output")
+            edges.append(graph.op("Mul", [lines, graph.floats(slopes, "slope")], "line"))
     total = edges[0]
     for each in edges[1:]:
         total = graph.op("Add", [total, each], "edges")

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_model.lowering.emit.precision import Precision, emit_product
-from kan_model.lowering.emit.silu import base_weights, emit_exact_silu, emit_silu
+from kan_model.lowering.emit.silu import base_weights, emit_exact_silu, emit_silu, slope_weights
 from kan_model.lowering.emit.straight import curved_inputs, emit_curved, emit_straight
 from kan_model.lowering.emit.symbolic_edges import emit_symbolic_nodes
 from kan_model.lowering.strategies.cox_de_boor import CoxDeBoor
@@ -55,7 +55,12 @@ def _emit_edges(
     # The base branch reads all inputs, also where its weights are 0: it carries NaN, which a Clip may lose.
     # The recursion is the slowest strategy and the last resort: with it the base branch is exact too.
     write_silu = emit_exact_silu if isinstance(strategy, CoxDeBoor) else emit_silu
-    base = (write_silu(graph, x), base_weights(layer).T)
+    weights, slopes = base_weights(layer), slope_weights(layer)
+    if slopes is not None and not weights.any():
+        base = (x, slopes.T)
+    else:
+        base = (write_silu(graph, x), weights.T)
+        total = total if slopes is None else _emit_gemm(graph, [(x, slopes.T)], total)
     straight, curved = None, curved_inputs(layer)
     if len(curved) < layer.inputs:
         straight, sums = emit_straight(graph, layer, x, curved)

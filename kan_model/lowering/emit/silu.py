@@ -1,4 +1,4 @@
-"""The base branch: w · silu(x) on every edge."""
+"""The base branch: w · silu(x) on free edges, w · x on edges with a direction."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,12 @@ def emit_exact_silu(graph: GraphBuilder, x: str) -> str:
 
 
 def base_weights(layer: KANLayer) -> Values:
-    """Weights of the base branch ``[outputs, inputs]`` in float64, zero on edges that are pruned."""
-    result: Values = (layer.base_weight * layer.edge_mask).detach().double().numpy()
+    """Weights of silu ``[outputs, inputs]`` in float64, zero on edges that are pruned or have a direction."""
+    result: Values = layer.split_base(layer.base_weight * layer.edge_mask)[0].detach().double().numpy()
     return result
+
+
+def slope_weights(layer: KANLayer) -> Values | None:
+    """Weights of x itself ``[outputs, inputs]`` in float64; None if no edge has a direction."""
+    slopes = layer.split_base(layer.base_weight * layer.edge_mask)[1]
+    return None if slopes is None else slopes.detach().double().numpy()

@@ -67,7 +67,7 @@ class Histogram(_message.Message):
     def __init__(self, edges: _Optional[_Iterable[float]] = ..., counts: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Feature(_message.Message):
-    __slots__ = ("name", "column", "category", "low", "high", "imputed", "constant", "histogram", "attribution", "has_gap_input")
+    __slots__ = ("name", "column", "category", "low", "high", "imputed", "constant", "histogram", "attribution", "has_gap_input", "monotone")
     NAME_FIELD_NUMBER: _ClassVar[int]
     COLUMN_FIELD_NUMBER: _ClassVar[int]
     CATEGORY_FIELD_NUMBER: _ClassVar[int]
@@ -78,6 +78,7 @@ class Feature(_message.Message):
     HISTOGRAM_FIELD_NUMBER: _ClassVar[int]
     ATTRIBUTION_FIELD_NUMBER: _ClassVar[int]
     HAS_GAP_INPUT_FIELD_NUMBER: _ClassVar[int]
+    MONOTONE_FIELD_NUMBER: _ClassVar[int]
     name: str
     column: str
     category: str
@@ -88,7 +89,8 @@ class Feature(_message.Message):
     histogram: Histogram
     attribution: float
     has_gap_input: bool
-    def __init__(self, name: _Optional[str] = ..., column: _Optional[str] = ..., category: _Optional[str] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., imputed: _Optional[float] = ..., constant: _Optional[bool] = ..., histogram: _Optional[_Union[Histogram, _Mapping]] = ..., attribution: _Optional[float] = ..., has_gap_input: _Optional[bool] = ...) -> None: ...
+    monotone: str
+    def __init__(self, name: _Optional[str] = ..., column: _Optional[str] = ..., category: _Optional[str] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., imputed: _Optional[float] = ..., constant: _Optional[bool] = ..., histogram: _Optional[_Union[Histogram, _Mapping]] = ..., attribution: _Optional[float] = ..., has_gap_input: _Optional[bool] = ..., monotone: _Optional[str] = ...) -> None: ...
 
 class Level(_message.Message):
     __slots__ = ("adding", "multiplying", "sums", "arities")

@@ -132,8 +132,8 @@ def test_value_and_gradient_are_finite_at_zero(dtype: torch.dtype, factor: float
     kan = KAN(KANConfig((3, 4, 2), noise=0.5), dtype=dtype)
     with torch.no_grad():
         for layer in {"all": kan.layers, "first layer": kan.layers[:1], "last layer": kan.layers[1:]}.get(dead, ()):
-            layer.base_weight *= factor
-            layer.coefficients *= factor
+            layer.base_weight.mul_(factor)
+            layer.coefficients.mul_(factor)
         nodes = {"one edge": (1, 2), "one node": (1,)}.get(dead)
         if nodes:
             kan.layers[0].base_weight[nodes] *= factor

@@ -7,6 +7,7 @@ import torch
 
 from kan_model import KANLayer
 from kan_model.network.part_checks import check_finite
+from kan_model.network.products import Products
 from kan_model.network.symbolic_edge import SymbolicEdge
 
 
@@ -25,6 +26,18 @@ from kan_model.network.symbolic_edge import SymbolicEdge
         ({"symbolic": [SymbolicEdge(0, -1, "x", 1, 0, 1, 0)]}, "from input -1"),
         ({"symbolic": [SymbolicEdge(1, 2, f, 1, 0, 1, 0) for f in ("x", "sin")]}, "2 symbolic edges"),
         ({"symbolic": [SymbolicEdge(1, 2, "x", 1, 0, 1e39, 0)]}, r"c=1e\+39.* cannot hold"),
+        ({"products": Products(((0, 1), (2,)))}, "products are of 3 sums; wanted 2"),
+        ({"directions": torch.ones(3, 2)}, r"directions have shape \(3, 2\)"),
+        ({"directions": torch.full((2, 3), 2)}, "values from 2 to 2; wanted"),
+        ({"directions": torch.ones(2, 3), "outside": "decay"}, 'outside = "decay"; wanted "clamp"'),
+        (
+            {"directions": torch.ones(2, 3), "products": Products(((0, 1),))},
+            "multiplies sums of edges with a direction",
+        ),
+        (
+            {"directions": torch.ones(2, 3), "symbolic": [SymbolicEdge(1, 2, "x", 1, 0, 1, 0)]},
+            r"the edge \(1, 2\) has a direction and a formula",
+        ),
         ({"degree": 6, "coefficients": torch.zeros(2, 3, 11)}, "degree is 6"),
     ],
 )

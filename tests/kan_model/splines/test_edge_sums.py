@@ -308,7 +308,7 @@ def test_coefficients_in_another_order_of_memory_get_their_gradient(rows: int) -
     layer = make_layer(3, "clamp", False)
     x = rows_for(layer, rows).requires_grad_()
     turned = layer.coefficients.detach().permute(2, 1, 0).contiguous().permute(2, 1, 0)
-    layer.coefficients = torch.nn.Parameter(turned)
+    layer.register_parameter("coefficients", torch.nn.Parameter(turned))
     assert not layer.coefficients.is_contiguous()
     found, wanted = with_gradients(layer(x), x, layer), with_gradients(plain_sums(layer, x), x, layer)
     for ours, plain in zip(found, wanted, strict=True):

@@ -81,8 +81,8 @@ def test_a_network_that_learned_a_constant_passes() -> None:
     kan = network()
     with torch.no_grad():
         for layer in kan.layers:
-            layer.base_weight *= 1e-6
-            layer.coefficients *= 1e-6
+            layer.base_weight.mul_(1e-6)
+            layer.coefficients.mul_(1e-6)
     check(lower(kan, inputs=INPUTS, outputs=REGRESSION).model, kan)
 
 

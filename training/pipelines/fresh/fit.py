@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kan_model import KAN
+from kan_model.monotone.promise import settled
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.preparation import input_transform, new_network, output_transform
@@ -108,7 +109,7 @@ class SingleFit:
 
     def network(self, state: FitState) -> KAN:
         """The network with the lowest loss on the validation rows."""
-        return state.best
+        return settled(state.best)
 
     def chosen(self, state: FitState) -> Recipe:  # noqa: ARG002 - a protocol's
         """The recipe."""

@@ -51,6 +51,10 @@ def find_formula(folder: Path, changes: Mapping[str, Any], on_message: Callable[
     """
     kept = read_run(folder)
     recipe = kept.recipe
+    if recipe.network.monotone:
+        raise RunError(
+            f"{folder}: was run with [network] monotone, and a formula's functions may turn; run its recipe without it"
+        )
     section = symbolic_section(changes, recipe.symbolic)
     check_choice(section, recipe.task, recipe.data)
     wanted = section.model_copy(update={"max_loss_increase": _ANY_INCREASE})

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from kan_api.cells import quoted
 from kan_api.metric_names import shown_name
-from kan_api.network_text import network_text, size_text
+from kan_api.network_text import monotone_text, network_text, size_text
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from service.client.errors import list_names
 
@@ -38,6 +38,9 @@ def _facts(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
     yield "beyond training", f"rows outside the ranges, or where training had no row, are {_policy(manifest)}"
     yield from _outputs(manifest)
     yield from _intervals(manifest)
+    for feature in manifest.features:
+        if promise := monotone_text(manifest, feature):
+            yield "promised", f"{quoted(feature.name)}: {promise}, and all else stays"
     yield from _scores(manifest)
     data = manifest.data
     if data.train_rows:

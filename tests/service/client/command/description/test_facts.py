@@ -140,3 +140,13 @@ def test_the_bounds_of_each_target() -> None:
     alone = ModelManifest(task=TASK_REGRESSION, target="far", intervals=told)
     (line,) = [line for line in fact_lines(alone) if line.startswith("intervals")]
     assert line[19:].startswith("90 % asked for, 89.8 % of 1,200 rows, by bounds from other rows, between lower and")
+
+
+def test_promises_are_facts() -> None:
+    """A line for each monotone feature, by its name; none of the others."""
+    features = [Feature(name="age", monotone="up"), Feature(name="rooms"), Feature(name="price", monotone="down")]
+    lines = [line for line in fact_lines(ModelManifest(features=features)) if line.startswith("promised")]
+    assert [line.split(maxsplit=1)[1] for line in lines] == [
+        '"age": the answer never falls as it grows, and all else stays\n',
+        '"price": the answer never rises as it grows, and all else stays\n',
+    ]

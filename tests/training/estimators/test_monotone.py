@@ -1,0 +1,72 @@
+"""`monotone=` of the estimators: answers keep their order, clones keep the parameter, mistakes have a name."""
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+from training import KANClassifier, KANRegressor
+
+
+def ordered(before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether no answer falls by more than the rounding of float64."""
+    return bool((before - after).max() <= 1e-12 * np.ptp(before))
+
+
+def test_a_regressor_keeps_the_order(people: pd.DataFrame, inputs: pd.DataFrame, quick: dict[str, Any]) -> None:
+    """Of any rows, of a clone and of a pickle; paid itself waves with age."""
+    model = clone(KANRegressor(**quick, monotone={"age": "up", "height": "down"})).fit(inputs, people["paid"])
+    older, taller = inputs.copy(), inputs.copy()
+    older["age"] += np.linspace(0, 300, len(inputs))
+    taller["height"] += 7.0
+    for each in (model, pickle.loads(pickle.dumps(model))):
+        assert ordered(each.predict(inputs), each.predict(older))
+        assert ordered(each.predict(taller), each.predict(inputs))
+    # It learns on by what the parameter says.
+    model.set_params(warm_start=True).fit(inputs, -people["age"])
+    assert ordered(model.predict(inputs), model.predict(older))
+
+
+def test_a_classifier_raises_the_second_class(
+    people: pd.DataFrame, inputs: pd.DataFrame, quick: dict[str, Any]
+) -> None:
+    """In the order of classes_, as a single network."""
+    model = KANClassifier(**(quick | {"members": 1}), monotone={"age": "down"}).fit(inputs, people["kind"])
+    older = inputs.assign(age=inputs["age"] + 25)
+    assert list(model.classes_) == ["little", "much"]
+    assert ordered(model.predict_proba(older)[:, 1], model.predict_proba(inputs)[:, 1])
+    assert ordered(model.predict_proba(inputs)[:, 0], model.predict_proba(older)[:, 0])
+
+
+def test_columns_of_an_array_have_numbers(quick: dict[str, Any]) -> None:
+    """x0 is the first."""
+    x = np.random.default_rng(0).uniform(-1, 1, (80, 2))
+    model = KANRegressor(**quick, monotone={"x0": "up"}).fit(x, np.sin(5 * x[:, 0]) + x[:, 1])
+    assert ordered(model.predict(x), model.predict(x + np.array([0.3, 0.0])))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"weight": "up"}, '"weight", which is not in'),
+        ({"town": "up"}, '"town", a column of words'),
+        ({"day": "up"}, '"day", a column of dates'),
+        ({"age": "rising"}, 'wanted "up" or "down"'),
+        (["age"], "wanted a direction for each column"),
+    ],
+)
+def test_mistakes_have_a_name(
+    people: pd.DataFrame, inputs: pd.DataFrame, quick: dict[str, Any], given: Any, message: str
+) -> None:
+    """As ValueError, before any fit."""
+    with pytest.raises(ValueError, match=message):
+        KANRegressor(**quick, monotone=given).fit(inputs, people["paid"])
+
+
+def test_a_formula_does_not_go_with_it(people: pd.DataFrame, inputs: pd.DataFrame) -> None:
+    """symbolic=True asks for functions that may turn."""
+    with pytest.raises(ValueError, match=r"monotone: not with \[symbolic\]"):
+        KANRegressor(symbolic=True, monotone={"age": "up"}).fit(inputs, people["paid"])
