@@ -7,7 +7,7 @@ from pathlib import Path
 
 from training.data.dataset import prepare_table
 from training.data.split import Split, shortage
-from training.draft.fit_plan import fit_lines
+from training.draft.fit_plan import curve_lines, fit_lines
 from training.draft.formula_plan import formula_lines
 from training.draft.inspection import FEWEST_ROWS_OF_WORD, ColumnFacts, Inspection
 from training.draft.proposal import Proposal, SplitChoice, propose
@@ -28,17 +28,22 @@ _SHARES = (
         "test = 0.2  # share of the rows that judge the formula",
     ),
 )
+_SHARES_OF_CURVES = (
+    "validation = 0.15  # share of the rows that judge [symbolic]; the curves are fitted to them too",
+    "test = 0.2  # share of the rows that judge the curves",
+)
 # The most left-out columns that the terminal lists, and the most in doubt.
 _MOST_TOLD = 10
 
 
-def draft_recipe(inspection: Inspection, folder: Path, *, formula: bool = False) -> str:
+def draft_recipe(inspection: Inspection, folder: Path, *, formula: bool = False, additive: bool = False) -> str:
     """Write a recipe that runs unchanged, with a comment on each choice.
 
     Args:
         inspection: The table and the column to predict.
         folder: The folder of the new recipe; the table's path in it is relative to this folder.
         formula: Whether the recipe ends in a formula.
+        additive: Whether the model is a sum of curves, one a column.
 
     Returns:
         TOML. It has been tried on the table: `prepare` accepts it.
@@ -50,7 +55,7 @@ def draft_recipe(inspection: Inspection, folder: Path, *, formula: bool = False)
     proposal = propose(inspection)
     refusal: DataError | None = None
     for split in proposal.splits:
-        text = render(inspection, proposal, split, folder, formula=formula)
+        text = render(inspection, proposal, split, folder, formula=formula, additive=additive)
         recipe = parse_recipe(text, folder=folder, name="the drafted recipe")
         try:
             dataset = prepare_table(recipe, inspection.table, recipe.data.columns, recipe.data.target)
@@ -83,7 +88,13 @@ def _tell(what: str, columns: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def render(
-    inspection: Inspection, proposal: Proposal, split: SplitChoice, folder: Path, *, formula: bool = False
+    inspection: Inspection,
+    proposal: Proposal,
+    split: SplitChoice,
+    folder: Path,
+    *,
+    formula: bool = False,
+    additive: bool = False,
 ) -> str:
     """A proposal with one of its splits as a recipe, which was not tried on the table.
 
@@ -93,6 +104,7 @@ def render(
         split: The split.
         folder: As for :func:`draft_recipe`.
         formula: Whether the recipe ends in a formula.
+        additive: Whether the model is a sum of curves.
     """
     table = inspection.table
     relative = Path(os.path.relpath(inspection.path, folder)).as_posix()
@@ -128,7 +140,7 @@ def render(
         "[split]",
         f"kind = {toml_string(split.kind)}  # {split.why}",
         *([f"column = {toml_string(split.column)}"] if split.column is not None else []),
-        *_SHARES[formula],
+        *(_SHARES_OF_CURVES if additive else _SHARES[formula]),
         *(["seed = 0"] if split.kind != "time" else []),
         "",
         *(
@@ -138,7 +150,7 @@ def render(
                 "[inputs]",
                 'scaling = "minmax"',
                 "",
-                *fit_lines(proposal.fit, "the classes" if is_class else "the output"),
+                *(curve_lines() if additive else fit_lines(proposal.fit, "the classes" if is_class else "the output")),
             ]
         ),
         "",

@@ -53,6 +53,15 @@ _FOR_A_FORMULA: dict[str, dict[str, Any] | None] = {
     "prune": {},
     "symbolic": {},
 }
+# In place of all that is there for an optimizer.
+_FOR_CURVES: dict[str, dict[str, Any] | None] = {
+    "network": {"additive": True},
+    "adapt": None,
+    "ensemble": None,
+    "search": None,
+    "sparsify": None,
+    "prune": None,
+}
 
 
 @dataclass(frozen=True)
@@ -63,12 +72,14 @@ class Choices:
         keys: Keys of the recipe by their names.
         is_searched: Whether the drafted candidates compete; else the first one's plan is followed.
         is_symbolic: Whether the network shall become a formula.
+        is_additive: Whether the network shall be a sum of curves.
         sections: Further keys by section; None in place of a section leaves it out.
     """
 
     keys: Mapping[str, Any] = field(default_factory=dict)
     is_searched: bool = True
     is_symbolic: bool = False
+    is_additive: bool = False
     sections: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
 
 
@@ -182,6 +193,10 @@ def _change(sections: dict[str, Any], choices: Choices) -> dict[str, Any]:
         seed = changed["fit"]["seed"]
         changed["fit"] = {"seed": seed}
         changed = _merge(changed, _FOR_A_FORMULA)
+    if choices.is_additive:
+        # Of a formula the functions stay, in place of the curves.
+        changed = {**changed, "network": {}, "fit": {"seed": changed["fit"]["seed"]}}
+        changed = _merge(changed, _FOR_CURVES)
     keys = dict(choices.keys)
     if keys.get("members") == 1:
         del keys["members"]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from torch import Tensor
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from training.data.dataset import Dataset
@@ -79,11 +80,22 @@ def make_report(
     notes: Sequence[str],
     judged: Judged | None,
     latex: str = "",
+    covariances: Tensor | None = None,
 ) -> bytes:
     """Make report.html; its curves are drawn over the training rows, its pictures of answers over the judged ones."""
     spelled = {name: cells[dataset.train] for name, cells in dataset.spelled.items()}
     rows = dataset.x[dataset.train]
-    return report(manifest, trained, rows, judged=judged, history=history, notes=notes, latex=latex, spelled=spelled)
+    return report(
+        manifest,
+        trained,
+        rows,
+        judged=judged,
+        history=history,
+        notes=notes,
+        latex=latex,
+        spelled=spelled,
+        covariances=covariances,
+    )
 
 
 def publish_version(

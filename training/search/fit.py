@@ -98,6 +98,9 @@ class SearchFit:
         """As of the winner."""
         return self._winner(state).out_of_fold(state)
 
+    def covariances(self, state: FitState) -> None:
+        """None: an optimizer does not tell them."""
+
     def metrics(self, state: FitState) -> dict[str, float]:
         """The scores of the winner's out-of-fold answers, and the losses that the search compared."""
         found = self._winner(state).metrics(state)

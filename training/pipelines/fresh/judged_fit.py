@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from kan_api.v1.manifest_pb2 import Formula
 from training.data.dataset import Dataset
 from training.fitting.fit import FitState
@@ -36,6 +38,8 @@ class JudgedFit:
         attribution: The score of each feature, or empty.
         tested_rows: After a refit the number of rows that judged the network before it; else 0.
         formula_details: The formula beside the network, also if it is not the one to publish; None: there is none.
+        covariances: ``[outputs, inputs, functions, functions]``, of the coefficients of an additive model's curves;
+            None: not known.
     """
 
     dataset: Dataset
@@ -50,6 +54,7 @@ class JudgedFit:
     attribution: tuple[float, ...] = ()
     tested_rows: int = 0
     formula_details: Formula | None = None
+    covariances: Tensor | None = None
 
 
 def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_message: OnMessage) -> JudgedFit:
@@ -85,6 +90,7 @@ def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_
         latex=finished.latex,
         attribution=finished.attribution,
         formula_details=_describe_formula(dataset, finished, table),
+        covariances=way.covariances(state) if finished.kan is network else None,
     )
 
 

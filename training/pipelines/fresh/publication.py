@@ -53,6 +53,6 @@ def write_publication(recipe: Recipe, fit: JudgedFit, check: Check) -> Publicati
         formula_details=fit.formula_details,
     )
     describe_drift(manifest, trained, dataset.x[dataset.train])
-    page = make_report(dataset, trained, manifest, fit.history, fit.notes, fit.judged, fit.latex)
+    page = make_report(dataset, trained, manifest, fit.history, fit.notes, fit.judged, fit.latex, fit.covariances)
     check()
     return Publication(exported, manifest, page)
