@@ -27,12 +27,14 @@ def network_of(terms: Terms, coefficients: Tensor, dtype: torch.dtype) -> KAN:
     splines[:, list(terms.lines)] = numbers[:, curved:, None] * (abscissae - terms.means[:, None])
     mask = torch.zeros(len(numbers), layer.inputs, dtype=torch.float64)
     mask[:, [*terms.curves, *terms.lines]] = 1.0
-    parts = {"coefficients": splines, "edge_mask": mask, "knots": knots, "bias": numbers[:, 0]}
     made = KANLayer(
         torch.zeros_like(mask).to(dtype),
+        splines.to(dtype),
         degree=layer.degree,
         outside=layer.outside,
-        **{name: each.to(dtype) for name, each in parts.items()},
+        knots=knots.to(dtype),
+        edge_mask=mask.to(dtype),
+        bias=numbers[:, 0].to(dtype),
     )
     return KAN.of_layers([made])
 

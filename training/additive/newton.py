@@ -49,6 +49,14 @@ def fit_squares(sums: Sequence[Sums], widths: tuple[int, ...]) -> Curves:
     )
 
 
+def fit_squares_again(sums: Sequence[Sums], widths: tuple[int, ...], start: Curves) -> Tensor:
+    """The coefficients ``[coefficients, outputs]`` for other sums with the same λs."""
+    found = [Criterion(each, widths).fit(place) for each, place in zip(sums, start.log_strengths, strict=True)]
+    # Without a fit of their own the rows get the one before.
+    kept = [start.coefficients[:, output] if each is None else each for output, each in enumerate(found)]
+    return torch.stack(kept, dim=1)
+
+
 def fit_family(rows: TermRows, family: Family, y: Tensor, weights: Tensor | None) -> Curves:
     """Newton's method, output by output in turn; the λs are chosen anew for each step, until they stay.
 
@@ -71,12 +79,10 @@ def fit_family(rows: TermRows, family: Family, y: Tensor, weights: Tensor | None
     for cycle in range(_MOST_CYCLES):
         for output in range(outputs):
             criterion = Criterion(fit.sums(output), widths, family.score)
-            if cycle < _CHOOSING_CYCLES or chosen[output] is None:
-                steps = 1 if family.is_quadratic else _STEPS_A_CYCLE
-                places[output], found = choose_strengths(criterion, places[output], steps)
-            else:
-                found = criterion.at(places[output]) or chosen[output]
-            chosen[output] = found
+            settled = criterion.at(places[output]) if cycle >= _CHOOSING_CYCLES else None
+            if settled is None:
+                places[output], settled = choose_strengths(criterion, places[output], _STEPS_A_CYCLE)
+            chosen[output] = found = settled
             fit.move(output, found.coefficients, places[output], widths)
         after = fit.cost(places, widths)
         if cycle + 1 >= _CHOOSING_CYCLES and before - after <= _TOLERANCE * abs(after):

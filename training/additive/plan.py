@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import numpy as np
 import torch
@@ -13,15 +13,18 @@ from kan_model import KAN
 from kan_model.network.transform import InputTransform, OutputTransform
 from training.additive.families import AMOUNTS, CLASSES, COUNTS, SQUARES, TWO_CLASSES, Family
 from training.additive.network import covariances_of, network_of
-from training.additive.newton import Curves, fit_again, fit_family, fit_squares
+from training.additive.newton import Curves, fit_again, fit_family, fit_squares, fit_squares_again
 from training.additive.rows import TermRows
+from training.additive.start import groups_of
+from training.additive.sums import Sums
 from training.additive.terms import Terms, terms_of
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.objective.loss import loss, score
-from training.data.preparation import fitted_loss, new_network, samples
+from training.data.preparation import fitted_loss, samples
 from training.data.samples import Samples, check_samples
 from training.data.split import RowNumbers
+from training.ensemble.folds import deal_folds
 from training.ensemble.plan import deal_rows
 from training.errors import FitRefused
 from training.fitting.fit import FitState, TrainingDiverged
@@ -29,28 +32,9 @@ from training.fitting.record import Record
 from training.publishing.metrics import score_rows
 from training.recipe.config import Recipe
 
-# Intervals of each curve; the penalty makes them as smooth as the rows want. Many curves have fewer.
-_INTERVALS, _FEWEST_INTERVALS = 20, 2
-_USUAL_COEFFICIENTS, _MOST_COEFFICIENTS = 1500, 6000
+_MOST_COEFFICIENTS = 6000
 _FOLDS = 5
 _FAMILIES = {"squared_error": SQUARES, "poisson": COUNTS, "gamma": AMOUNTS}
-
-
-def start_network(recipe: Recipe, dataset: Dataset, inputs: InputTransform) -> KAN:
-    """The network before the fit: one layer over the ranges of the training rows.
-
-    Raises:
-        DataError: a column is too narrow, or [fit] grids has more intervals than there are training rows.
-    """
-    if "grids" in recipe.fit.model_fields_set:
-        intervals = recipe.fit.grids[0]
-    else:
-        x = inputs(torch.from_numpy(dataset.x[dataset.train]))
-        curves = max(1, int((~_takes_two(x)).sum()))
-        usual = _USUAL_COEFFICIENTS // curves - recipe.network.degree
-        intervals = max(1, min(_INTERVALS, max(_FEWEST_INTERVALS, usual), len(dataset.train)))
-    plan = recipe.fit.model_copy(update={"grids": (intervals,)})
-    return new_network(dataset, recipe.model_copy(update={"fit": plan}), inputs)
 
 
 @dataclass(frozen=True)
@@ -165,7 +149,7 @@ class AdditiveFit:
 
     @cached_property
     def _terms(self) -> Terms:
-        terms = terms_of(self.kan.layers[0], self.rows.x.double(), _groups(self.dataset))
+        terms = terms_of(self.kan.layers[0], self.rows.x.double(), groups_of(self.dataset))
         if terms.raw.shape[1] > _MOST_COEFFICIENTS:
             raise FitRefused(
                 f"an additive model is for at most {_MOST_COEFFICIENTS} coefficients, and "
@@ -183,13 +167,16 @@ class AdditiveFit:
         """The fold of each row that trains."""
         groups = self.dataset.groups
         most = len(self.numbers) if groups is None else len(np.unique(groups[self.numbers]))
+        if most < 2:  # Nothing is left to fit without the only group.
+            return torch.from_numpy(deal_folds(_FOLDS, self.dataset.y[self.numbers], self.recipe.fit.seed))
         return torch.from_numpy(deal_rows(self.recipe, self.dataset, self.numbers, min(_FOLDS, most)))
 
     @cached_property
     def _fitted(self) -> Curves:
         try:
             if self._family.is_quadratic:
-                return fit_squares(self._term_rows.sums(self._targets, self._weights), self._terms.widths)
+                whole = [reduce(Sums.together, folds) for folds in zip(*self._fold_sums, strict=True)]
+                return fit_squares(whole, self._terms.widths)
             return fit_family(self._term_rows, self._family, self._targets, self._weights)
         except ArithmeticError as error:
             raise TrainingDiverged(f"the additive model has no finite fit: {error}; wanted scaled targets") from None
@@ -203,28 +190,33 @@ class AdditiveFit:
         """Places of the rows, and the outputs of the network to them."""
         answers = torch.zeros_like(self._targets)
         for fold in range(int(self._folds.max()) + 1):
-            left_out, others = (torch.nonzero(each).flatten() for each in (self._folds == fold, self._folds != fold))
-            some, weights = self._term_rows.take(others), None if self._weights is None else self._weights[others]
-            coefficients = fit_again(some, self._family, self._targets[others], weights, self._fitted)
-            answers[left_out] = self._term_rows.take(left_out).answers(coefficients)
+            left_out = torch.nonzero(self._folds == fold).flatten()
+            answers[left_out] = self._term_rows.take(left_out).answers(self._without(fold))
         return torch.arange(len(answers)), self._as_outputs(answers)
+
+    def _without(self, fold: int) -> Tensor:
+        """The coefficients of a fit without the rows of a fold."""
+        if self._family.is_quadratic:
+            others = [part for place, part in enumerate(self._fold_sums) if place != fold]
+            sums = [reduce(Sums.together, folds) for folds in zip(*others, strict=True)]
+            return fit_squares_again(sums, self._terms.widths, self._fitted)
+        rows = torch.nonzero(self._folds != fold).flatten()
+        some, weights = self._term_rows.take(rows), None if self._weights is None else self._weights[rows]
+        return fit_again(some, self._family, self._targets[rows], weights, self._fitted)
+
+    @cached_property
+    def _fold_sums(self) -> list[list[Sums]]:
+        """The sums over the rows of each fold, for each output."""
+        found = []
+        for fold in range(int(self._folds.max()) + 1):
+            rows = torch.nonzero(self._folds == fold).flatten()
+            weights = None if self._weights is None else self._weights[rows]
+            found.append(self._term_rows.take(rows).sums(self._targets[rows], weights))
+        return found
 
     def _as_outputs(self, scores: Tensor) -> Tensor:
         """The outputs of the network ``[..., outputs]``; the score of two classes is the difference of theirs."""
         return torch.cat([-scores / 2, scores / 2], dim=-1) if self._family is TWO_CLASSES else scores
-
-
-def _takes_two(x: Tensor) -> Tensor:
-    """``[inputs]``: whether an input takes two values or one."""
-    return ((x == x.amin(dim=0)) | (x == x.amax(dim=0))).all(dim=0)
-
-
-def _groups(dataset: Dataset) -> list[int]:
-    """For each input the group of its line: the words of a column are one, all other lines are another."""
-    of_column = {column.name: place for place, column in enumerate(dataset.columns) if column.categories}
-    others = len(dataset.columns)
-    groups = [of_column.get(feature.column, others) for feature in dataset.features]
-    return [*groups, *(others + 1 for _ in dataset.gaps)]
 
 
 def _count(number: int, what: str) -> str:

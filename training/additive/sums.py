@@ -21,9 +21,11 @@ class Sums:
     square: float
     rows: float
 
-    def without(self, some: "Sums") -> "Sums":
-        """The sums over the other rows."""
-        return Sums(self.gram - some.gram, self.moment - some.moment, self.square - some.square, self.rows - some.rows)
+    def together(self, others: "Sums") -> "Sums":
+        """The sums over these rows and others."""
+        return Sums(
+            self.gram + others.gram, self.moment + others.moment, self.square + others.square, self.rows + others.rows
+        )
 
     def residual(self, coefficients: Tensor) -> float:
         """The weighted sum of squares with these coefficients."""

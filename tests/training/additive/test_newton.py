@@ -46,12 +46,14 @@ def _targets(name: str, x: np.ndarray) -> np.ndarray:
     log = np.sin(3 * x[:, 0]) + 0.5 * x[:, 1]
     match name:
         case "two":
-            return (generator.uniform(size=len(x)) < 1 / (1 + np.exp(-2 * log))).astype(float)[:, None]
+            found = (generator.uniform(size=len(x)) < 1 / (1 + np.exp(-2 * log))).astype(float)
         case "three":
-            return np.eye(3)[np.argmax(np.outer(log, [1, -1, 0]) + generator.gumbel(size=(len(x), 3)), axis=1)]
+            found = np.eye(3)[np.argmax(np.outer(log, [1, -1, 0]) + generator.gumbel(size=(len(x), 3)), axis=1)]
         case "counts":
-            return generator.poisson(np.exp(log)).astype(float)[:, None]
-    return generator.gamma(2.0, np.exp(log) / 2)[:, None]
+            found = generator.poisson(np.exp(log)).astype(float)
+        case _:
+            found = generator.gamma(2.0, np.exp(log) / 2)
+    return found.reshape(len(x), -1)
 
 
 @pytest.mark.parametrize(

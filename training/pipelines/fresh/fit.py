@@ -7,7 +7,8 @@ from typing import Protocol
 from torch import Tensor
 
 from kan_model import KAN
-from training.additive.plan import AdditiveFit, start_network
+from training.additive.plan import AdditiveFit
+from training.additive.start import start_network
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.preparation import input_transform, new_network, output_transform

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from training.data.encoding import Numbers
+from training.data.split import RowNumbers
 from training.report.effects.drawn import shorten, without_middle
 
 _ACROSS, _WIDTH = 3, 3.2
@@ -38,7 +39,7 @@ class ColumnCurve:
     points: Numbers
     values: Numbers
     spread: float
-    counts: Numbers
+    counts: RowNumbers
     edges: Numbers = field(default_factory=lambda: np.empty(0))
     errors: Numbers | None = None
     missing: Numbers | None = None
