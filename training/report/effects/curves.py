@@ -13,7 +13,7 @@ from training.data.table import Cells
 from training.publishing.export import Trained
 from training.publishing.manifest import output_names
 from training.report.effects.curve_pictures import ColumnCurve, draw_curves
-from training.report.effects.shown_columns import ShownColumn
+from training.report.effects.shown_columns import ShownColumn, shown_columns
 from training.report.page import folded, image, number, paragraph
 
 _POINTS, _ROWS = 200, 2000
@@ -48,8 +48,7 @@ def curves_section(
         covariances: ``[outputs, inputs, functions, functions]``, of the coefficients; None: not known.
     """
     ways = _ways(trained, manifest)
-    found = [_curve_of(trained, raw, each, spelled.get(each.name), ways, covariances) for each in columns]
-    found.sort(key=lambda curve: -curve.spread)
+    found = _curves_of(trained, raw, columns, spelled, ways, covariances)
     names = output_names(manifest.classes, manifest.target, trained.kan.width[-1], manifest.targets)
     names = names[1:] if len(ways) < len(names) else names
     yield paragraph(_caption(manifest, trained, ways, names, has_errors=covariances is not None))
@@ -70,6 +69,30 @@ def curves_section(
                 yield folded(f"curves {place + 1} to {min(place + _OPEN, len(found))}{of}", picture)
     if len(found) > _MOST:
         yield paragraph(f"{len(found) - _MOST:,} more columns, which move the answers less, are not drawn.")
+
+
+def column_curves(
+    manifest: ModelManifest,
+    trained: Trained,
+    raw: Numbers,
+    spelled: Mapping[str, Cells],
+    covariances: Tensor | None = None,
+) -> list[ColumnCurve]:
+    """The curves alone, as :func:`curves_section` draws them."""
+    columns = shown_columns(manifest, trained, raw)
+    return _curves_of(trained, raw, columns, spelled, _ways(trained, manifest), covariances)
+
+
+def _curves_of(
+    trained: Trained,
+    raw: Numbers,
+    columns: Sequence[ShownColumn],
+    spelled: Mapping[str, Cells],
+    ways: Numbers,
+    covariances: Tensor | None,
+) -> list[ColumnCurve]:
+    found = [_curve_of(trained, raw, each, spelled.get(each.name), ways, covariances) for each in columns]
+    return sorted(found, key=lambda curve: -curve.spread)
 
 
 def _ways(trained: Trained, manifest: ModelManifest) -> Numbers:
