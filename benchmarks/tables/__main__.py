@@ -17,14 +17,14 @@ from benchmarks.tables.measure import keep, measure
 from benchmarks.tables.methods.fits import ROOT
 from benchmarks.tables.methods.ours import NAME as OURS
 from benchmarks.tables.needed import modules_of, tell_missing
-from benchmarks.tables.report.bounds import Judged, judge
+from benchmarks.tables.report.bounds import Judged, judge, judge_curves
 from benchmarks.tables.report.findings import collect
 from benchmarks.tables.report.notes import last_line
 from benchmarks.tables.report.page import page
 from benchmarks.tables.served import Served, find_served, time_served
 from benchmarks.tables.sources import SOURCES
 from benchmarks.tables.splits import SPLITS, write_splits
-from benchmarks.tables.tasks import METHODS, Task, in_stages, plan
+from benchmarks.tables.tasks import DEFAULT_METHODS, METHODS, Task, in_stages, plan
 
 _CAP_SECONDS, _QUICK_CAP_SECONDS, _QUICK_ROWS = 300, 30, 1_100
 
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for path in keep(tasks, cells, kept, with_ours=with_ours):
                 print(f"kept in {path}", file=sys.stderr)
     findings = collect(found, splits, options.methods, served)
-    judged = list(judge(findings)) if OURS in options.methods else []
+    judged = [*(judge(findings) if OURS in options.methods else []), *judge_curves(findings)]
     text = page(findings, judged, " ".join(["python", "-m", "benchmarks.tables", *(arguments or sys.argv[1:])]))
     print(text)
     if options.markdown is not None:
@@ -82,7 +82,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--splits", type=int, choices=range(1, SPLITS + 1), help=f"default: {SPLITS}")
     parser.add_argument("--most-rows", type=int, metavar="ROWS", help="only tables of at most so many rows")
     parser.add_argument("--tables", nargs="+", choices=[each.name for each in SOURCES], metavar="TABLE")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=METHODS, metavar="METHOD")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=DEFAULT_METHODS, metavar="METHOD")
     parser.add_argument("--cap-seconds", type=int, help=f"most CPU seconds of a peer's fit (default: {_CAP_SECONDS})")
     parser.add_argument("--jobs", type=int, default=1, help="how many fits run at a time (default: 1)")
     parser.add_argument("--found", action="store_true", help="measure nothing; show the tables that are complete")

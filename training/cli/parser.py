@@ -45,7 +45,13 @@ def _add_init(adding: "Commands") -> None:
         "--output", type=Path, metavar="FILE", help="the recipe to write (default: DATA.toml in the working folder)"
     )
     recipe.add_argument("--force", action="store_true", help="replace the file if it exists")
-    recipe.add_argument(
+    kind = recipe.add_mutually_exclusive_group()
+    kind.add_argument(
+        "--additive",
+        action="store_true",
+        help="a recipe of a sum of curves, one for each column; it takes seconds",
+    )
+    kind.add_argument(
         "--formula",
         action="store_true",
         help="a recipe that ends in a formula; it takes minutes, and its network may be worse than the usual one",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from training.data.dataset import prepare_table
 from training.data.split import Split, shortage
-from training.draft.fit_plan import fit_lines
+from training.draft.fit_plan import curve_lines, fit_lines
 from training.draft.formula_plan import Choice, formula_choice, formula_lines
 from training.draft.inspection import FEWEST_ROWS_OF_WORD, ColumnFacts, Inspection
 from training.draft.proposal import Proposal, SplitChoice, propose
@@ -28,17 +28,22 @@ _SHARES = (
         "test = 0.2  # share of the rows that judge the formula",
     ),
 )
+_SHARES_OF_CURVES = (
+    "validation = 0.15  # share of the rows that judge [symbolic]; the curves are fitted to them too",
+    "test = 0.2  # share of the rows that judge the curves",
+)
 # The most left-out columns that the terminal lists, and the most in doubt.
 _MOST_TOLD = 10
 
 
-def draft_recipe(inspection: Inspection, folder: Path, *, formula: bool = False) -> str:
+def draft_recipe(inspection: Inspection, folder: Path, *, formula: bool = False, additive: bool = False) -> str:
     """Write a recipe that runs unchanged, with a comment on each choice.
 
     Args:
         inspection: The table and the column to predict.
         folder: The folder of the new recipe; the table's path in it is relative to this folder.
         formula: Whether the recipe ends in a formula.
+        additive: Whether the model is a sum of curves, one a column.
 
     Returns:
         TOML. It has been tried on the table: `prepare` accepts it.
@@ -51,7 +56,7 @@ def draft_recipe(inspection: Inspection, folder: Path, *, formula: bool = False)
     choice = formula_choice(proposal.task, count_features(proposal)) if formula else None
     refusal: DataError | None = None
     for split in proposal.splits:
-        text = render(inspection, proposal, split, folder, formula=choice)
+        text = render(inspection, proposal, split, folder, formula=choice, additive=additive)
         recipe = parse_recipe(text, folder=folder, name="the drafted recipe")
         try:
             dataset = prepare_table(recipe, inspection.table, recipe.data.columns, recipe.data.target)
@@ -84,7 +89,13 @@ def _tell(what: str, columns: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def render(
-    inspection: Inspection, proposal: Proposal, split: SplitChoice, folder: Path, *, formula: Choice | None = None
+    inspection: Inspection,
+    proposal: Proposal,
+    split: SplitChoice,
+    folder: Path,
+    *,
+    formula: Choice | None = None,
+    additive: bool = False,
 ) -> str:
     """A proposal with one of its splits as a recipe, which was not tried on the table.
 
@@ -94,6 +105,7 @@ def render(
         split: The split.
         folder: As for :func:`draft_recipe`.
         formula: How the functions of the formula are chosen that the recipe ends in; None: it ends in splines.
+        additive: Whether the model is a sum of curves.
     """
     table = inspection.table
     relative = Path(os.path.relpath(inspection.path, folder)).as_posix()
@@ -129,7 +141,7 @@ def render(
         "[split]",
         f"kind = {toml_string(split.kind)}  # {split.why}",
         *([f"column = {toml_string(split.column)}"] if split.column is not None else []),
-        *_SHARES[formula is not None],
+        *(_SHARES_OF_CURVES if additive else _SHARES[formula is not None]),
         *(["seed = 0"] if split.kind != "time" else []),
         "",
         *(
@@ -139,7 +151,7 @@ def render(
                 "[inputs]",
                 'scaling = "minmax"',
                 "",
-                *fit_lines(proposal.fit, "the classes" if is_class else "the output"),
+                *(curve_lines() if additive else fit_lines(proposal.fit, "the classes" if is_class else "the output")),
             ]
         ),
         "",

@@ -103,6 +103,18 @@ def _shapes(trains: int, outputs: int) -> tuple[int, tuple[int, ...], tuple[int,
     return (4, (32,), (32, 16)) if trains <= _MANY else (4, (64,), (32, 32))
 
 
+def curve_lines() -> list[str]:
+    """The sections of an additive model as TOML."""
+    return [
+        "[network]",
+        "additive = true  # the answer is a sum of curves, one for each input; cross-validation smooths them",
+        "degree = 3",
+        "",
+        "[fit]",
+        "seed = 0",
+    ]
+
+
 def fit_lines(plan: FitPlan, what: str) -> list[str]:
     """The sections as TOML.
 

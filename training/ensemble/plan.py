@@ -58,7 +58,7 @@ class EnsembleFit:
         assert recipe.ensemble is not None
         numbers = np.concatenate([dataset.train, dataset.validation])
         members = most_members(recipe, dataset)
-        folds = torch.from_numpy(_folds(recipe, dataset, numbers, members))
+        folds = torch.from_numpy(deal_rows(recipe, dataset, numbers, members))
         rows = DealtRows(samples(dataset, numbers, inputs, outputs, dtype), folds, members)
         return cls(recipe, dataset, inputs, outputs, numbers, rows)
 
@@ -139,6 +139,9 @@ class EnsembleFit:
         own = {f"{MEMBER}{name}": value for name, value in learned.items() if name in EXPLAINED}
         return {f"validation_{name}": value for name, value in held_out.items()} | own
 
+    def covariances(self, state: FitState) -> None:
+        """None: an optimizer does not tell them."""
+
 
 def most_members(recipe: Recipe, dataset: Dataset) -> int:
     """The members of the recipe, or fewer: each has to leave out a row, or a group."""
@@ -148,7 +151,8 @@ def most_members(recipe: Recipe, dataset: Dataset) -> int:
     return min(recipe.ensemble.members, folds)
 
 
-def _folds(recipe: Recipe, dataset: Dataset, numbers: RowNumbers, members: int) -> RowNumbers:
+def deal_rows(recipe: Recipe, dataset: Dataset, numbers: RowNumbers, members: int) -> RowNumbers:
+    """The fold of each row, 0 to ``members`` - 1: as [split] says stretches of time, whole groups, or single rows."""
     if recipe.split.kind == "time":
         # The rows are in order of their time; a fold is a stretch of time, since neighbours in time are alike.
         return np.arange(len(numbers)) * members // len(numbers)

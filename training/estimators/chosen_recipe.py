@@ -56,12 +56,14 @@ class Choices:
         keys: Keys of the recipe by their names.
         is_searched: Whether the drafted candidates compete; else the first one's plan is followed.
         is_symbolic: Whether the network shall become a formula.
+        is_additive: Whether the network shall be a sum of curves.
         sections: Further keys by section; None in place of a section leaves it out.
     """
 
     keys: Mapping[str, Any] = field(default_factory=dict)
     is_searched: bool = True
     is_symbolic: bool = False
+    is_additive: bool = False
     sections: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
 
 
@@ -104,10 +106,13 @@ def choose_recipes(table: Table, roles: Roles, choices: Choices, name: str) -> l
     splits = [split for split in proposal.splits if split.kind != "group" and split.column not in roles.targets]
     if roles.groups is not None:
         splits = [SplitChoice("group", roles.groups, "what was asked for")]
-    formula = _formula_choice(proposal, roles, choices) if choices.is_symbolic else None
+    is_drafted = choices.is_symbolic and not choices.is_additive
+    formula = _formula_choice(proposal, roles, choices) if is_drafted else None
     recipes = []
     for split in splits:
-        sections = tomllib.loads(render(inspection, proposal, split, Path(), formula=formula))
+        sections = tomllib.loads(
+            render(inspection, proposal, split, Path(), formula=formula, additive=choices.is_additive)
+        )
         if roles.weights is not None:
             sections["data"]["weights"] = roles.weights
         if len(roles.targets) > 1:
@@ -184,6 +189,8 @@ def _check_sections(sections: Mapping[str, Mapping[str, Any] | None], name: str)
 def _change(sections: dict[str, Any], choices: Choices) -> dict[str, Any]:
     # Nothing is left to compare them with: no row is held out.
     changed = _merge(sections, {"model": {"name": "model"}, "baseline": None})
+    if choices.is_symbolic and choices.is_additive:
+        changed = _merge(changed, {"symbolic": {}})
     keys = dict(choices.keys)
     if keys.get("members") == 1:
         del keys["members"]

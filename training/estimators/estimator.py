@@ -59,6 +59,8 @@ class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
         monotone: ``{"age": "up", "price": "down"}``: columns with which no answer falls, or rises, in any rows;
             of two classes the probability of the second. Columns of an array are called x0, x1 and so on.
         members: Networks whose mean answers; 1: a single network, for which 15 % of the rows choose the best step.
+        additive: Whether the answer shall be a sum of curves, one a column, fitted in seconds by penalised least
+            squares or Newton steps. Of the other parameters of network and fit it takes ``grids`` and the seed.
         search: Whether the proposed plans compete by their out-of-fold answers; else the first one is followed.
         symbolic: Whether the network shall become a formula: few nodes, pruning, functions in place of splines.
         recipe: Further keys of the recipe by section, such as ``{"network": {"outside": "decay"}}``; None in place of a
@@ -83,6 +85,7 @@ class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
         smoothness: float | None = None,
         monotone: Mapping[str, str] | None = None,
         members: int | None = None,
+        additive: bool = False,
         search: bool = True,
         symbolic: bool = False,
         recipe: Mapping[str, Mapping[str, Any] | None] | None = None,
@@ -100,6 +103,7 @@ class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
         self.smoothness = smoothness
         self.monotone = monotone
         self.members = members
+        self.additive = additive
         self.search = search
         self.symbolic = symbolic
         self.recipe = recipe
@@ -145,7 +149,11 @@ class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
         held = self._read_eval_set(eval_set, roles)
         table, held_rows = (table, 0) if held is None else (stack(table, held), held.rows)
         choices = Choices(
-            self._keys(), bool(self.search), bool(self.symbolic), {} if self.recipe is None else self.recipe
+            self._keys(),
+            is_searched=bool(self.search),
+            is_symbolic=bool(self.symbolic),
+            is_additive=bool(self.additive),
+            sections={} if self.recipe is None else self.recipe,
         )
         name = type(self).__name__
         if before is None:

@@ -37,7 +37,7 @@ def prepare_rows(
     """
     for recipe in recipes:
         # The steps after the fit choose by the validation rows, and so does the fit of a single network.
-        chooses = recipe.ensemble is None or recipe.prune is not None or recipe.symbolic is not None
+        chooses = not recipe.validation_trains or recipe.prune is not None or recipe.symbolic is not None
         arrange = _arrange(table, validation_rows, Split.with_test if chooses else Split.joined)
         try:
             dataset = prepare_table(recipe, table, roles.inputs, roles.targets, arrange=arrange)

@@ -57,9 +57,10 @@ class ProgressBar(Watcher):
         """Say what was read, and what a person should know about it."""
         train, validation, test = len(dataset.train), len(dataset.validation), len(dataset.test)
         rows = f"{train} rows train, {validation} validate, {test} test"
-        if self._recipe.ensemble is not None:
+        if self._recipe.validation_trains:
             # Each member leaves out a fold of its own; the validation part judges only the steps after the fit.
-            rows = f"{train + validation} rows train, each left out by one member, {test} test"
+            which = "by one member" if self._recipe.ensemble is not None else "once to judge"
+            rows = f"{train + validation} rows train, each left out {which}, {test} test"
         goal = f"{len(dataset.classes)} classes" if dataset.classes else dataset.target
         gaps = f" and {len(dataset.gaps)} that tell of gaps" if dataset.gaps else ""
         self._print(f"{dataset.source}: {len(dataset.features)} inputs{gaps} -> {goal}; {rows}")

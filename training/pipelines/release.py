@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from torch import Tensor
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from training.data.dataset import Dataset
@@ -81,6 +82,7 @@ def make_report(
     judged: Judged | None,
     latex: str = "",
     sureness: Sureness | None = None,
+    covariances: Tensor | None = None,
 ) -> bytes:
     """Make report.html; its curves are drawn over the training rows, its pictures of answers over the judged ones."""
     spelled = {name: cells[dataset.train] for name, cells in dataset.spelled.items()}
@@ -95,6 +97,7 @@ def make_report(
         latex=latex,
         spelled=spelled,
         sureness=sureness,
+        covariances=covariances,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import Field, ValidationError, model_validator
 
 from training.errors import RecipeError
+from training.recipe.additive import check_additive
 from training.recipe.fit_sections import (
     AdaptSection,
     AttributionSection,
@@ -25,12 +26,12 @@ from training.recipe.images import check_augmentation, check_images
 from training.recipe.intervals import check_intervals
 from training.recipe.mistakes import explain
 from training.recipe.monotone import check_monotone
+from training.recipe.network_section import NetworkSection
 from training.recipe.sections import (
     DataSection,
     InputsSection,
     LoweringSection,
     ModelSection,
-    NetworkSection,
     Section,
     SplitSection,
     TaskSection,
@@ -134,10 +135,17 @@ class _Document(Section):
         if self.image is not None or self.network.convolutions:
             check_images(self, self.network, self.fit, self.data, self.lowering, self.image)
         check_monotone(self)
+        if self.network.additive:
+            check_additive(self, self.fit, self.task)
         self._check_continuation()
         if self.intervals is not None:
             check_intervals(self.task, self.fit, self.ensemble, self.search, self.symbolic or self.prune)
         return self
+
+    @property
+    def validation_trains(self) -> bool:
+        """Whether the rows of the validation part train too, and out-of-fold answers judge in their place."""
+        return self.ensemble is not None or self.network.additive
 
     def _check_continuation(self) -> None:
         if self.model.continue_from is None:

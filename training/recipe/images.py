@@ -5,7 +5,8 @@ from pydantic import BaseModel
 from kan_model.vision.geometry import MOST_UNROLLED, Convolution, unrolled_coefficients
 from training.recipe.fit_sections import FitSection
 from training.recipe.image_sections import AugmentSection, ImageSection
-from training.recipe.sections import DataSection, LoweringSection, NetworkSection
+from training.recipe.network_section import NetworkSection
+from training.recipe.sections import DataSection, LoweringSection
 
 # The number of input columns of each [data] source.
 SOURCE_COLUMNS = {"sklearn:digits": 64, "sklearn:diabetes": 10, "toy:exp(sin(pi*x)+y^2)": 2}

@@ -1,4 +1,4 @@
-"""The recipe's sections on the table, the network and the graph."""
+"""The recipe's sections on the table and the graph."""
 
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -8,9 +8,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from kan_api.dates import FORMATS, ISO, is_iso
 from training.errors import quoted
 from training.recipe import MAX_ROWS
-from training.recipe.image_sections import ConvolutionSection
-from training.recipe.levels import Levels
-from training.recipe.monotone import Monotone
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Fraction = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -211,30 +208,6 @@ class InputsSection(Section):
     """[inputs]: how numbers are scaled inside the graph before the first layer."""
 
     scaling: Literal["minmax", "standard", "none"] = "minmax"
-
-
-class NetworkSection(Section):
-    """[network]: the shape of the network between inputs and outputs.
-
-    A level of `hidden` is a number of nodes, or [nodes that add, nodes that multiply]; these have `arity` factors each.
-    With `convolutions`, which [image] needs, the levels follow behind them. `monotone` has columns with which no answer
-    falls ("up") or rises ("down").
-    """
-
-    hidden: Levels = (32,)
-    convolutions: Annotated[tuple[ConvolutionSection, ...], Field(strict=False, max_length=16)] = ()
-    arity: int = Field(default=2, ge=2, le=8)
-    degree: int = Field(default=3, ge=1, le=5)
-    outside: Literal["clamp", "decay"] = "clamp"
-    dtype: Literal["float32", "float64"] = "float32"
-    initialization: Literal["paper", "power-law", "variance-preserving"] = "paper"
-    monotone: Monotone = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if "arity" in self.model_fields_set and not any(isinstance(level, tuple) and level[1] for level in self.hidden):
-            raise ValueError("arity: only with a level of hidden that multiplies, e.g. hidden = [[4, 2]]")
-        return self
 
 
 class VerifySection(Section):

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from torch import Tensor
+
 from kan_api.metric_names import shown_name
 from kan_api.network_text import network_text, size_text
 from kan_api.v1.manifest_pb2 import ModelManifest, Objective
@@ -15,12 +17,13 @@ from training.report.answers_section import answers_section, sureness_section
 from training.report.charts import staircase
 from training.report.data_section import data_table, feature_table, origin
 from training.report.effects.computed import compute_effects
+from training.report.effects.curves import curves_section, is_sum_of_curves
 from training.report.effects.section import effects_section
 from training.report.effects.shown_columns import shown_columns
 from training.report.formula_section import formula_section
 from training.report.judged import Judged as Judged
 from training.report.network_section import network_section
-from training.report.page import bullets, image, number, page, paragraph, section, table, verbatim
+from training.report.page import bullets, folded, image, number, page, paragraph, section, table, verbatim
 from training.report.sentence import first_sentence
 from training.report.verdict import baseline_name, judge_version
 
@@ -50,6 +53,7 @@ def report(
     latex: str = "",
     spelled: Mapping[str, Cells] | None = None,
     sureness: Sureness | None = None,
+    covariances: Tensor | None = None,
 ) -> bytes:
     """The page, in UTF-8. It loads nothing and runs nothing.
 
@@ -63,21 +67,24 @@ def report(
         latex: The manifest's formula as LaTeX, to be copied.
         spelled: The words ``[rows]`` of columns whose features do not tell them; None: there are none.
         sureness: The intervals around the answers, and how good they are; None: there are none.
+        covariances: Of the coefficients of a network of one layer; None: not known.
     """
     title = f"{manifest.name}: {manifest.target or ', '.join(manifest.targets) or 'classes'}"
     columns = shown_columns(manifest, trained, rows)
     effects = compute_effects(trained, rows, columns, spelled)
+    learned = list(effects_section(manifest, effects, len(columns)))
+    if is_sum_of_curves(trained):
+        curves = curves_section(manifest, trained, rows, columns, spelled or {}, covariances)
+        learned = [*curves, *([folded("how the answer changes with each column", "".join(learned))] if learned else [])]
     parts = [
         paragraph(first_sentence(manifest, judged), "verdict"),
         *answers_section(manifest, judged, effects[0].column if effects else None),
         section("How sure it is", [] if sureness is None else list(sureness_section(manifest, sureness))),
         paragraph(_about(manifest), "about"),
-        section(
-            "What it learned", [*effects_section(manifest, effects, len(columns)), *formula_section(manifest, latex)]
-        ),
+        section("What it learned", [*learned, *formula_section(manifest, latex)]),
         section("All scores", [_verdict(manifest), _metrics(manifest)]),
         section("The network", [bullets(notes), *network_section(manifest, trained, rows)]),
-        section("How it was learned", [image(staircase(history), "loss, grid by grid")] if history else []),
+        section("How it was learned", [image(staircase(history), "loss, grid by grid")] if len(history) > 1 else []),
         section("The data", [data_table(manifest), feature_table(manifest)]),
         section("The recipe", [verbatim(manifest.recipe)]),
         section("Where it comes from", origin(manifest) if manifest.HasField("origin") else []),

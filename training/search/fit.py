@@ -107,6 +107,9 @@ class SearchFit:
         rows = fit.apart(replace(state, apart=block.apart))
         return rows.without(fit.numbers[(fit.rows.folds < last).numpy()])
 
+    def covariances(self, state: FitState) -> None:
+        """None: an optimizer does not tell them."""
+
     def metrics(self, state: FitState) -> dict[str, float]:
         """The scores of the winner's out-of-fold answers, and the losses that the search compared."""
         found = self._winner(state).metrics(state)

@@ -11,11 +11,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from benchmarks.tables.cells import key_of_code
 from benchmarks.tables.methods.preparation import Floats, as_frame, as_numbers, find_columns
 
 # HistGradientBoosting takes no column with more words.
 _MOST_WORDS = 254
 _SERVED_ROWS = 1024
+_ROOT = Path(__file__).parents[3]
+ADDITIVE = "additive"
 
 
 @dataclass(frozen=True)
@@ -48,17 +51,20 @@ class Peer:
         module: What it imports; its import does not count as part of the fit.
         packages: The packages whose versions change its answers.
         revision: Raise it when `fit` here changes: cells of other revisions are measured anew.
+        code: Folders of ours whose sources change its answers.
     """
 
     fit: Callable[[Problem], Answer]
     module: str
     packages: tuple[str, ...]
     revision: int = 1
+    code: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:
         """Changes when its answers may."""
-        return " ".join([*(f"{package}={version(package)}" for package in self.packages), f"revision={self.revision}"])
+        parts = [*(f"{package}={version(package)}" for package in self.packages), f"revision={self.revision}"]
+        return " ".join([*parts, *([f"code={key_of_code(_ROOT, self.code)}"] if self.code else [])])
 
 
 def fit_lightgbm(problem: Problem) -> Answer:
@@ -99,6 +105,26 @@ def fit_ebm(problem: Problem) -> Answer:
     columns = find_columns(problem.inputs)
     make = ExplainableBoostingClassifier if problem.classes else ExplainableBoostingRegressor
     model = make(n_jobs=1).fit(as_frame(columns, problem.inputs), problem.targets)
+    return lambda inputs: _answers(model, as_frame(columns, inputs), problem)
+
+
+def fit_ebm_alone(problem: Problem) -> Answer:
+    """EBM without pairs: a sum of functions of single columns."""
+    from interpret.glassbox import ExplainableBoostingClassifier, ExplainableBoostingRegressor
+
+    columns = find_columns(problem.inputs)
+    make = ExplainableBoostingClassifier if problem.classes else ExplainableBoostingRegressor
+    model = make(n_jobs=1, interactions=0).fit(as_frame(columns, problem.inputs), problem.targets)
+    return lambda inputs: _answers(model, as_frame(columns, inputs), problem)
+
+
+def fit_additive(problem: Problem) -> Answer:
+    """Our additive models, by the estimators: numbers and words as the draft of `kan-train init` reads them."""
+    from training import KANClassifier, KANRegressor
+
+    columns = find_columns(problem.inputs)
+    model = (KANClassifier if problem.classes else KANRegressor)(additive=True)
+    model.fit(as_frame(columns, problem.inputs), problem.targets)
     return lambda inputs: _answers(model, as_frame(columns, inputs), problem)
 
 
@@ -146,7 +172,11 @@ PEERS = {
     "MLP": Peer(fit_mlp, "sklearn.neural_network", ("scikit-learn",)),
     "linear": Peer(fit_linear, "sklearn.linear_model", ("scikit-learn",)),
     "kanboost": Peer(fit_kanboost, "kanboost", ("kanboost", "torch")),
+    "EBM alone": Peer(fit_ebm_alone, "interpret.glassbox", ("interpret-core",)),
+    ADDITIVE: Peer(fit_additive, "training.estimators", ("torch",), code=("kan_model", "training")),
 }
+# Methods of sums of curves; a run has them only where it names them.
+OF_CURVES = ("EBM alone", ADDITIVE)
 
 
 def _fit_pipeline(problem: Problem, model: Any) -> Answer:

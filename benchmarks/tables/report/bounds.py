@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from benchmarks.common.verdict import Verdict
 from benchmarks.tables.methods.ours import NAME as OURS
+from benchmarks.tables.methods.peers import ADDITIVE
 from benchmarks.tables.report.compare import Estimate, error_ratio, geometric_mean, loss_difference, mean_ranks
 from benchmarks.tables.report.findings import Findings
 
@@ -13,6 +14,10 @@ from benchmarks.tables.report.findings import Findings
 _RATIOS = (("LightGBM", 1.0, 0.94), ("EBM", 1.08, 0.98))
 _DIFFERENCES = (("LightGBM", 0.0, -0.03), ("EBM", 0.02, 0.0))
 _MEAN_RANK = 2.8
+# Of sums of curves.
+_CURVE_RATIOS = (("EBM alone", 1.02, 0.98), ("EBM", 1.10, 1.0))
+# The most rows of a table whose fit is bounded, and (must, aim) for its processor seconds.
+_CURVE_ROWS, _CURVE_SECONDS = 10_000, (10, 2)
 # (most rows of the table, must, aim) for the processor seconds of a fit.
 _FIT_SECONDS = ((1_000, 30, 10), (10_000, 90, 30), (60_000, 300, 120))
 # Rows -> (must, aim) for the time of an answer over LightGBM's predict.
@@ -48,6 +53,24 @@ def judge(findings: Findings) -> Iterator[Judged]:
     if ours:
         bad = {cell.table for cell in ours if cell.status != "done" or cell.unanswered_rows}
         yield Judged(_verdict("tables that fail or leave rows unanswered", "", len(bad), 0, None))
+
+
+def judge_curves(findings: Findings) -> Iterator[Judged]:
+    """The verdict on the bounds of additive models whose numbers were measured."""
+    tables = list(findings.tables.values())
+    if ADDITIVE not in findings.methods:
+        return
+    for peer, must, aim in _CURVE_RATIOS:
+        if peer in findings.methods:
+            yield _of(f"regression: RMSE of {ADDITIVE} / {peer}", error_ratio(tables, ADDITIVE, peer), must, aim)
+    seconds = [
+        cell.fit_cpu_seconds
+        for cell in findings.cells
+        if cell.method == ADDITIVE and cell.status == "done" and findings.rows[cell.table] <= _CURVE_ROWS
+    ]
+    if seconds:
+        what = f"CPU seconds of {ADDITIVE}, slowest"
+        yield Judged(_verdict(what, f"≤ {_CURVE_ROWS:,}", max(seconds), *_CURVE_SECONDS))
 
 
 def _fit_seconds(findings: Findings) -> Iterator[Judged]:

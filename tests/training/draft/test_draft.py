@@ -478,3 +478,18 @@ def test_a_person_may_choose_task_and_inputs(tmp_path: Path) -> None:
     assert (recipe.data.columns, recipe.data.by_target) == (("order_id", "note", "age"), ("note",))
     with pytest.raises(DataError, match='column "height": decimal commas'):
         propose_for(inspection, "regression", ("age", "height"))
+
+
+def test_a_recipe_of_curves_runs_as_it_is(tmp_path: Path) -> None:
+    """`additive` in place of hidden nodes, ensemble and search; the rest of the draft is the usual one."""
+    rows = 60
+    generator = np.random.default_rng(0)
+    table = pd.DataFrame({"a": generator.normal(size=rows), "town": generator.choice(["Ulm", "Bonn"], rows)})
+    table["y"] = table["a"] ** 2 + (table["town"] == "Ulm")
+    table.to_csv(tmp_path / "t.csv", index=False)
+    text = draft_recipe(inspect(tmp_path / "t.csv", "y"), tmp_path, additive=True)
+    recipe = parse_recipe(text, folder=tmp_path, name="t")
+    assert recipe.network.additive
+    assert recipe.ensemble is None
+    assert recipe.search is None
+    assert recipe.data.categories["town"] == ("Bonn", "Ulm")

@@ -1,11 +1,15 @@
-"""The fit of a recipe that starts anew: of one network, or of the members of an ensemble."""
+"""The fit of a recipe that starts anew: of one network, of the members of an ensemble, or of an additive model."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from torch import Tensor
+
 from kan_model import KAN
 from kan_model.monotone.promise import settled
+from training.additive.plan import AdditiveFit
+from training.additive.start import start_network
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.preparation import input_transform, new_network, output_transform
@@ -51,6 +55,9 @@ class FreshFit(Protocol):
     def metrics(self, state: FitState) -> dict[str, float]:
         """Metrics that replace those of the same name, which the published network gives on the rows of a part."""
 
+    def covariances(self, state: FitState) -> Tensor | None:
+        """``[outputs, inputs, functions, functions]``, of the coefficients of each edge; None: not known."""
+
 
 def new_fit(recipe: Recipe, dataset: Dataset) -> tuple[FreshFit, StepData]:
     """The fit that the recipe asks for, and the rows as its network sees them.
@@ -60,7 +67,8 @@ def new_fit(recipe: Recipe, dataset: Dataset) -> tuple[FreshFit, StepData]:
         FitRefused: rows or targets are not finite in the network's type.
     """
     inputs = input_transform(dataset, recipe.inputs.scaling)
-    kan = new_network(dataset, recipe, inputs)
+    is_additive = recipe.network.additive
+    kan = start_network(recipe, dataset, inputs) if is_additive else new_network(dataset, recipe, inputs)
     table = StepData.of(dataset, inputs, output_transform(dataset), kan.dtype)
     return fresh_fit(recipe, kan, table), table
 
@@ -80,10 +88,12 @@ def fresh_fit(recipe: Recipe, kan: KAN, table: StepData) -> FreshFit:
     """As :func:`new_fit`, for a network and rows that are there already.
 
     Args:
-        recipe: With or without [ensemble] and [search].
+        recipe: With or without [ensemble], [search] and ``additive = true``.
         kan: A new network.
         table: The rows.
     """
+    if recipe.network.additive:
+        return AdditiveFit.of(recipe, table.dataset, table.inputs, table.outputs, kan)
     if recipe.ensemble is None:
         return SingleFit(recipe, kan, table)
     several = EnsembleFit if recipe.search is None else SearchFit
@@ -128,3 +138,6 @@ class SingleFit:
     def metrics(self, state: FitState) -> dict[str, float]:  # noqa: ARG002 - a protocol's
         """None: the published network did not train on the validation rows."""
         return {}
+
+    def covariances(self, state: FitState) -> None:
+        """None: an optimizer does not tell them."""

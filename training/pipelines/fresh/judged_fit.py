@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
 from kan_api.v1.manifest_pb2 import Formula
 from training.data.dataset import Dataset
 from training.data.split import RowNumbers
@@ -41,6 +43,8 @@ class JudgedFit:
         formula_details: The formula beside the network, also if it is not the one to publish; None: there is none.
         sureness: The intervals around the answers, and how good they are; None: there are none.
         chose: Numbers of the rows that chose the plan of the fit; known where there are intervals.
+        covariances: ``[outputs, inputs, functions, functions]``, of the coefficients of an additive model's curves;
+            None: not known.
     """
 
     dataset: Dataset
@@ -57,6 +61,7 @@ class JudgedFit:
     formula_details: Formula | None = None
     sureness: Sureness | None = None
     chose: RowNumbers | None = None
+    covariances: Tensor | None = None
 
 
 def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_message: OnMessage) -> JudgedFit:
@@ -96,6 +101,7 @@ def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_
         formula_details=_describe_formula(dataset, finished, table),
         sureness=bounded.sureness,
         chose=bounded.chose,
+        covariances=way.covariances(state) if finished.kan is network else None,
     )
 
 

@@ -54,6 +54,8 @@ def write_publication(recipe: Recipe, fit: JudgedFit, check: Check) -> Publicati
         intervals=None if fit.sureness is None else fit.sureness.message,
     )
     describe_drift(manifest, trained, dataset.x[dataset.train])
-    page = make_report(dataset, trained, manifest, fit.history, fit.notes, fit.judged, fit.latex, fit.sureness)
+    page = make_report(
+        dataset, trained, manifest, fit.history, fit.notes, fit.judged, fit.latex, fit.sureness, fit.covariances
+    )
     check()
     return Publication(exported, manifest, page)

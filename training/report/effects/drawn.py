@@ -56,10 +56,10 @@ def draw_effects(
         axes.yaxis.set_visible(False)  # The first column's is for all.
     for axes in grid[:, 0]:
         label = f"probability of {names[outputs[0]]}" if len(outputs) == 1 and len(names) > 1 else names[outputs[0]]
-        axes.set_ylabel("probability" if len(outputs) > 1 else _short(label, 28), fontsize=8, parse_math=False)
+        axes.set_ylabel("probability" if len(outputs) > 1 else shorten(label, 28), fontsize=8, parse_math=False)
     if len(outputs) > 1:
         handles = [Line2D([], [], color=f"C{number}") for number in range(len(outputs))]
-        labels = [_short(names[place], 20) for place in outputs]
+        labels = [shorten(names[place], 20) for place in outputs]
         figure.legend(handles, labels, loc="upper center", ncols=len(outputs), fontsize=8, frameon=False)
     return figure
 
@@ -68,7 +68,7 @@ def _title(one: DrawnEffect) -> str:
     """The name of the column, and how many of its words are drawn if not all are."""
     shown, words = len(one.words), len(one.column.words)
     drawn = f": {shown} of {words:,} words" if shown < words else ""
-    return _short(one.column.name, _NAME_LENGTH - len(drawn)) + drawn
+    return shorten(one.column.name, _NAME_LENGTH - len(drawn)) + drawn
 
 
 def _limits(drawn: Sequence[DrawnEffect], outputs: Sequence[int]) -> tuple[float, float]:
@@ -135,17 +135,18 @@ def _draw_words(axes: Axes, one: DrawnEffect, outputs: Sequence[int]) -> None:
         colour = _COLOUR if len(outputs) == 1 else f"C{number}"
         axes.bar(lefts, means - middle, width, bottom=middle, align="edge", color=colour, zorder=2)
         axes.plot(places[[0, -1]] + [-0.45, 0.45], [middle, middle], color=colour, linewidth=0.6, zorder=1)
-    names = [_without_middle(word, _WORD_LENGTH) for word in one.words]
+    names = [without_middle(word, _WORD_LENGTH) for word in one.words]
     crowded = sum(map(len, names)) > 24
     axes.set_xticks(places, names, rotation=45 if crowded else 0, ha="right" if crowded else "center", parse_math=False)
 
 
-def _short(text: str, length: int) -> str:
+def shorten(text: str, length: int) -> str:
+    """The text on one line, with its end left out where it is longer."""
     text = " ".join(text.split())
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _without_middle(text: str, length: int) -> str:
+def without_middle(text: str, length: int) -> str:
     """Words that begin alike, such as "neighbourhood 12", differ at the end."""
     text = " ".join(text.split())
     head, tail = length // 2, length - length // 2 - 1

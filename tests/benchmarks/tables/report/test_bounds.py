@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.tables.cells import Cell
-from benchmarks.tables.report.bounds import judge
-from benchmarks.tables.report.findings import Findings
+from benchmarks.tables.report.bounds import judge, judge_curves
+from benchmarks.tables.report.findings import Findings, collect
+from benchmarks.tables.splits import Split
 
 MakeCell = Callable[..., Cell]
 Gather = Callable[[Sequence[Cell]], Findings]
@@ -34,6 +35,18 @@ def test_bounds_are_judged(make_cell: MakeCell, gather: Gather) -> None:
     assert found["answer's time / LightGBM's predict 1,024"] == (pytest.approx(0.1), True)
     assert found["answer's time / LightGBM's in onnxruntime 1,024"] == (pytest.approx(0.25), True)
     assert found["tables that fail or leave rows unanswered"] == (0, True)
+
+
+def test_sums_of_curves_have_bounds_of_their_own(make_cell: MakeCell, split: Split) -> None:
+    """1.05 times the RMSE of EBM without pairs is too much, of EBM with pairs it is not; 20 s are too long."""
+    cells = [make_cell("additive", 0.21), make_cell("EBM alone", 0.2), make_cell("EBM", 0.2)]
+    findings = collect(cells, [split], ["additive", "EBM alone", "EBM"], {})
+    found = {each.verdict.what: each.verdict for each in judge_curves(findings)}
+    alone, whole = (found[f"regression: RMSE of additive / {peer}"] for peer in ("EBM alone", "EBM"))
+    assert alone.measured == pytest.approx(1.05)
+    assert (alone.keeps(alone.must), whole.keeps(whole.must)) == (False, True)
+    seconds = found["CPU seconds of additive, slowest"]
+    assert (seconds.measured, seconds.keeps(seconds.must)) == (20.0, False)
 
 
 def test_a_bound_without_a_measured_table_does_not_hold(make_cell: MakeCell, gather: Gather) -> None:

@@ -1,0 +1,73 @@
+"""additive=True: a sum of curves in scikit-learn's manner."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.utils.estimator_checks import check_estimator
+
+from tests.training.estimators.test_check_estimator import EXPECTED_FAILURES
+from training import KANClassifier, KANRegressor
+from training.publishing.repository import read_manifest
+
+UNTIMED: dict[str, dict[str, Any]] = {"lowering": {"tune_for": []}}
+
+
+def test_words_gaps_and_dates_are_columns_of_a_sum(people: pd.DataFrame, inputs: pd.DataFrame, tmp_path: Path) -> None:
+    """The fit explains the target, which is a sum; its export is a version of one layer; a pickle answers the same."""
+    model = KANRegressor(additive=True, recipe=UNTIMED).fit(inputs, people["paid"])
+    assert model.score(inputs, people["paid"]) > 0.97
+    assert "additive = true" in model.recipe_
+    manifest = read_manifest(model.export(tmp_path / "models" / "paid"))
+    assert manifest is not None
+    assert len(manifest.network.width) == 2
+    assert pickle.loads(pickle.dumps(model)).predict(inputs) == pytest.approx(model.predict(inputs))
+    found = model.effect("age").values["paid"]
+    truth = 5 * np.sin(found.index.to_numpy() / 12)
+    assert np.corrcoef(found, truth)[0, 1] > 0.99
+
+
+def test_classes_and_an_eval_set(people: pd.DataFrame, inputs: pd.DataFrame) -> None:
+    """Rows of an eval_set train too, and each is judged by curves that did not see it."""
+    half = len(people) // 2
+    model = KANClassifier(additive=True, recipe=UNTIMED)
+    model.fit(inputs[:half], people["kind"][:half], eval_set=(inputs[half:], people["kind"][half:]))
+    assert model.score(inputs[half:], people["kind"][half:]) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"hidden": (4,)}, r"hidden: not with additive = true"),
+        ({"steps": 5}, r"\[fit\] steps: not with \[network\] additive = true"),
+        ({"members": 3}, r"\[ensemble\]: not with \[network\] additive = true"),
+        ({"objective": "mae"}, r'objective = "mae": not with \[network\] additive = true'),
+    ],
+)
+def test_parameters_of_other_fits_are_refused(parameters: dict[str, Any], words: str) -> None:
+    """By name, at the fit."""
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    with pytest.raises(ValueError, match=words):
+        KANRegressor(additive=True, **parameters).fit(x, x[:, 0])
+
+
+def test_curves_take_grids_and_are_clonable() -> None:
+    """A coarser grid is a parameter like another."""
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    model = clone(KANRegressor(additive=True, grids=(4,))).fit(x, x[:, 0])
+    assert model.score(x, x[:, 0]) > 0.99
+    assert "grids = [4]" in model.recipe_
+
+
+# Weights count as repeated rows in the fit, but knots and scaling follow the rows as they are.
+@pytest.mark.slow
+@pytest.mark.parametrize("estimator", [KANRegressor(additive=True), KANClassifier(additive=True)])
+def test_scikit_learns_checks_hold_for_sums_of_curves(estimator: Any) -> None:
+    """The same failures are expected as of other fits."""
+    found = check_estimator(estimator, expected_failed_checks=EXPECTED_FAILURES, on_skip=None, on_fail=None)
+    failed = {each["check_name"]: each["exception"] for each in found if each["status"] == "failed"}
+    assert failed == {}

@@ -1,0 +1,149 @@
+"""How good a choice of the λs is: generalised cross-validation and its derivatives, all from sums over the rows."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from training.additive.sums import Sums
+
+Vector = NDArray[np.float64]
+Score = Literal["gcv", "ubre"]
+
+# A share of the mean diagonal that is added to it: coefficients that no row and no penalty determines become small.
+_RIDGE = 1e-10
+# A residual below this share of the rows' own sum of squares is rounding.
+_ROUNDING = 1e-14
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A penalised fit, and how good its λs are.
+
+    Attributes:
+        score: The logarithm of the GCV score, or the UBRE score.
+        coefficients: β, ``[coefficients]``.
+        degrees: Effective degrees of freedom: the trace of the matrix from targets to answers.
+        gradient: ``[penalties]``, of the score by the log λs.
+        hessian: ``[penalties, penalties]``.
+        inverse: (XᵀWX + Λ)⁻¹, ``[coefficients, coefficients]``; times the variance of the noise it is the covariance
+            of the coefficients.
+        residual: The weighted sum of squares that is left.
+    """
+
+    score: float
+    coefficients: Tensor
+    degrees: float
+    gradient: Vector
+    hessian: Vector
+    inverse: Tensor
+    residual: float
+
+    def noise(self, rows: int, kind: Score) -> float:
+        """The variance of the noise: 1 for working targets of classes, else as the residual has it."""
+        return 1.0 if kind == "ubre" else self.residual / max(rows - self.degrees, 1.0)
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """The score of the λs of a penalised least-squares fit.
+
+    Penalty k is λₖ·|β|² of a block of neighbouring coefficients. With Λ the diagonal matrix of all λs, A = XᵀWX + Λ,
+    β = A⁻¹XᵀWz, the residual R = Σ w(z − Xβ)², n rows and e = tr(A⁻¹XᵀWX):
+
+    - GCV:  n·R / (n − γe)²; the noise has an unknown variance;
+    - UBRE: R/n + 2γe/n; the noise has variance 1, as the working targets of classes have.
+
+    Attributes:
+        sums: Over the rows.
+        widths: The number of coefficients of each penalty. The blocks lie side by side, the last one at the end;
+            coefficients before the first block are free.
+        kind: Which score.
+        gamma: γ, how much a degree of freedom counts; above 1 against curves that follow the noise.
+
+    Source: Craven and Wahba, Smoothing noisy data with spline functions (1979); γ: Kim and Gu, Smoothing spline
+    Gaussian regression: more scalable computation via efficient approximation (2004).
+    """
+
+    sums: Sums
+    widths: tuple[int, ...]
+    kind: Score = "gcv"
+    gamma: float = 1.4
+
+    def at(self, log_strengths: Vector) -> Chosen | None:
+        """The fit with these log λs; None if they leave more degrees of freedom than rows, or no finite fit."""
+        gram, rows, gamma = self.sums.gram, self.sums.rows, self.gamma
+        strengths = self._strengths(log_strengths)
+        factor = self._factor(strengths)
+        if factor is None:
+            return None
+        inverse = torch.cholesky_inverse(factor)
+        coefficients = torch.cholesky_solve(self.sums.moment[:, None], factor)[:, 0]
+        degrees = float((inverse * gram).sum())
+        residual = max(self.sums.residual(coefficients), _ROUNDING * self.sums.square)
+        left = rows - gamma * degrees
+        if not np.isfinite(residual) or (self.kind == "gcv" and (left <= 0 or residual <= 0)):
+            return None
+        less, fewer, less_twice, fewer_twice = self._derivatives(inverse, coefficients, strengths)
+        if self.kind == "ubre":
+            score = (residual + 2 * gamma * degrees) / rows
+            gradient, hessian = (less + 2 * gamma * fewer) / rows, (less_twice + 2 * gamma * fewer_twice) / rows
+        else:
+            score = float(np.log(rows * residual) - 2 * np.log(left))
+            down, up = less / residual, gamma * fewer / left
+            gradient = down + 2 * up
+            hessian = less_twice / residual - np.outer(down, down)
+            hessian += 2 * gamma * fewer_twice / left + 2 * np.outer(up, up)
+        return Chosen(score, coefficients, degrees, gradient, hessian, inverse, residual)
+
+    def fit(self, log_strengths: Vector) -> Tensor | None:
+        """The coefficients with these log λs; None if there are no finite ones."""
+        factor = self._factor(self._strengths(log_strengths))
+        return None if factor is None else torch.cholesky_solve(self.sums.moment[:, None], factor)[:, 0]
+
+    def _strengths(self, log_strengths: Vector) -> Tensor:
+        """``[coefficients]``: the λ of each."""
+        strengths = np.repeat(np.exp(log_strengths), self.widths)
+        free = len(self.sums.moment) - len(strengths)
+        return torch.from_numpy(np.concatenate([np.zeros(free), strengths]))
+
+    def _factor(self, strengths: Tensor) -> Tensor | None:
+        matrix = self.sums.gram.clone()
+        matrix.diagonal().add_(strengths + _RIDGE * float(matrix.diagonal().mean()))
+        factor, failed = torch.linalg.cholesky_ex(matrix)
+        return None if failed else factor
+
+    def _derivatives(
+        self, inverse: Tensor, coefficients: Tensor, strengths: Tensor
+    ) -> tuple[Vector, Vector, Vector, Vector]:
+        """∂R, ∂e, ∂²R and ∂²e by the log λs.
+
+        With Λₖ the part of Λ that belongs to penalty k, Mₖ = A⁻¹Λₖ and F = A⁻¹XᵀWX:
+
+        - ∂e/∂ρₖ = −tr(MₖF), ∂²e/∂ρⱼ∂ρₖ = 2·tr(MⱼMₖF) − δⱼₖ·tr(MₖF);
+        - ∂β/∂ρₖ = −Mₖβ, and R is a quadratic function of β.
+        """
+        gram = self.sums.gram
+        within = inverse @ gram @ inverse
+        own = self._by_penalty((strengths * within.diagonal()).numpy())
+        crossed = (strengths[:, None] * strengths * inverse * within).numpy()
+        pairs = self._by_penalty(self._by_penalty(crossed).T)
+        moved = -inverse * (strengths * coefficients)
+        steps = torch.from_numpy(self._by_penalty(moved.T.numpy()).T.copy())
+        slope = gram @ coefficients - self.sums.moment
+        less = 2 * (slope @ steps).numpy()
+        # The gradient of R times ∂²β, once for each order of the two penalties.
+        bent = -self._by_penalty(((strengths * (inverse @ slope))[:, None] * steps).numpy())
+        less_twice = 2 * (steps.T @ gram @ steps).numpy() + 2 * (bent + bent.T) + np.diag(less)
+        return less, -own, less_twice, 2 * pairs - np.diag(own)
+
+    def _by_penalty(self, values: Vector) -> Vector:
+        """Sums of the numbers of each block, along the first axis."""
+        if not self.widths:
+            return values[:0]
+        free = len(self.sums.moment) - sum(self.widths)
+        starts = free + np.concatenate([[0], np.cumsum(self.widths)[:-1]]).astype(np.int64)
+        return np.add.reduceat(values, starts, axis=0)

@@ -1,0 +1,140 @@
+"""The rows of a penalised fit: the few basis functions that are not 0 in each row, and sums over the rows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from training.additive.sums import Sums
+from training.additive.terms import Terms
+
+# Numbers of the dense matrix of a block of rows: 32 MiB.
+_BLOCK_NUMBERS = 2**22
+
+
+@dataclass(frozen=True)
+class TermRows:
+    """Rows as the terms of an additive model see them.
+
+    Attributes:
+        terms: The terms.
+        firsts: ``[rows, curves]``, the raw column of the first basis function that is not 0.
+        values: ``[rows, curves, degree + 1]``, the values of this function and of the next ones.
+        lines: ``[rows, lines]``, these inputs less their means.
+    """
+
+    terms: Terms
+    firsts: Tensor
+    values: Tensor
+    lines: Tensor
+
+    @classmethod
+    def of(cls, terms: Terms, x: Tensor) -> "TermRows":
+        """The rows ``[rows, inputs]``, float64."""
+        layer, curves = terms.layer, list(terms.curves)
+        degree, some = layer.degree, x[:, curves]
+        knots = layer.all_knots()[curves]
+        breaks = knots[:, degree : knots.shape[1] - degree].contiguous()
+        clamped = some.clamp(breaks[:, 0], breaks[:, -1]) if curves else some
+        # The interval of each value; the last one holds its right end too.
+        cells = torch.searchsorted(breaks, clamped.T.contiguous(), right=True).T - 1
+        cells = cells.clamp(0, layer.grid_size - 1)
+        starts = 1 + torch.arange(len(curves)) * terms.functions
+        return cls(
+            terms, cells + starts, _local_basis(clamped, knots, cells, degree), x[:, list(terms.lines)] - terms.means
+        )
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return len(self.lines)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The number of coefficients of each penalty."""
+        return self.terms.widths
+
+    @property
+    def coefficients(self) -> int:
+        """The number of coefficients."""
+        return self.terms.raw.shape[1]
+
+    def take(self, rows: Tensor) -> "TermRows":
+        """Some of the rows, by their numbers."""
+        return TermRows(self.terms, self.firsts[rows], self.values[rows], self.lines[rows])
+
+    def sums(self, targets: Tensor, weights: Tensor | None = None) -> list[Sums]:
+        """The sums over the rows, for each output.
+
+        Args:
+            targets: ``[rows, outputs]``.
+            weights: ``[rows]``; None: all 1.
+        """
+        raw = self.terms.raw
+        gram, moment = raw.new_zeros(len(raw), len(raw)), raw.new_zeros(len(raw), targets.shape[1])
+        counted = torch.ones_like(targets[:, 0]) if weights is None else weights
+        for block, dense in self._dense():
+            weighted = dense if weights is None else dense * weights[block, None]
+            gram.addmm_(dense.T, weighted)
+            moment.addmm_(weighted.T, targets[block])
+        gram, moment = raw.T @ gram @ raw, raw.T @ moment
+        squares = (counted[:, None] * targets.square()).sum(dim=0).tolist()
+        rows = float(len(targets))
+        return [Sums(gram, moment[:, place], square, rows) for place, square in enumerate(squares)]
+
+    def answers(self, coefficients: Tensor) -> Tensor:
+        """The sum of all terms in each row, ``[rows, outputs]``, for coefficients ``[coefficients, outputs]``."""
+        numbers = self.terms.raw @ coefficients
+        curved = 1 + self.terms.functions * len(self.terms.curves)
+        result = numbers[0] + self.lines @ numbers[curved:]
+        for step in range(self.values.shape[2]):
+            for curve in range(len(self.terms.curves)):
+                result += self.values[:, curve, step, None] * numbers[self.firsts[:, curve] + step]
+        return result
+
+    def _dense(self) -> Iterator[tuple[slice, Tensor]]:
+        """Blocks of rows, with all their raw columns."""
+        columns = len(self.terms.raw)
+        step = max(1, _BLOCK_NUMBERS // columns)
+        curved = columns - self.lines.shape[1]
+        for start in range(0, len(self), step):
+            block = slice(start, start + step)
+            firsts, values = self.firsts[block], self.values[block]
+            dense = values.new_zeros(len(firsts), columns)
+            dense[:, 0] = 1.0
+            places = firsts[..., None] + torch.arange(values.shape[2])
+            dense.scatter_(1, places.flatten(1), values.flatten(1))
+            dense[:, curved:] = self.lines[block]
+            yield block, dense
+
+
+def _local_basis(x: Tensor, knots: Tensor, cells: Tensor, degree: int) -> Tensor:
+    """The values of the ``degree + 1`` basis functions that are not 0, by de Boor's recursion.
+
+    Args:
+        x: ``[rows, curves]``, inside the domains.
+        knots: ``[curves, knots]``.
+        cells: ``[rows, curves]``, the interval of each value.
+        degree: Degree of the splines.
+
+    Returns:
+        ``[rows, curves, degree + 1]``.
+
+    Source: de Boor, A Practical Guide to Splines, ch. X, BSPLVB.
+    """
+    interval = cells + degree
+
+    def knot(offset: int) -> Tensor:
+        return knots.gather(1, (interval + offset).T).T
+
+    values = [torch.ones_like(x)]
+    for order in range(1, degree + 1):
+        above = torch.zeros_like(x)
+        next_values = []
+        for place in range(order):
+            right, left = knot(place + 1), knot(place + 1 - order)
+            part = values[place] / (right - left)
+            next_values.append(above + (right - x) * part)
+            above = (x - left) * part
+        values = [*next_values, above]
+    return torch.stack(values, dim=-1)

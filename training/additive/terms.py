@@ -1,0 +1,132 @@
+"""The terms of an additive model: a curve or a line for each input, and the penalties on them.
+
+Coefficients are in coordinates in which each penalty is λ·|β|² of a block of neighbours. Block by block: the constant,
+which nothing penalises; the tilt of each curve; the lines; the bends of each curve. A curve without bends is its tilt.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from kan_model.grids.breaks import layer_breaks
+from kan_model.network.layer import KANLayer
+from kan_model.splines.bspline import uniform_knots
+from training.additive.penalties import curvature
+
+# The share of even knots in a mixture with quantiles of the rows, and how far two knots are apart at least.
+_UNIFORM_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Which inputs have a curve or a line, and what they cost.
+
+    The raw columns of a row are 1, the basis functions of each curve, and each input with a line less its mean.
+
+    Attributes:
+        layer: A layer in float64 with the grids; its coefficients are 0.
+        curves: Inputs with a curve.
+        lines: Inputs with a line: those that take two values.
+        means: ``[lines]``, the means of these inputs.
+        raw: ``[raw columns, coefficients]``: times coefficients it gives the numbers that belong to the raw columns.
+        widths: The number of coefficients of each penalty; the constant comes before the first.
+    """
+
+    layer: KANLayer
+    curves: tuple[int, ...]
+    lines: tuple[int, ...]
+    means: Tensor
+    raw: Tensor
+    widths: tuple[int, ...]
+
+    @property
+    def functions(self) -> int:
+        """Basis functions of each curve."""
+        return self.layer.grid_size + self.layer.degree
+
+
+def terms_of(layer: KANLayer, x: Tensor, groups: Sequence[int]) -> Terms:
+    """The terms for some rows.
+
+    Args:
+        layer: A layer under ``clamp`` over the domains of the inputs. An input without edges has no term.
+        x: ``[rows, inputs]``, float64.
+        groups: For each input the number of its group; lines of one group share a penalty.
+    """
+    exact = layer.changed().double()
+    graded = _with_grids(exact, x, layer.base_weight.dtype)
+    low, high = x.amin(dim=0), x.amax(dim=0)
+    varies = (low < high) & (layer.edge_mask != 0).any(dim=0)
+    two = ((x == low) | (x == high)).all(dim=0)
+    curves = tuple(torch.nonzero(varies & ~two).flatten().tolist())
+    lines = tuple(sorted(torch.nonzero(varies & two).flatten().tolist(), key=lambda place: (groups[place], place)))
+    means = x[:, list(lines)].mean(dim=0)
+    functions = graded.grid_size + graded.degree
+    raw_columns = 1 + functions * len(curves) + len(lines)
+    size = functions - 2
+    raw = torch.zeros(raw_columns, 1 + len(curves) + len(lines) + size * len(curves), dtype=torch.float64)
+    raw[0, 0] = 1.0
+    # Curves bend in steps from knot to knot, which follow the rows: much where rows are many.
+    even = uniform_knots(torch.tensor([[0.0, float(graded.grid_size)]]).double(), graded.grid_size, graded.degree)[0]
+    penalty = curvature(even, graded.degree)
+    for place, input_ in enumerate(curves):
+        rows = slice(1 + place * functions, 1 + (place + 1) * functions)
+        tilt, bends = coordinates(_basis_of(graded, x, input_), penalty)
+        raw[rows, 1 + place] = tilt
+        first = 1 + len(curves) + len(lines) + place * size
+        raw[rows, first : first + size] = bends
+    widths = [1] * len(curves)
+    grouped = [groups[input_] for input_ in lines]
+    for group in dict.fromkeys(grouped):
+        members = [place for place, each in enumerate(grouped) if each == group]
+        spread = x[:, [lines[place] for place in members]].var(dim=0, correction=0).sum() * len(x) / len(members)
+        for place in members:
+            raw[1 + functions * len(curves) + place, 1 + len(curves) + place] = spread.rsqrt()
+        widths.append(len(members))
+    return Terms(graded, curves, lines, means, raw, (*widths, *[size] * len(curves)))
+
+
+def _with_grids(exact: KANLayer, x: Tensor, dtype: torch.dtype) -> KANLayer:
+    """The layer on grids that follow the rows, with knots as the network's type has them."""
+    _, breaks = layer_breaks(exact, x, exact.grid_size, _UNIFORM_SHARE, 0.0, dtype)
+    steps = torch.arange(1, exact.degree + 1).to(breaks)
+    first, last = breaks[:, 1:2] - breaks[:, :1], breaks[:, -1:] - breaks[:, -2:-1]
+    knots = torch.cat([breaks[:, :1] - first * steps.flip(0), breaks, breaks[:, -1:] + last * steps], dim=1)
+    zero = torch.zeros_like(exact.coefficients)
+    return exact.changed(knots=knots.to(dtype).double(), coefficients=zero, base_weight=zero[..., 0])
+
+
+def coordinates(values: Tensor, penalty: Tensor) -> tuple[Tensor, Tensor]:
+    """A curve's tilt ``[functions]``, and its bends ``[functions, functions - 2]``, as coefficients of the basis.
+
+    All of them have mean 0 over the rows. The penalty of a sum of bends is a multiple of the sum of the squares of
+    their coordinates; a tilt has none. Both are scaled so that the sum of squares over the rows is 1, of the bends on
+    average.
+
+    Args:
+        values: ``[rows, functions]``, the basis functions in the rows; they add up to 1 in each.
+        penalty: ``[functions, functions]``, 0 for straight lines only.
+    """
+    mean = values.mean(dim=0)
+    # Columns 1 and on span what is at right angles to the mean: curves whose mean over the rows is 0.
+    centred = torch.linalg.qr(mean[:, None], mode="complete").Q[:, 1:]
+    sizes, directions = torch.linalg.eigh(centred.T @ penalty @ centred)
+    turned = centred @ directions
+    tilt, bends = turned[:, 0], turned[:, 1:] * sizes[1:].rsqrt()
+    gram = values.T @ values
+    tilt = tilt / (tilt @ gram @ tilt).sqrt()
+    bends = bends / (((gram @ bends) * bends).sum() / bends.shape[1]).sqrt()
+    return tilt, bends
+
+
+def _basis_of(layer: KANLayer, x: Tensor, input_: int) -> Tensor:
+    """``[rows, functions]``."""
+    one = layer.changed(
+        base_weight=layer.base_weight[:1, :1].detach(),
+        coefficients=layer.coefficients[:1, :1].detach(),
+        edge_mask=layer.edge_mask[:1, :1],
+        knots=layer.all_knots()[input_ : input_ + 1],
+    )
+    return one.basis(x[:, input_ : input_ + 1])[:, 0]
