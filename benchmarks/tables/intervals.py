@@ -180,10 +180,9 @@ def measure(split: Split, folder: Path, *, is_quick: bool) -> Found:
     folder.mkdir(parents=True, exist_ok=True)
     pair = (bounds_of_estimator if is_quick else bounds_of_ours)(split, folder)
     is_answered = np.isfinite(pair[0])
-    mine, theirs = (
-        judge(*(each[is_answered] for each in bounds), truth[is_answered], by_constant=by_constant)
-        for bounds, by_constant in ((pair, False), (bounds_of_lightgbm(split), True))
-    )
+    mine = judge(pair[0][is_answered], pair[1][is_answered], truth[is_answered], by_constant=False)
+    lower, upper = bounds_of_lightgbm(split)
+    theirs = judge(lower[is_answered], upper[is_answered], truth[is_answered], by_constant=True)
     found = Found(mine, theirs, cost_of_bounds(folder))
     kept.write_text(json.dumps({"rows": split.fingerprint} | asdict(found)))
     return found
