@@ -113,7 +113,7 @@ def _kinds(folder: Path) -> Sequence[Kind]:
     authority, callers = Authority(folder), Authority(folder, "callers")
     server, caller = authority.issue("server"), callers.issue("caller")
     tokens = folder / "tokens.toml"
-    token = [make_token([f"caller-{number}", str(tokens)], ()) for number in range(TOKENS)][TOKENS // 2]
+    token = [make_token([f"caller-{number}", str(tokens)], ()).text for number in range(TOKENS)][TOKENS // 2]
     tls = ("--tls-cert", str(server.cert), "--tls-key", str(server.key))
     both = Security(authority.file, caller.cert, caller.key, token)
     return (

@@ -114,6 +114,9 @@ class AdditiveFit:
         judging, judged = self._out_of_fold
         return self.numbers[judging.numpy()], self.outputs(judged).numpy()
 
+    def apart(self, state: FitState) -> None:
+        """None: no rows are left out of the fit."""
+
     def metrics(self, state: FitState) -> dict[str, float]:
         """The scores of the out-of-fold answers, in place of those of the validation rows, which train."""
         scores = score_rows(self.dataset, *self.out_of_fold(state))

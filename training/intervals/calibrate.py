@@ -101,7 +101,8 @@ def _learn_scale(
         if not scale.is_constant:
             return design.layer(scale.curves), scale.log_scales
         # Folds whose own fits chose curves keep them: what all rows chose shall not change the score of a row.
-        return None, scale.log_scales - np.array([one.intercept for one in scale.curves])
+        intercepts: Numbers = np.array([one.intercept for one in scale.curves])
+        return None, scale.log_scales - intercepts
     return None, np.zeros_like(errors)
 
 
@@ -114,9 +115,8 @@ def kind_of(dataset: Dataset) -> Kind:
 
 def errors_of(kind: Kind, truth: Numbers | RowNumbers, answers: Numbers) -> Numbers:
     """``[rows, outputs]``, 0 or more, from true values and answers in raw units."""
-    if kind == "log":
-        return np.abs(np.log(truth) - np.log(answers))
-    return np.abs(truth - answers)
+    errors: Numbers = np.log(truth) - np.log(answers) if kind == "log" else truth - answers
+    return np.abs(errors)
 
 
 def network_inputs(trained: Trained, x: Numbers) -> torch.Tensor:

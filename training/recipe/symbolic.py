@@ -57,4 +57,4 @@ def check_choice(symbolic: SymbolicSection, task: TaskSection, data: DataSection
 
 def _mistake(details: Any) -> str:
     option = "".join(f"--{key.replace('_', '-')} {details['input']}: " for key in details["loc"][:1])
-    return option + details["msg"].removeprefix("Value error, ")
+    return f"{option}{details['msg'].removeprefix('Value error, ')}"

@@ -25,14 +25,14 @@ def after(steps: list[list[float]], truth: torch.Tensor = TRUTH) -> Apart:
 
 def test_a_fold_takes_the_step_that_is_best_for_the_others() -> None:
     """Of step 0 the answers of fold 0 are bad, of step 1 those of fold 1: all but one fold avoid each."""
-    apart = after([[9, 9, 1, 1, 1, 1], [1, 1, 9, 9, 1, 1], [4, 4, 4, 4, 4, 4]])
+    apart = after([[9.0, 9.0, 1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 9.0, 9.0, 1.0, 1.0], [4.0, 4.0, 4.0, 4.0, 4.0, 4.0]])
     assert apart.steps.tolist() == [0, 1, 2]
     assert apart.answers[:, 0].tolist() == [9, 9, 9, 9, 4, 4]
 
 
 def test_a_row_has_no_say_in_the_step_of_its_own_answer() -> None:
     """Other true values in fold 1 leave its step and its answers as they are, and change those of others."""
-    steps = [[9, 9, 1, 1, 1, 1], [1, 1, 9, 9, 1, 1], [4, 4, 4, 4, 4, 4]]
+    steps = [[9.0, 9.0, 1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 9.0, 9.0, 1.0, 1.0], [4.0, 4.0, 4.0, 4.0, 4.0, 4.0]]
     other = TRUTH.clone()
     other[2:4] = 9.0
     plain, moved = after(steps), after(steps, other)
@@ -43,7 +43,7 @@ def test_a_row_has_no_say_in_the_step_of_its_own_answer() -> None:
 
 def test_a_fold_that_has_ended_takes_no_later_step() -> None:
     """Its answers stay, while others go on."""
-    apart = after([[5, 5, 5, 5, 5, 5]])
+    apart = after([[5.0, 5.0, 5.0, 5.0, 5.0, 5.0]])
     apart.end_some(torch.tensor([True, False, False]))
     apart.look(1, torch.ones(6, 1), Samples(torch.zeros(6, 1), TRUTH), FOLDS, "regression")
     assert apart.steps.tolist() == [0, 1, 1]

@@ -20,7 +20,6 @@ from training.pipelines.run_folder import RunError, RunFolder
 from training.pipelines.train import train
 from training.publishing.publish import Published
 from training.recipe.config import load_recipe
-from training.recipe.fit_sections import SymbolicSection
 
 RECIPE = """
 [model]
@@ -197,7 +196,7 @@ def test_a_formula_of_such_a_run_is_refused(published: dict[str, Published]) -> 
     """By name, before the search."""
     folder = published["sold"].folder.parents[2] / "runs" / "sold"
     with pytest.raises(RunError, match=r"\[network\] monotone"):
-        find_formula(folder, SymbolicSection(), lambda _: None)
+        find_formula(folder, {}, lambda _: None)
 
 
 def test_three_classes_are_refused(published: dict[str, Published], tmp_path: Path) -> None:
