@@ -203,7 +203,9 @@ def _explain(close: Sequence[_Fitted], good: Sequence[_Fitted], work: Work) -> N
 def _thin(samples: Samples, most: int) -> Samples:
     """At most so many rows, evenly spaced."""
     count = len(samples.x)
-    return samples if count <= most else samples.take(torch.linspace(0, count - 1, most).round().long())
+    if count <= most:
+        return samples
+    return samples.take(torch.linspace(0, count - 1, most, dtype=torch.float64).round().long())
 
 
 def _without_idle_edges(form: Form, train: Samples) -> KAN:

@@ -52,16 +52,17 @@ def line(rows: int) -> Samples:
 
 
 def test_a_spent_budget_is_told_and_what_was_found_is_kept() -> None:
-    """A tiny budget fits no network; one for the shapes and functions gives the formula and says that it was cut."""
+    """A tiny budget fits no network; one for the simplest shape gives the formula and says that it was cut short."""
     rows = line(200)
     train, validation = rows.take(torch.arange(150)), rows.take(torch.arange(150, 200))
     none = search_formula(train, validation, functions=("x",), budget=100)
     assert isinstance(none, NoFormula)
     assert "budget" in none.reason
-    whole = search_formula(train, validation, functions=("x",))
-    assert isinstance(whole, FormulaSearch)
-    assert not whole.is_cut_short
-    assert whole.error < 0.03
+    for budget, is_cut_short in ((500, True), (5000, False)):
+        found = search_formula(train, validation, functions=("x",), budget=budget)
+        assert isinstance(found, FormulaSearch)
+        assert found.is_cut_short == is_cut_short
+        assert found.error < 0.03
 
 
 def test_a_search_in_many_rows_takes_few_and_fits_constants_to_more() -> None:

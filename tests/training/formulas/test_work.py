@@ -7,7 +7,7 @@ from training.formulas.work import Work, WorkSpent
 
 def test_work_that_does_not_fit_is_refused_before_it_is_done() -> None:
     """Three pieces of 4 do not fit into 10; a smaller one still does."""
-    calls = []
+    calls: list[int] = []
     work = Work(10, lambda: calls.append(1))
     work.add(2, edges=2)
     work.add(4)
