@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 
 from kan_api.v1.manifest_pb2 import ModelManifest
@@ -91,12 +92,13 @@ def test_the_judged_share_is_that_of_the_served_graph(run: Callable[..., Run]) -
     """Without a refit: count the test rows between the outputs of model.onnx."""
     given = run()
     published = train(given, Quiet())
-    held_out = np.genfromtxt(given.folder.held_out, delimiter=",", names=True, dtype=None, encoding="utf-8")
-    words = np.stack([held_out["color"] == word for word in ("red", "blue")], axis=1)
-    columns = [held_out["length"][:, None], held_out["fixed"][:, None], words, held_out["width"][:, None]]
-    rows = np.concatenate(columns, axis=1).astype(np.float32)
+    held_out = pd.read_csv(given.folder.held_out)
+    words = [(held_out["color"] == word).to_numpy(dtype=np.float32) for word in ("red", "blue")]
+    numbers = [held_out[name].to_numpy(dtype=np.float32) for name in ("length", "fixed", "width")]
+    rows = np.stack([*numbers[:2], *words, numbers[2]], axis=1)
+    truth = held_out["weight"].to_numpy()
     _, lower, upper = open_session(onnx.load(published.folder / "model.onnx")).run(rows)
-    inside = (lower[:, 0] <= held_out["weight"]) & (held_out["weight"] <= upper[:, 0])
+    inside = (lower[:, 0] <= truth) & (truth <= upper[:, 0])
     told = published.manifest.intervals
     assert told.judged_coverage[0] == pytest.approx(inside.mean(), abs=1e-9)
     assert told.judged_width[0] == pytest.approx((upper - lower).mean(), rel=1e-4)
