@@ -16,7 +16,7 @@ from training.additive.sums import Sums
 # Classes that can be told apart without an error have no best fit: the steps are bounded.
 _MOST_CYCLES, _MOST_CYCLES_AGAIN, _HALVINGS = 25, 200, 10
 # After so many cycles the λs stay, so that the coefficients settle.
-_CHOOSING_CYCLES, _STEPS_A_CYCLE = 8, 4
+_CHOOSING_CYCLES, _STEPS_A_CYCLE = 6, 3
 _TOLERANCE = 1e-6
 
 

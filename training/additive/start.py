@@ -11,8 +11,9 @@ from training.recipe.config import Recipe
 
 # Intervals of each curve; the penalty makes them as smooth as the rows want. On the choosing half of benchmarks/tables
 # 40 were no better than 30, 20 were 1.3 % worse.
-_INTERVALS, _FEWEST_INTERVALS = 30, 2
-# Where there are so many columns that their curves had more coefficients, they have fewer intervals.
+_INTERVALS, _FEWEST_INTERVALS = 30, 4
+# Where there are so many columns that their curves had more coefficients than this, or than rows, they have fewer
+# intervals: the time of a fit grows with the cube of their number.
 _USUAL_COEFFICIENTS = 1500
 
 
@@ -27,7 +28,8 @@ def start_network(recipe: Recipe, dataset: Dataset, inputs: InputTransform) -> K
     else:
         x = inputs(torch.from_numpy(dataset.x[dataset.train]))
         curves = max(1, int((~_takes_two(x)).sum()))
-        usual = _USUAL_COEFFICIENTS // curves - recipe.network.degree
+        rows = len(dataset.train) + len(dataset.validation)
+        usual = min(_USUAL_COEFFICIENTS, rows) // curves - recipe.network.degree
         intervals = max(1, min(_INTERVALS, max(_FEWEST_INTERVALS, usual), len(dataset.train)))
     plan = recipe.fit.model_copy(update={"grids": (intervals,)})
     return new_network(dataset, recipe.model_copy(update={"fit": plan}), inputs)

@@ -53,8 +53,8 @@ def _targets(name: str, x: np.ndarray) -> np.ndarray:
             found = generator.poisson(np.exp(log)).astype(float)
         case _:
             found = generator.gamma(2.0, np.exp(log) / 2)
-    outputs: np.ndarray = found.reshape(len(x), -1)
-    return outputs
+    columns: np.ndarray = found.reshape(len(x), -1)
+    return columns
 
 
 @pytest.mark.parametrize(
