@@ -42,7 +42,7 @@ class Chosen:
     inverse: Tensor
     residual: float
 
-    def noise(self, rows: int, kind: Score) -> float:
+    def noise(self, rows: float, kind: Score) -> float:
         """The variance of the noise: 1 for working targets of classes, else as the residual has it."""
         return 1.0 if kind == "ubre" else self.residual / max(rows - self.degrees, 1.0)
 
@@ -52,7 +52,7 @@ class Criterion:
     """The score of the λs of a penalised least-squares fit.
 
     Penalty k is λₖ·|β|² of a block of neighbouring coefficients. With Λ the diagonal matrix of all λs, A = XᵀWX + Λ,
-    β = A⁻¹XᵀWz, the residual R = Σ w(z − Xβ)², n rows and e = tr(A⁻¹XᵀWX):
+    β = A⁻¹XᵀWz, the residual R = Σ w(z − Xβ)², n effective rows and e = tr(A⁻¹XᵀWX):
 
     - GCV:  n·R / (n − γe)²; the noise has an unknown variance;
     - UBRE: R/n + 2γe/n; the noise has variance 1, as the working targets of classes have.

@@ -64,7 +64,7 @@ def fit_family(rows: TermRows, family: Family, y: Tensor, weights: Tensor | None
         rows: The rows.
         family: What is minimized.
         y: ``[rows, outputs]``.
-        weights: ``[rows]``; None: all 1.
+        weights: ``[rows]``, whose sum is the effective number of rows; None: all 1.
 
     Raises:
         ArithmeticError: no λ gives a finite fit.
@@ -130,8 +130,8 @@ class _Fit:
 
     def sums(self, output: int) -> Sums:
         """Of the working targets of an output."""
-        targets, weights = self._family.working(self._scores, self._y, output)
-        return self._rows.sums(targets[:, None], weights * self._weights)[0]
+        targets, factors = self._family.working(self._scores, self._y, output)
+        return self._rows.sums(targets[:, None], self._weights, factors)[0]
 
     def cost(self, places: Sequence[Vector], widths: tuple[int, ...]) -> float:
         """The sum over the rows, and the penalties with these log λs."""

@@ -15,9 +15,10 @@ from training.additive.families import AMOUNTS, CLASSES, COUNTS, SQUARES, TWO_CL
 from training.additive.network import covariances_of, network_of
 from training.additive.newton import Curves, fit_again, fit_family, fit_squares, fit_squares_again
 from training.additive.rows import TermRows
-from training.additive.start import groups_of
+from training.additive.start import groups_of, rows_that_train
 from training.additive.sums import Sums
 from training.additive.terms import Terms, terms_of
+from training.additive.weights import scale_weights
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.objective.loss import loss, score
@@ -39,7 +40,7 @@ _FAMILIES = {"squared_error": SQUARES, "poisson": COUNTS, "gamma": AMOUNTS}
 
 @dataclass(frozen=True)
 class AdditiveFit:
-    """How the curves of a recipe are fitted. All rows of the training and the validation part train.
+    """How the curves of a recipe are fitted. All rows of the training and the validation part train, but of weight 0.
 
     Attributes:
         recipe: With ``additive = true`` in [network].
@@ -66,7 +67,7 @@ class AdditiveFit:
         Raises:
             FitRefused: rows or targets are not finite in the network's type, or there are too many columns.
         """
-        numbers = np.concatenate([dataset.train, dataset.validation])
+        numbers = rows_that_train(dataset)
         rows = samples(dataset, numbers, inputs, outputs, kan.dtype)
         check_samples(kan, rows, dataset.task, "training")
         return cls(recipe, dataset, outputs, kan, numbers, rows)
@@ -104,9 +105,10 @@ class AdditiveFit:
         terms, fitted = self._terms, self._fitted
         degrees = ", ".join(f"{chosen.degrees:.1f}" for chosen in fitted.chosen)
         several = " by output" if len(fitted.chosen) > 1 else ""
+        weighted = "" if self._weights is None else f", which weigh as {self._effective_rows:.0f}"
         return [
             f"additive: {_count(len(terms.curves), 'curve')} and {_count(len(terms.lines), 'line')}; effective degrees "
-            f"of freedom{several}: {degrees} for {len(self.numbers)} rows"
+            f"of freedom{several}: {degrees} for {len(self.numbers)} rows{weighted}"
         ]
 
     def out_of_fold(self, state: FitState) -> tuple[RowNumbers, Numbers]:  # noqa: ARG002 - a protocol's
@@ -124,7 +126,7 @@ class AdditiveFit:
 
     def covariances(self, state: FitState) -> Tensor:  # noqa: ARG002 - a protocol's
         """Of the coefficients of each edge, by the penalised likelihood (Wood 2006, section 4.8)."""
-        fitted, rows = self._fitted, len(self.numbers)
+        fitted, rows = self._fitted, self._effective_rows
         found = [
             covariances_of(self._terms, chosen.inverse, chosen.noise(rows, self._family.score))
             for chosen in fitted.chosen
@@ -148,7 +150,11 @@ class AdditiveFit:
 
     @cached_property
     def _weights(self) -> Tensor | None:
-        return None if self.rows.weights is None else self.rows.weights.double()
+        return None if self.rows.weights is None else scale_weights(self.rows.weights.double())
+
+    @property
+    def _effective_rows(self) -> float:
+        return len(self.numbers) if self._weights is None else float(self._weights.sum())
 
     @cached_property
     def _terms(self) -> Terms:

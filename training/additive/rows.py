@@ -63,23 +63,25 @@ class TermRows:
         """Some of the rows, by their numbers."""
         return TermRows(self.terms, self.firsts[rows], self.values[rows], self.lines[rows])
 
-    def sums(self, targets: Tensor, weights: Tensor | None = None) -> list[Sums]:
+    def sums(self, targets: Tensor, weights: Tensor | None = None, factors: Tensor | None = None) -> list[Sums]:
         """The sums over the rows, for each output.
 
         Args:
             targets: ``[rows, outputs]``.
-            weights: ``[rows]``; None: all 1.
+            weights: ``[rows]``, whose sum is the effective number of rows; None: all 1.
+            factors: ``[rows]``, of the weights in a Newton step; they count no rows. None: all 1.
         """
         raw = self.terms.raw
         gram, moment = raw.new_zeros(len(raw), len(raw)), raw.new_zeros(len(raw), targets.shape[1])
         counted = torch.ones_like(targets[:, 0]) if weights is None else weights
+        all_weights = counted if factors is None else counted * factors
         for block, dense in self._dense():
-            weighted = dense if weights is None else dense * weights[block, None]
+            weighted = dense if weights is None and factors is None else dense * all_weights[block, None]
             gram.addmm_(dense.T, weighted)
             moment.addmm_(weighted.T, targets[block])
         gram, moment = raw.T @ gram @ raw, raw.T @ moment
-        squares = (counted[:, None] * targets.square()).sum(dim=0).tolist()
-        rows = float(len(targets))
+        squares = (all_weights[:, None] * targets.square()).sum(dim=0).tolist()
+        rows = float(counted.sum())
         return [Sums(gram, moment[:, place], square, rows) for place, square in enumerate(squares)]
 
     def answers(self, coefficients: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """What an additive fit begins with: the network on its intervals, and which lines share a penalty."""
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -7,6 +8,7 @@ from kan_model import KAN
 from kan_model.network.transform import InputTransform
 from training.data.dataset import Dataset
 from training.data.preparation import new_network
+from training.data.split import RowNumbers
 from training.recipe.config import Recipe
 
 # Intervals of each curve; the penalty makes them as smooth as the rows want. On the choosing half of benchmarks/tables
@@ -28,11 +30,19 @@ def start_network(recipe: Recipe, dataset: Dataset, inputs: InputTransform) -> K
     else:
         x = inputs(torch.from_numpy(dataset.x[dataset.train]))
         curves = max(1, int((~_takes_two(x)).sum()))
-        rows = len(dataset.train) + len(dataset.validation)
-        usual = min(_USUAL_COEFFICIENTS, rows) // curves - recipe.network.degree
+        usual = min(_USUAL_COEFFICIENTS, len(rows_that_train(dataset))) // curves - recipe.network.degree
         intervals = max(1, min(_INTERVALS, max(_FEWEST_INTERVALS, usual), len(dataset.train)))
     plan = recipe.fit.model_copy(update={"grids": (intervals,)})
     return new_network(dataset, recipe.model_copy(update={"fit": plan}), inputs)
+
+
+def rows_that_train(dataset: Dataset) -> RowNumbers:
+    """Row numbers of the training and the validation part, without rows of weight 0 if others are there."""
+    numbers = np.concatenate([dataset.train, dataset.validation])
+    if dataset.weights is None:
+        return numbers
+    some = numbers[dataset.weights[numbers] > 0]
+    return some if len(some) else numbers
 
 
 def _takes_two(x: Tensor) -> Tensor:

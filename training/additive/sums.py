@@ -13,7 +13,7 @@ class Sums:
         gram: XᵀWX, ``[coefficients, coefficients]``.
         moment: XᵀWz, ``[coefficients]``.
         square: zᵀWz.
-        rows: The number of rows.
+        rows: The effective number of rows: the sum of their weights, without the factors of a Newton step.
     """
 
     gram: Tensor

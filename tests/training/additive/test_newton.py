@@ -13,6 +13,7 @@ from training.additive.families import AMOUNTS, CLASSES, COUNTS, SQUARES, TWO_CL
 from training.additive.newton import Curves, fit_again, fit_family, fit_squares
 from training.additive.rows import TermRows
 from training.additive.terms import terms_of
+from training.additive.weights import scale_weights
 
 ROWS = 200
 
@@ -144,3 +145,52 @@ def test_curves_that_matter_are_kept_and_others_go_flat() -> None:
     assert float(spread[1]) < 0.15 * float(spread[0])
     truth = 3 * np.sin(3 * x[:, 0])
     assert np.corrcoef(values[:, 0].numpy(), truth)[0, 1] > 0.99
+
+
+def test_rows_of_weight_0_change_nothing() -> None:
+    """The chosen λs leave the same degrees of freedom and the same curves as without these rows, of every family."""
+    x, rows = _rows(300)
+    some, weights = torch.arange(100), (torch.arange(300) < 100).double()
+    y = torch.from_numpy(np.sin(3 * x[:, :1]) + 0.3 * np.random.default_rng(7).normal(size=(300, 1)))
+    weighted = fit_squares(rows.sums(y, weights), rows.widths)
+    alone = fit_squares(rows.take(some).sums(y[some]), rows.widths)
+    assert weighted.chosen[0].degrees == pytest.approx(alone.chosen[0].degrees, rel=1e-6)
+    torch.testing.assert_close(rows.answers(weighted.coefficients), rows.answers(alone.coefficients))
+    for name, family in (("two", TWO_CLASSES), ("three", CLASSES), ("counts", COUNTS), ("amounts", AMOUNTS)):
+        y = torch.from_numpy(_targets(name, x))
+        weighted = fit_family(rows, family, y, weights)
+        alone = fit_family(rows.take(some), family, y[some], None)
+        degrees = [each.degrees for each in weighted.chosen]
+        assert degrees == pytest.approx([each.degrees for each in alone.chosen], rel=1e-4)
+        torch.testing.assert_close(
+            rows.answers(weighted.coefficients), rows.answers(alone.coefficients), rtol=1e-3, atol=1e-3
+        )
+
+
+def test_the_size_of_the_weights_does_not_matter() -> None:
+    """Rows that all weigh 7 are rows that all weigh 1."""
+    x, rows = _rows()
+    y, sevens = torch.from_numpy(_targets("two", x)), torch.full((ROWS,), 7.0, dtype=torch.float64)
+    plain, weighted = (fit_family(rows, TWO_CLASSES, y, each) for each in (None, scale_weights(sevens)))
+    torch.testing.assert_close(weighted.coefficients, plain.coefficients)
+
+
+def test_balanced_weights_leave_columns_of_noise_flat() -> None:
+    """3 % of the rows, with 16 times the weight of others, know no more of two columns that say nothing."""
+    _, rows = _rows(4000)
+    y = torch.from_numpy((np.random.default_rng(8).uniform(size=(4000, 1)) < 0.03).astype(float))
+    balanced = torch.where(y[:, 0] == 1, 0.5 / y.mean(), 0.5 / (1 - y.mean()))
+    fitted = fit_family(rows, TWO_CLASSES, y, scale_weights(balanced))
+    assert fitted.chosen[0].degrees < 4
+    assert float(rows.answers(fitted.coefficients).std()) < 0.3
+
+
+def test_unequal_weights_without_a_meaning_leave_a_curve_smooth() -> None:
+    """Lognormal weights, 600 rows: the answers are nearer to the truth than half the noise, as of so few rows."""
+    x, rows = _rows(600)
+    generator = np.random.default_rng(9)
+    truth = np.sin(3 * x[:, :1])
+    y = torch.from_numpy(truth + 0.3 * generator.normal(size=(600, 1)))
+    weights = scale_weights(torch.from_numpy(generator.lognormal(sigma=1.5, size=600)))
+    fitted = fit_squares(rows.sums(y, weights), rows.widths)
+    assert float((rows.answers(fitted.coefficients) - torch.from_numpy(truth)).square().mean().sqrt()) < 0.15

@@ -63,7 +63,7 @@ def test_curves_take_grids_and_are_clonable() -> None:
     assert "grids = [4]" in model.recipe_
 
 
-# Weights count as repeated rows in the fit, but knots and scaling follow the rows as they are.
+# A row of weight 2 is no repeated row: the λs see the effective number of rows, and knots follow rows as they are.
 @pytest.mark.slow
 @pytest.mark.parametrize("estimator", [KANRegressor(additive=True), KANClassifier(additive=True)])
 def test_scikit_learns_checks_hold_for_sums_of_curves(estimator: Any) -> None:
@@ -71,3 +71,14 @@ def test_scikit_learns_checks_hold_for_sums_of_curves(estimator: Any) -> None:
     found = check_estimator(estimator, expected_failed_checks=EXPECTED_FAILURES, on_skip=None, on_fail=None)
     failed = {each["check_name"]: each["exception"] for each in found if each["status"] == "failed"}
     assert failed == {}
+
+
+def test_rows_of_weight_0_are_as_rows_that_are_not_there() -> None:
+    """60 rows, and 600 others of weight 0 with targets of their own: the same answers as of the 60 alone."""
+    random = np.random.default_rng(3)
+    x = random.uniform(-3, 3, size=(660, 2))
+    y = np.where(np.arange(660) < 60, np.sin(x[:, 0]) + 0.3 * random.normal(size=660), 5.0)
+    weighted = KANRegressor(additive=True, recipe=UNTIMED).fit(x, y, sample_weight=np.arange(660) < 60)
+    alone = KANRegressor(additive=True, recipe=UNTIMED).fit(x[:60], y[:60])
+    np.testing.assert_allclose(weighted.predict(x), alone.predict(x), rtol=0, atol=1e-3)
+    assert np.sqrt(np.mean((weighted.predict(x[:60]) - np.sin(x[:60, 0])) ** 2)) < 0.2
