@@ -140,6 +140,9 @@ def recipe_to_learn_on(recipe: Recipe, chosen: Recipe, roles: Roles, choices: Ch
     sections = tomllib.loads(recipe.text)
     for section in ("ensemble", "search", "intervals", "sparsify", "prune", "symbolic"):
         sections.pop(section, None)
+    if sections.get("network", {}).pop("additive", False):
+        # An optimizer moves the curves, and the validation rows do not train.
+        sections["network"]["hidden"] = []
     plan = chosen.fit.model_dump(include=_LEARNING_KEYS, exclude_none=True)
     given = {key: value for key, value in choices.keys.items() if key in _LEARNING_KEYS}
     sections["fit"] = plan | given

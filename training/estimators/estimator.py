@@ -68,7 +68,8 @@ class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
         random_state: The seed; None is 0, so that the same rows give the same model.
         warm_start: Whether the next fit goes on with the network of the one before: what the rows touch learns on by
             ``steps``, ``batch_rows``, ``learning_rate`` and ``random_state``, and 15 % of them, or eval_set, choose the
-            best step. Columns, scaling, network and knots stay. Scores, report and version then tell of the new rows.
+            best step. Columns, scaling, network and knots stay, and an additive model stays a sum of curves, which the
+            optimizer moves. Scores, report and version then tell of the new rows.
         verbose: Whether a bar and a line a grid tell of the fit.
         callbacks: Called after each evaluation with its :class:`training.fitting.record.Record`.
     """

@@ -82,3 +82,29 @@ def test_rows_of_weight_0_are_as_rows_that_are_not_there() -> None:
     alone = KANRegressor(additive=True, recipe=UNTIMED).fit(x[:60], y[:60])
     np.testing.assert_allclose(weighted.predict(x), alone.predict(x), rtol=0, atol=1e-3)
     assert np.sqrt(np.mean((weighted.predict(x[:60]) - np.sin(x[:60, 0])) ** 2)) < 0.2
+
+
+def test_a_sum_of_curves_learns_on_from_new_rows(tmp_path: Path) -> None:
+    """With warm_start an optimizer moves the curves to the new targets; the version has one layer, and no old bands."""
+    random = np.random.default_rng(4)
+    x = random.uniform(-3, 3, size=(200, 2))
+    model = KANRegressor(additive=True, grids=(8,), warm_start=True, recipe=UNTIMED).fit(x, np.sin(x[:, 0]) + x[:, 1])
+    before = model.predict(x)
+    moved = np.sin(x[:, 0]) + x[:, 1] ** 2
+    model.set_params(steps=150, learning_rate=0.05).fit(x, moved)
+    after = model.predict(x)
+    assert np.mean((after - moved) ** 2) < 0.2 * np.mean((before - moved) ** 2)
+    one, both = x[:50].copy(), x[:50].copy()
+    one[:, 0], both[:, 0], both[:, 1] = 1.0, 1.0, 1.0
+    other = x[:50].copy()
+    other[:, 1] = 1.0
+    added = model.predict(one) + model.predict(other) - model.predict(both)
+    np.testing.assert_allclose(after[:50], added, atol=1e-4)
+    folder = model.export(tmp_path / "models" / "paid")
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    assert len(manifest.network.width) == 2
+    page = (folder / "report.html").read_text()
+    assert "the sum of these curves" in page
+    assert "two standard errors" not in page
+    assert model.fit(x, moved).score(x, moved) > 0.9
