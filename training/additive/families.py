@@ -59,8 +59,8 @@ def _working_probability(scores: Tensor, p: Tensor, y: Tensor) -> tuple[Tensor, 
 
 def _working_count(scores: Tensor, y: Tensor, output: int) -> tuple[Tensor, Tensor]:
     log = scores[:, output].clamp(-_LARGEST_LOG, _LARGEST_LOG)
-    mean = log.exp().clamp(min=_LEAST_WEIGHT)
-    return log + (y[:, output] - mean) / mean, mean
+    weights = log.exp().clamp(min=_LEAST_WEIGHT)
+    return log + (y[:, output] - log.exp()) / weights, weights
 
 
 def _working_amount(scores: Tensor, y: Tensor, output: int) -> tuple[Tensor, Tensor]:
