@@ -28,11 +28,13 @@ class Curves:
         coefficients: ``[coefficients, outputs]``.
         log_strengths: For each output the log λs.
         chosen: For each output the last weighted least-squares fit.
+        is_settled: Whether the last step changed loss and penalties by next to nothing.
     """
 
     coefficients: Tensor
     log_strengths: tuple[Vector, ...]
     chosen: tuple[Chosen, ...]
+    is_settled: bool = True
 
 
 def fit_squares(sums: Sequence[Sums], widths: tuple[int, ...]) -> Curves:
@@ -75,20 +77,24 @@ def fit_family(rows: TermRows, family: Family, y: Tensor, weights: Tensor | None
     fit = _Fit(rows, family, y, weights, torch.zeros(rows.coefficients, outputs, dtype=torch.float64))
     places = [np.zeros(len(widths)) for _ in range(outputs)]
     chosen: list[Chosen | None] = [None] * outputs
-    before = np.inf
+    before, is_settled = np.inf, False
     for cycle in range(_MOST_CYCLES):
+        is_chosen_anew = False
         for output in range(outputs):
             criterion = Criterion(fit.sums(output), widths, family.score)
             settled = criterion.at(places[output]) if cycle >= _CHOOSING_CYCLES else None
             if settled is None:
                 places[output], settled = choose_strengths(criterion, places[output], _STEPS_A_CYCLE)
+                is_chosen_anew = True
             chosen[output] = found = settled
             fit.move(output, found.coefficients, places[output], widths)
         after = fit.cost(places, widths)
-        if cycle + 1 >= _CHOOSING_CYCLES and before - after <= _TOLERANCE * abs(after):
+        # Costs compare under the same λs only.
+        is_settled = not is_chosen_anew and abs(before - after) <= _TOLERANCE * abs(after)
+        if is_settled:
             break
         before = after
-    return Curves(fit.coefficients, tuple(places), tuple(each for each in chosen if each is not None))
+    return Curves(fit.coefficients, tuple(places), tuple(each for each in chosen if each is not None), is_settled)
 
 
 def fit_again(
@@ -113,7 +119,7 @@ def fit_again(
             if found is not None:
                 fit.move(output, found, place, widths)
         after = fit.cost(start.log_strengths, widths)
-        if family.is_quadratic or before - after <= tolerance * abs(after):
+        if family.is_quadratic or abs(before - after) <= tolerance * abs(after):
             break
         before = after
     return fit.coefficients

@@ -106,9 +106,10 @@ class AdditiveFit:
         degrees = ", ".join(f"{chosen.degrees:.1f}" for chosen in fitted.chosen)
         several = " by output" if len(fitted.chosen) > 1 else ""
         weighted = "" if self._weights is None else f", which weigh as {self._effective_rows:.0f}"
+        end = "" if fitted.is_settled else "; the Newton steps ended before the loss settled"
         return [
             f"additive: {_count(len(terms.curves), 'curve')} and {_count(len(terms.lines), 'line')}; effective degrees "
-            f"of freedom{several}: {degrees} for {len(self.numbers)} rows{weighted}"
+            f"of freedom{several}: {degrees} for {len(self.numbers)} rows{weighted}{end}"
         ]
 
     def out_of_fold(self, state: FitState) -> tuple[RowNumbers, Numbers]:  # noqa: ARG002 - a protocol's

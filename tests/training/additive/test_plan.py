@@ -103,3 +103,27 @@ def test_ten_thousand_rows_of_twenty_columns_are_fitted_in_seconds(tmp_path: Pat
     begin = time.process_time()
     _fit(tmp_path, table)
     assert time.process_time() - begin < 10
+
+
+def test_a_fit_that_ends_before_it_settles_says_so(tmp_path: Path) -> None:
+    """Eight classes that take turns, all but without an overlap, one of two rows: 25 rounds are too few."""
+    generator = np.random.default_rng(5)
+    table = pd.DataFrame(generator.uniform(-1, 1, size=(200, 2)), columns=["a", "b"])
+    classes = np.clip(np.floor((table["a"] + 1) * 3.5 + 0.1 * generator.normal(size=200)), 0, 6).astype(int)
+    classes[:2] = 7
+    table["y"] = [f"class {each}" for each in classes]
+    hard = _fit(tmp_path, table, "[fit]\ngrids = [5]\n", kind="classification")
+    assert "the Newton steps ended before the loss settled" in hard[0].notes(hard[1])[0]
+    easy = _fit(tmp_path, _noise(100))
+    assert "settled" not in easy[0].notes(easy[1])[0]
+
+
+def test_the_notes_tell_how_many_rows_weights_leave(tmp_path: Path) -> None:
+    """Balanced classes of 3 % and 97 %: the effective rows are (Σw)² / Σw²."""
+    table = _noise(400)
+    table["y"] = np.where(np.arange(400) % 33 == 0, "rare", "usual")
+    way, state = _fit(tmp_path, table, '[split]\nkind = "random"\n', kind='classification"\nclass_weights = "balanced')
+    assert way.rows.weights is not None
+    weights = way.rows.weights.double()
+    wanted = float(weights.sum() ** 2 / weights.square().sum())
+    assert f"for {len(weights)} rows, which weigh as {wanted:.0f}" in way.notes(state)[0]
