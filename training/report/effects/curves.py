@@ -47,11 +47,13 @@ def curves_section(
         spelled: The words ``[rows]`` of columns whose features do not tell them.
         covariances: ``[outputs, inputs, functions, functions]``, of the coefficients; None: not known.
     """
-    ways = _ways(trained, manifest)
-    found = _curves_of(trained, raw, columns, spelled, ways, covariances)
+    ways, edges = _ways(trained, manifest), _edges(trained, _some(raw))
+    found = _curves_of(trained, raw, columns, spelled, ways, edges, covariances)
     names = output_names(manifest.classes, manifest.target, trained.kan.width[-1], manifest.targets)
     names = names[1:] if len(ways) < len(names) else names
-    yield paragraph(_caption(manifest, trained, ways, names, has_errors=covariances is not None))
+    of = "the" if len(edges) == len(raw) else f"{len(edges):,} of the {len(raw):,}"
+    constants = _constants(trained, ways, edges)
+    yield paragraph(_caption(manifest, trained, constants, names, of, has_errors=covariances is not None))
     is_classes = manifest.task == TASK_CLASSIFICATION
     step = _MOST_CLASSES if is_classes else 1
     for first in range(0, len(names), step):
@@ -79,8 +81,8 @@ def column_curves(
     covariances: Tensor | None = None,
 ) -> list[ColumnCurve]:
     """The curves alone, as :func:`curves_section` draws them."""
-    columns = shown_columns(manifest, trained, raw)
-    return _curves_of(trained, raw, columns, spelled, _ways(trained, manifest), covariances)
+    columns, edges = shown_columns(manifest, trained, raw), _edges(trained, _some(raw))
+    return _curves_of(trained, raw, columns, spelled, _ways(trained, manifest), edges, covariances)
 
 
 def _curves_of(
@@ -89,9 +91,10 @@ def _curves_of(
     columns: Sequence[ShownColumn],
     spelled: Mapping[str, Cells],
     ways: Numbers,
+    edges: Numbers,
     covariances: Tensor | None,
 ) -> list[ColumnCurve]:
-    found = [_curve_of(trained, raw, each, spelled.get(each.name), ways, covariances) for each in columns]
+    found = [_curve_of(trained, raw, each, spelled.get(each.name), ways, edges, covariances) for each in columns]
     return sorted(found, key=lambda curve: -curve.spread)
 
 
@@ -104,17 +107,22 @@ def _ways(trained: Trained, manifest: ModelManifest) -> Numbers:
     return np.diag(scale.astype(np.float64))
 
 
-def _caption(
-    manifest: ModelManifest, trained: Trained, ways: Numbers, names: Sequence[str], *, has_errors: bool
-) -> str:
+def _constants(trained: Trained, ways: Numbers, edges: Numbers) -> Numbers:
+    """``[shown]``: what is left of the answers without the curves, whose means over the rows are taken off."""
     bias, transform = trained.kan.layers[0].bias, trained.outputs
-    constants = ways @ (np.zeros(ways.shape[1]) if bias is None else bias.detach().double().numpy())
-    if isinstance(transform, Affine | Exponential):
-        constants = constants + transform.center
+    means = edges.mean(axis=0).sum(axis=1)
+    constants: Numbers = ways @ (means if bias is None else means + bias.detach().double().numpy())
+    return constants + transform.center if isinstance(transform, Affine | Exponential) else constants
+
+
+def _caption(
+    manifest: ModelManifest, trained: Trained, constants: Numbers, names: Sequence[str], of: str, *, has_errors: bool
+) -> str:
+    transform = trained.outputs
     if manifest.task != TASK_CLASSIFICATION:
         log = "logarithm of the " if isinstance(transform, Exponential) else ""
         what = f"The {log}answer is {' or '.join(map(number, constants[:3]))} plus the sum of these curves"
-    elif len(ways) == 1:
+    elif len(constants) == 1:
         what = (
             f"The logarithm of the odds of {names[0]} is {number(constants[0])} plus the sum of these curves; "
             "probability = 1 / (1 + exp(-sum))"
@@ -123,8 +131,8 @@ def _caption(
         what = "Each class has a score, a constant plus the sum of these curves; the softmax makes them probabilities"
     band = " The shade is two standard errors to each side." if has_errors else ""
     return (
-        f"{what}: one for each column, and nothing else is in the model. A curve is 0 on average over the training "
-        f"rows, which are where the bars below are; the column that moves the answers most comes first.{band}"
+        f"{what}: one for each column, and nothing else is in the model. A curve is 0 on average over {of} "
+        f"training rows, which are where the bars below are; the column that moves the answers most comes first.{band}"
     )
 
 
@@ -134,12 +142,13 @@ def _curve_of(
     column: ShownColumn,
     cells: Cells | None,
     ways: Numbers,
+    edges: Numbers,
     covariances: Tensor | None,
 ) -> ColumnCurve:
-    """What a column adds, and how many training rows hold each of its values."""
+    """What a column adds to the mean, and how many training rows hold each of its values."""
     inputs = _inputs_of(trained, column)
-    some = raw[:: max(1, len(raw) // _ROWS)]
-    spread = float(np.std(_added(trained, some, inputs) @ ways.T, axis=0).max(initial=0.0))
+    added = edges[:, :, inputs].sum(axis=2)
+    spread, mean = float(np.std(added @ ways.T, axis=0).max(initial=0.0)), added.mean(axis=0)
     if column.values is not None:
         own = column.find_words(raw, cells)
         counts = np.bincount(own[own >= 0], minlength=len(column.words))
@@ -147,7 +156,7 @@ def _curve_of(
         rows = np.repeat(raw[:1], len(most), axis=0)
         rows[:, column.places] = column.values[most]
         words = tuple(column.words[place] or "(empty)" for place in most)
-        values = _added(trained, rows, inputs) @ ways.T
+        values = _added(trained, rows, inputs, mean) @ ways.T
         return ColumnCurve(column.name, most.astype(np.float64), values, spread, counts[most], words=words)
     numbers = raw[:, column.places[0]]
     numbers = numbers[np.isfinite(numbers)]
@@ -155,16 +164,15 @@ def _curve_of(
     points = known if len(known) <= _POINTS // 4 else np.linspace(known[0], known[-1], _POINTS)
     rows = np.repeat(raw[:1], len(points), axis=0)
     rows[:, column.places[0]] = points
-    counts, edges = np.histogram(numbers, bins=40) if len(known) > 1 else (np.array([len(numbers)]), known)
+    counts, ends = np.histogram(numbers, bins=40) if len(known) > 1 else (np.array([len(numbers)]), known)
     missing = None
     if len(inputs) > 1:
         rows_missing = raw[:1].copy()
         rows_missing[:, column.places[0]] = np.nan
-        missing = (_added(trained, rows_missing, inputs) @ ways.T)[0]
+        missing = (_added(trained, rows_missing, inputs, mean) @ ways.T)[0]
     errors = None if covariances is None else _errors(trained, rows, inputs[0], ways, covariances)
-    return ColumnCurve(
-        column.name, points, _added(trained, rows, inputs) @ ways.T, spread, counts, edges, errors, missing
-    )
+    values = _added(trained, rows, inputs, mean) @ ways.T
+    return ColumnCurve(column.name, points, values, spread, counts, ends, errors, missing)
 
 
 def _inputs_of(trained: Trained, column: ShownColumn) -> list[int]:
@@ -181,11 +189,20 @@ def _network_rows(trained: Trained, raw: Numbers) -> Tensor:
     return (x if trained.inputs is None else trained.inputs(x)).to(trained.kan.dtype)
 
 
-def _added(trained: Trained, raw: Numbers, inputs: Sequence[int]) -> Numbers:
-    """What some inputs add in each row, ``[rows, outputs]``, in units of the network."""
+def _some(raw: Numbers) -> Numbers:
+    return raw[:: max(1, len(raw) // _ROWS)]
+
+
+def _edges(trained: Trained, raw: Numbers) -> Numbers:
+    """What each edge adds in each row, ``[rows, outputs, inputs]``, in units of the network."""
     with torch.no_grad():
-        edges = trained.kan.layers[0].edge_outputs(_network_rows(trained, raw))
-    added: Numbers = edges[:, :, list(inputs)].double().sum(dim=2).numpy()
+        edges: Numbers = trained.kan.layers[0].edge_outputs(_network_rows(trained, raw)).double().numpy()
+    return edges
+
+
+def _added(trained: Trained, raw: Numbers, inputs: Sequence[int], mean: Numbers) -> Numbers:
+    """What some inputs add to their mean in each row, ``[rows, outputs]``, in units of the network."""
+    added: Numbers = _edges(trained, raw)[:, :, list(inputs)].sum(axis=2) - mean
     return added
 
 

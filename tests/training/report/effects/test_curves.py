@@ -12,6 +12,7 @@ from training.publishing.manifest import predict
 from training.report.effects.curve_pictures import draw_curves
 from training.report.effects.curves import column_curves, curves_section, is_sum_of_curves
 from training.report.effects.shown_columns import shown_columns
+from training.report.page import number
 
 
 def _trained(outputs: int) -> Trained:
@@ -52,22 +53,27 @@ def _rows() -> np.ndarray:
     return rows
 
 
+def _scores(answers: np.ndarray) -> np.ndarray:
+    """``[rows]``: the answers, or of two classes the logarithms of the odds of the second."""
+    found: np.ndarray = answers[:, 0] if answers.shape[1] == 1 else np.log(answers[:, 1] / answers[:, 0])
+    return found
+
+
 @pytest.mark.parametrize("outputs", [1, 2])
 def test_the_curves_add_up_to_the_answer(outputs: int) -> None:
-    """A constant and what each column adds are the answer; of two classes the logarithm of the odds."""
+    """The mean answer and what each column adds are the answer; of two classes the logarithm of the odds."""
     trained, raw = _trained(outputs), _rows()
     curves = {curve.name: curve for curve in column_curves(_manifest(outputs), trained, raw, {})}
+    constant = _scores(predict(trained, raw)).mean()
     asked = raw[:1].copy()
     asked[0, 0] = curves["a"].points[7]
     town = curves["town"].words.index("Bonn" if asked[0, 1] else "Ulm")
     added = curves["a"].values[7, 0] + curves["town"].values[town, 0]
-    answers = predict(trained, asked)[0]
-    found = answers[0] - 53.0 if outputs == 1 else np.log(answers[1] / answers[0])
-    assert found == pytest.approx(added, abs=1e-5)
+    answers = predict(trained, asked)
+    assert _scores(answers)[0] - constant == pytest.approx(added, abs=1e-5)
     missing = asked.copy()
     missing[0, 0] = np.nan
-    answers = predict(trained, missing)[0]
-    found = answers[0] - 53.0 if outputs == 1 else np.log(answers[1] / answers[0])
+    found = _scores(predict(trained, missing))[0] - constant
     assert curves["a"].missing is not None
     assert found == pytest.approx(curves["a"].missing[0] + curves["town"].values[town, 0], abs=1e-5)
 
@@ -85,6 +91,25 @@ def test_errors_are_those_of_the_coefficients() -> None:
     np.testing.assert_allclose(curve.errors[:, 0], wanted, rtol=1e-5)
 
 
+@pytest.mark.parametrize("outputs", [1, 2])
+def test_a_curve_is_0_on_average_over_the_rows(outputs: int) -> None:
+    """Also of a network whose edges have other means, as of any fit by an optimizer."""
+    trained, raw = _trained(outputs), _rows()
+    raw[:, 0] = np.arange(300) % 20 / 2
+    curves = {curve.name: curve for curve in column_curves(_manifest(outputs), trained, raw, {})}
+    np.testing.assert_array_equal(curves["a"].points, np.arange(20) / 2)
+    np.testing.assert_allclose(curves["a"].values.mean(axis=0), 0, atol=1e-9)
+    counts = curves["town"].counts
+    np.testing.assert_allclose(counts @ curves["town"].values / counts.sum(), 0, atol=1e-9)
+
+
+def test_a_mean_over_some_of_many_rows_says_so() -> None:
+    """Means are those of every third of 6,000 rows."""
+    trained, raw, manifest = _trained(1), np.tile(_rows(), (20, 1)), _manifest(1)
+    page = "".join(curves_section(manifest, trained, raw, shown_columns(manifest, trained, raw), {}))
+    assert "0 on average over 2,000 of the 6,000 training rows" in page
+
+
 @pytest.mark.parametrize("outputs", [1, 2, 3])
 def test_the_section_says_what_the_sum_is(outputs: int) -> None:
     """And the picture has a curve for a number, and bars for words."""
@@ -92,8 +117,14 @@ def test_the_section_says_what_the_sum_is(outputs: int) -> None:
     assert is_sum_of_curves(trained)
     columns = shown_columns(manifest, trained, raw)
     page = "".join(curves_section(manifest, trained, raw, columns, {}))
-    wanted = {1: "The answer is 53 plus the sum of these curves", 2: "logarithm of the odds of some", 3: "the softmax"}
+    constant = "" if outputs == 3 else number(_scores(predict(trained, raw)).mean())
+    wanted = {
+        1: f"The answer is {constant} plus the sum of these curves",
+        2: f"logarithm of the odds of some is {constant} plus the sum",
+        3: "the softmax",
+    }
     assert wanted[outputs] in page
+    assert "A curve is 0 on average over the training rows" in page
     assert page.count("<img") == 1
     curves = column_curves(manifest, trained, raw, {})
     picture = draw_curves(curves, ["y"] if outputs == 1 else list(manifest.classes)[3 - outputs :], [0])
