@@ -208,7 +208,8 @@ def _features(recipe: Recipe, dataset: Dataset) -> list[pb.Feature]:
     ranges = zip(*feature_ranges(dataset), strict=True)
     found = [_feature(dataset, place, low, high) for place, (low, high) in enumerate(ranges)]
     for feature in found:
-        feature.monotone = recipe.network.monotone.get(feature.column, "")
+        # A constant has no edges: a promise would hold, and say nothing.
+        feature.monotone = "" if feature.constant else recipe.network.monotone.get(feature.column, "")
     return found
 
 

@@ -216,3 +216,15 @@ def test_a_source_knows_its_columns(tmp_path: Path) -> None:
     file.write_text(keys + 'monotone = { weight = "up" }\n')
     with pytest.raises(TrainingError, match='"weight", which is no input; wanted some of "age"'):
         train(Run(load_recipe(file), tmp_path / "models", RunFolder(tmp_path / "run")), Quiet())
+
+
+def test_nothing_is_told_of_a_constant(tmp_path: Path) -> None:
+    """No answer moves with it, so there is nothing to promise; the other columns keep theirs."""
+    homes = table(0).assign(price=5.0)
+    homes.to_csv(tmp_path / "homes.csv", index=False)
+    sections = f"[network]\nhidden = []\n{MONOTONE}\n[fit]\ngrids = [3]\nsteps = 2\n"
+    features = run(tmp_path, "worth", sections=sections).manifest.features
+    assert [(each.column, each.monotone) for each in features if each.column in ("age", "price")] == [
+        ("age", "up"),
+        ("price", ""),
+    ]
