@@ -50,8 +50,8 @@ def mean_layer(layers: Sequence[KANLayer]) -> KANLayer | None:
     """The layer whose edges are the means of the layers' edges.
 
     A layer has a spline or one function on an edge. So the functions of the edge must be the same in all layers, up to
-    c and d, and no layer may have a spline there. An edge has one direction, and with it one base. No node may multiply:
-    the mean of products is no product.
+    c and d, and no layer may have a spline there. An edge has one direction, and with it one base. No node may
+    multiply: the mean of products is no product.
 
     Args:
         layers: Layers between the same nodes, on the same grids.

@@ -256,12 +256,16 @@ def test_a_source_knows_its_columns(tmp_path: Path) -> None:
 
 
 def test_nothing_is_told_of_a_constant(tmp_path: Path) -> None:
-    """No answer moves with it, so there is nothing to promise; the other columns keep theirs."""
-    homes = table(0).assign(price=5.0)
-    homes.to_csv(tmp_path / "homes.csv", index=False)
+    """No answer moves with it; one that learns on from constant rows still moves, and keeps its promise."""
+
+    def told(name: str, **changes: str) -> dict[str, str]:
+        features = run(tmp_path, name, **changes).manifest.features
+        return {each.column: each.monotone for each in features if each.column in ("age", "price")}
+
     sections = f"[network]\nhidden = []\n{MONOTONE}\n[fit]\ngrids = [3]\nsteps = 2\n"
-    features = run(tmp_path, "worth", sections=sections).manifest.features
-    assert [(each.column, each.monotone) for each in features if each.column in ("age", "price")] == [
-        ("age", "up"),
-        ("price", ""),
-    ]
+    table(0).to_csv(tmp_path / "homes.csv", index=False)
+    table(0).assign(price=5.0).to_csv(tmp_path / "same.csv", index=False)
+    assert told("same", path="same.csv", sections=sections) == {"age": "up", "price": ""}
+    assert told("homes", sections=sections) == {"age": "up", "price": "down"}
+    later = {"path": "same.csv", "model": 'continue_from = "models/homes/1"', "sections": ON}
+    assert told("homes", **later) == {"age": "up", "price": "down"}
