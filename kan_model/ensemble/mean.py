@@ -24,8 +24,8 @@ def mean_network(members: Sequence[KAN], *, keep_members: bool = True) -> KAN:
     Members of one layer have no hidden nodes. Their outputs become the hidden nodes of the mean, which a second layer
     of identity edges x / members reads. It is the same with outputs that multiply. Without ``keep_members`` the mean is
     one layer with the mean of each edge: one curve for each input, as one member has, and its cost. Where an edge is a
-    spline in one member and a formula in another, or not the same formula, there is no such edge, and the mean has the
-    second layer.
+    spline in one member and a formula in another, or not the same formula, or has not the same direction, there is no
+    such edge, and the mean has the second layer.
 
     Args:
         members: One network or more; they are not changed, and no memory is shared with them.

@@ -50,7 +50,8 @@ def mean_layer(layers: Sequence[KANLayer]) -> KANLayer | None:
     """The layer whose edges are the means of the layers' edges.
 
     A layer has a spline or one function on an edge. So the functions of the edge must be the same in all layers, up to
-    c and d, and no layer may have a spline there. No node may multiply: the mean of products is no product.
+    c and d, and no layer may have a spline there. An edge has one direction, and with it one base. No node may
+    multiply: the mean of products is no product.
 
     Args:
         layers: Layers between the same nodes, on the same grids.
@@ -59,7 +60,8 @@ def mean_layer(layers: Sequence[KANLayer]) -> KANLayer | None:
         The layer; None if the mean of an edge is no edge.
     """
     symbolic = _mean_functions(layers)
-    if symbolic is None or any(layer.products is not None for layer in layers):
+    has_one_direction = all(torch.equal(layer.signs, layers[0].signs) for layer in layers)
+    if symbolic is None or not has_one_direction or any(layer.products is not None for layer in layers):
         return None
     masks = torch.stack([layer.edge_mask for layer in layers])
     weights = torch.stack([layer.base_weight.detach() for layer in layers])

@@ -39,7 +39,8 @@ def keeps_direction(kan: KAN, input_: int, outputs: Directions) -> bool:
 def settled(kan: KAN) -> KAN:
     """The same function with coefficients and base weights as parameters that follow their directions already.
 
-    A fit leaves parameters of any order behind. Files and graphs hold settled ones, whose meaning needs no rule.
+    A fit leaves parameters of any order behind, and a checkpoint of it holds them as they are. The files of a published
+    version hold settled ones, whose meaning needs no rule.
     """
     if all(layer.directions is None for layer in kan.layers):
         return kan

@@ -11,7 +11,7 @@ from training.draft.draft import count_features, render
 from training.draft.formula_plan import Choice, formula_choice
 from training.draft.inspection import inspect_table
 from training.draft.proposal import Proposal, SplitChoice, propose_for
-from training.errors import RecipeError
+from training.errors import RecipeError, quoted, quoted_list
 from training.recipe.config import Recipe, parse_recipe
 from training.recipe.fit_sections import KEYS_OF_CHOICE
 from training.recipe.toml_text import toml_text
@@ -118,7 +118,9 @@ def choose_recipes(table: Table, roles: Roles, choices: Choices, name: str) -> l
         if len(roles.targets) > 1:
             sections["data"]["target"] = list(roles.targets)
             sections["task"].pop("target_scale", None)
-        recipes.append(parse_recipe(toml_text(_change(sections, choices)), folder=Path(), name=name))
+        changed = _change(sections, choices)
+        _check_promised(changed["network"].get("monotone"), roles.inputs, name)
+        recipes.append(parse_recipe(toml_text(changed), folder=Path(), name=name))
     if (mode := recipes[0].data.missing) in ("drop_rows", "refuse"):
         raise RecipeError(f'{name}: [data] missing = "{mode}"; wanted "indicator" or "median": each row gets an answer')
     return recipes
@@ -187,6 +189,15 @@ def _check_sections(sections: Mapping[str, Mapping[str, Any] | None], name: str)
             raise RecipeError(
                 f"{name}: recipe must not change {shown}: X, y and the arguments of fit and export say it"
             )
+
+
+def _check_promised(monotone: object, columns: Sequence[str], name: str) -> None:
+    """Refuse columns that X lacks, before the recipe does so in words of its own."""
+    if isinstance(monotone, Mapping) and (strange := [str(each) for each in monotone if each not in columns]):
+        raise RecipeError(
+            f"{name}: monotone has {quoted(strange[0])}, which is no column of X; wanted some of "
+            f"{quoted_list(columns)} (columns of an array are x0, x1 and so on)"
+        )
 
 
 def _change(sections: dict[str, Any], choices: Choices) -> dict[str, Any]:

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 
 from kan_api.v1 import manifest_pb2 as pb
+from kan_model import KAN
+from kan_model.monotone.promise import promised_directions
 from kan_model.network.transform import count_features
 from kan_model.onnx_runtime import Session, open_session
 from training.data.dataset import Dataset
@@ -94,8 +96,19 @@ def build_manifest(
     )
     for feature, score in zip(manifest.features, attribution, strict=False):
         feature.attribution = score
+    _withdraw_empty_promises(manifest, exported.trained.kan)
     check_promises(manifest, exported.trained.kan)
     return manifest
+
+
+def _withdraw_empty_promises(manifest: pb.ModelManifest, kan: KAN) -> None:
+    """No answer moves with a constant: a promise would hold, and say nothing.
+
+    Only new rows of a network that learned on may be constant; then its answers do move.
+    """
+    for place, feature in enumerate(manifest.features):
+        if feature.monotone and feature.constant and not promised_directions(kan)[:, place].any():
+            feature.monotone = ""
 
 
 def of_network(exported: Exported, precision_loss: Mapping[str, float]) -> pb.ModelManifest:

@@ -4,9 +4,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator
 
-from training.errors import quoted
+from training.errors import quoted, quoted_list
 
 Direction = Literal["up", "down"]
+# Of a column of a DataFrame or Parquet file that is true or false; "" is a missing cell.
+_TRUTHS = frozenset({"true", "false", ""})
 
 
 def _check_directions(given: object) -> object:
@@ -58,7 +60,15 @@ def check_monotone(recipe: Any) -> None:
 
 def _check_column(data: Any, column: str) -> None:
     if data.path is not None and column not in data.columns:
-        raise ValueError(f"[network] monotone has {quoted(column)}, which is not in [data] columns")
+        raise ValueError(
+            f"[network] monotone has {quoted(column)}, which is not in [data] columns; wanted some of "
+            f"{quoted_list(data.columns)}"
+        )
+    if _TRUTHS.issuperset(words := {word.lower() for word in data.categories.get(column, ())}) and words:
+        raise ValueError(
+            f"[network] monotone has {quoted(column)}, a column of true and false, which are words; wanted 1 and 0 in "
+            "their place"
+        )
     if column in data.categories or column in data.by_target:
         raise ValueError(
             f"[network] monotone has {quoted(column)}, a column of words, which has no order; wanted one of numbers"

@@ -41,9 +41,10 @@ def bytes_per_row(kan: KAN, *, in_float64: bool = False) -> int:
 
 
 def _functions(layer: KANLayer, in_float64: bool) -> int:
-    """Functions of an input: those that span its splines, silu, symbolic edges."""
+    """Functions of an input: those that span its splines, silu, x where edges have a direction, symbolic edges."""
     segments = ceil(layer.grid_size / (INTERVALS_FLOAT64 if in_float64 else INTERVALS_FLOAT32))
     splines = layer.grid_size + layer.degree + segments * (layer.degree - 1)
     tails = 2 * layer.degree if layer.outside == "decay" else 0
     inputs = [place[1] for place in layer.symbolic_places]
-    return splines + tails + 1 + (int(np.bincount(inputs).max()) if inputs else 0)
+    bases = 1 if layer.directions is None else 2
+    return splines + tails + bases + (int(np.bincount(inputs).max()) if inputs else 0)

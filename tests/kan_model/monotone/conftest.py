@@ -11,10 +11,15 @@ from kan_model import KAN, KANConfig, adapt_grid, align_grids, mean_network, pru
 INPUTS = (1, 1, -1, 0, 0, 0)
 
 
-def scrambled(seed: int, width: tuple[int, ...] = (6, 8, 4, 1), outputs: tuple[int, ...] = (1,)) -> KAN:
+def scrambled(
+    seed: int,
+    width: tuple[int, ...] = (6, 8, 4, 1),
+    outputs: tuple[int, ...] = (1,),
+    inputs: tuple[int, ...] = INPUTS,
+) -> KAN:
     """A network whose parameters are normal numbers, in no order at all."""
     kan = KAN(KANConfig(width, hidden_domain=(-3.0, 3.0)), seed=seed, dtype=torch.float64)
-    kan = with_monotone_inputs(kan, INPUTS, outputs)
+    kan = with_monotone_inputs(kan, inputs, outputs)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in kan.parameters():

@@ -13,12 +13,12 @@ from kan_model.lowering import lower
 from kan_model.lowering.checks.reference import Reference
 from kan_model.lowering.driver import STRATEGIES
 from kan_model.lowering.strategies.strategy import Strategy
-from kan_model.monotone.promise import promised_directions, settled
+from kan_model.monotone.promise import UNKNOWN, promised_directions, settled
 from kan_model.network.connections import select_nodes
 from kan_model.onnx_runtime import open_session
 from kan_model.rows.jacobian import jacobian
 from kan_model.rows.known_rows import KnownRows
-from tests.kan_model.monotone.conftest import rows, scrambled, stepped
+from tests.kan_model.monotone.conftest import INPUTS, rows, scrambled, stepped
 
 
 def test_edges_add_up_to_the_answers(state: KAN) -> None:
@@ -94,6 +94,29 @@ def test_members_come_back_with_their_directions() -> None:
             assert promised_directions(each)[0, :3].tolist() == [1, 1, -1]
         x = rows()
         torch.testing.assert_close(mean(x), torch.stack([each(x) for each in members]).mean(dim=0), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("keep_members", [False, True])
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        ((-1, 1, 1, 0, 0, 0), [UNKNOWN, 1, UNKNOWN]),
+        ((0, 0, 0, 0, 0, 0), [UNKNOWN, UNKNOWN, UNKNOWN]),
+        (INPUTS, [1, 1, -1]),
+    ],
+)
+def test_the_mean_of_one_layer_is_exact_and_promises_what_all_members_do(
+    second: tuple[int, ...], told: list[int], keep_members: bool
+) -> None:
+    """Members that rise, fall or are free; one layer is left only where they have the same directions."""
+    members = [scrambled(seed, (6, 2), (1, 1), inputs) for seed, inputs in enumerate((INPUTS, second, INPUTS))]
+    for order in (members, members[1:]):
+        mean = mean_network(order, keep_members=keep_members)
+        with torch.no_grad():
+            wanted = torch.stack([each(rows() * 2) for each in order]).mean(dim=0)
+            assert float((mean(rows() * 2) - wanted).abs().max()) <= 1e-12 * float(wanted.abs().max())
+        assert promised_directions(mean).tolist() == [[*told, UNKNOWN, UNKNOWN, UNKNOWN]] * 2
+        assert len(mean.layers) == (1 if second == INPUTS and not keep_members else 2)
 
 
 def test_a_part_of_a_layer_keeps_its_directions() -> None:

@@ -51,7 +51,11 @@ def test_columns_of_an_array_have_numbers(quick: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"weight": "up"}, '"weight", which is not in'),
+        (
+            {"weight": "up"},
+            'monotone has "weight", which is no column of X; wanted some of "age", .*are x0, x1 and so on',
+        ),
+        ({0: "up"}, 'monotone has "0", which is no column of X; wanted some of "age"'),
         ({"town": "up"}, '"town", a column of words'),
         ({"day": "up"}, '"day", a column of dates'),
         ({"age": "rising"}, 'wanted "up" or "down"'),
@@ -64,6 +68,24 @@ def test_mistakes_have_a_name(
     """As ValueError, before any fit."""
     with pytest.raises(ValueError, match=message):
         KANRegressor(**quick, monotone=given).fit(inputs, people["paid"])
+
+
+def test_true_and_false_are_asked_for_as_numbers(
+    people: pd.DataFrame, inputs: pd.DataFrame, quick: dict[str, Any]
+) -> None:
+    """They are words here; as numbers they rise from 0 to 1."""
+    rich = inputs.assign(rich=people["paid"] > people["paid"].median())
+    with pytest.raises(ValueError, match='"rich", a column of true and false, which are words; wanted 1 and 0'):
+        KANRegressor(**quick, monotone={"rich": "up"}).fit(rich, people["paid"])
+    rich["rich"] = rich["rich"].astype(int)
+    model = KANRegressor(**quick, monotone={"rich": "up"}).fit(rich, people["paid"])
+    assert ordered(model.predict(rich.assign(rich=0)), model.predict(rich.assign(rich=1)))
+
+
+def test_additive_does_not_go_with_it(people: pd.DataFrame, inputs: pd.DataFrame) -> None:
+    """The curves of its fit may turn."""
+    with pytest.raises(ValueError, match="monotone: not with additive = true, whose curves may turn; leave one"):
+        KANRegressor(additive=True, monotone={"age": "up"}).fit(inputs, people["paid"])
 
 
 def test_a_formula_does_not_go_with_it(people: pd.DataFrame, inputs: pd.DataFrame) -> None:

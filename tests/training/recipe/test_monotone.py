@@ -14,10 +14,11 @@ name = "prices"
 [data]
 path = "houses.csv"
 target = "price"
-columns = ["area", "age", "town", "sold", "street"]
+columns = ["area", "age", "town", "sold", "street", "lift"]
 by_target = ["street"]
 [data.categories]
 town = ["Ulm", "Bonn"]
+lift = ["False", "True"]
 [data.dates]
 sold = "iso"
 [task]
@@ -42,9 +43,17 @@ def test_columns_have_directions() -> None:
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ('[network]\nmonotone = { rooms = "up" }', '"rooms", which is not in \\[data\\] columns'),
+        (
+            '[network]\nmonotone = { rooms = "up" }',
+            '"rooms", which is not in \\[data\\] columns; wanted some of "area", "age", ',
+        ),
         ('[network]\nmonotone = { town = "up" }', '"town", a column of words'),
         ('[network]\nmonotone = { street = "up" }', '"street", a column of words'),
+        ('[network]\nmonotone = { lift = "up" }', '"lift", a column of true and false.*wanted 1 and 0'),
+        (
+            '[network]\nadditive = true\nmonotone = { area = "up" }',
+            "monotone: not with additive = true, whose curves may",
+        ),
         ('[network]\nmonotone = { sold = "up" }', '"sold", a column of dates'),
         ('[network]\nmonotone = { area = "rising" }', 'monotone: "area" = \'rising\'; wanted "up" or "down"'),
         ("[network]\nmonotone = { area = 1 }", 'monotone: "area" = 1; wanted "up" or "down"'),

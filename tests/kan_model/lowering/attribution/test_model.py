@@ -8,7 +8,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from kan_model import KAN, SymbolicEdge, mean_network, prune
+from kan_model import KAN, SymbolicEdge, mean_network, prune, with_monotone_inputs
 from kan_model.analysis.contributions import Contributions, contributions
 from kan_model.lowering.attribution import INPUT_NAMES, OUTPUT_NAMES, attribution_model, bytes_per_row
 from kan_model.network.functions import FUNCTIONS
@@ -185,6 +185,27 @@ def test_small_differences_of_hidden_nodes_keep_their_digits(make_kan: MakeKAN) 
         found = run(attribution_model(kan, None, None, range(2)), rows, reference)[0]
         # The first layer's differences are of float32; the slopes behind it are exact all the same.
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("in_float64", [False, True])
+def test_memory_counts_the_line_of_edges_with_a_direction(make_kan: MakeKAN, in_float64: bool) -> None:
+    """As many functions more as the graph has: one for each input."""
+    free = make_kan((30, 2), dtype=torch.float32)
+    directed = with_monotone_inputs(free, (1,) * 15 + (0,) * 15, (1, 1))
+    more = written_functions(directed, in_float64=in_float64) - written_functions(free, in_float64=in_float64)
+    assert more == 30
+    counted = bytes_per_row(directed, in_float64=in_float64) - bytes_per_row(free, in_float64=in_float64)
+    assert counted >= more * (8 if in_float64 else 4)
+
+
+def written_functions(kan: KAN, *, in_float64: bool) -> int:
+    """Functions of all inputs of a network of one layer, by the shapes of ONNX."""
+    model = attribution_model(kan, None, None, range(kan.width[0]), in_float64=in_float64)
+    (node,) = [node for node in model.graph.node if node.output[0] == "layer0/functions"]
+    shapes = {
+        info.name: info.type.tensor_type.shape for info in onnx.shape_inference.infer_shapes(model).graph.value_info
+    }
+    return int(shapes[node.output[0]].dim[1].dim_value)
 
 
 @pytest.mark.parametrize("in_float64", [False, True])
