@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from kan_model import KANLayer
 from training.data.encoding import Numbers
 from training.data.split import RowNumbers
-from training.intervals.ranks import conformal_quantile
+from training.intervals.ranks import conformal_quantile, fewest_rows
 
 Flags = NDArray[np.bool_]
 # Fewer errors tell less than a constant does.
@@ -163,6 +163,9 @@ class _Fits:
         self._features, self._folds, self._coverage = features, folds, coverage
         self._errors = np.maximum(errors, _SMALLEST * max(errors.max(), _SMALLEST))
         self._strength = strength
+        # A rank that the rows lack has no width, so nothing tells whether curves are narrower. What all rows chose and
+        # what fewer rows chose shall be of one kind: then no set of folds has curves.
+        self._has_widths = len(folds) - np.bincount(folds).max() >= fewest_rows(coverage)
         # The curves are fitted to every n-th row; all rows are scored.
         self._is_fitted = np.arange(len(folds)) % -(-len(folds) // _MOST_ROWS) == 0
         self._known: dict[frozenset[int], dict[float, Curves]] = {}
@@ -181,7 +184,7 @@ class _Fits:
         }
         best = min(scales, key=lambda penalty: float((scales[penalty] + errors * np.exp(-scales[penalty])).mean()))
         widths = {penalty: self._width(errors, scales[penalty]) for penalty in (np.inf, best)}
-        is_worth = widths[best] <= (1 - _WORTH) * widths[np.inf]
+        is_worth = self._has_widths and widths[best] <= (1 - _WORTH) * widths[np.inf]
         return self._fit(folds)[best if is_worth else np.inf]
 
     def _width(self, errors: Numbers, log_scales: Numbers) -> float:
