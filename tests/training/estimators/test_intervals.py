@@ -104,6 +104,9 @@ def test_what_cannot_be_done_is_refused_in_plain_words() -> None:
             KANRegressor(**KEYS, coverage=coverage).fit(X[:50], Y[:50])
     with pytest.raises(RecipeError, match=r"\[intervals\] needs \[ensemble\]"):
         KANRegressor(**(KEYS | {"members": 1}), coverage=0.9).fit(X[:50], Y[:50])
+    for keys, fault in (({"symbolic": True}, r"\[symbolic\]"), ({"additive": True}, r"\[network\] additive = true")):
+        with pytest.raises(RecipeError, match=rf"\[intervals\]: not with {fault}"):
+            KANRegressor(coverage=0.9, **keys).fit(X[:50], Y[:50])
     with pytest.raises(TrainingError, match="needs at least 99 rows that neither trained nor chose"):
         KANRegressor(**KEYS, coverage=0.99).fit(X[:60], Y[:60])
     with pytest.raises(ValueError, match="the fit made no bounds; wanted KANRegressor"):
