@@ -27,8 +27,16 @@ _FOLDS = 5
 _MOST_ROWS = 50_000
 
 
-class IntervalsFailed(TrainingError):
+class IntervalsFailed(TrainingError, ValueError):
     """The rows do not allow the intervals that were asked for."""
+
+
+def describe_need(coverage: float) -> str:
+    """How many rows a coverage needs, for the message of :class:`IntervalsFailed`."""
+    return (
+        f"[intervals] coverage = {coverage:g} needs at least {fewest_rows(coverage)} rows that neither trained nor "
+        "chose the members that answer them"
+    )
 
 
 @dataclass(frozen=True)
@@ -66,13 +74,11 @@ def calibrate(recipe: Recipe, dataset: Dataset, trained: Trained, rows: ApartRow
     """
     section = recipe.intervals
     assert section is not None
-    wanted = fewest_rows(section.coverage)
-    if len(rows.numbers) < wanted:
+    if len(rows.numbers) < fewest_rows(section.coverage):
         count = len(dataset.train) + len(dataset.validation)
         raise IntervalsFailed(
-            f"[intervals] coverage = {section.coverage:g} needs at least {wanted} rows that neither trained nor chose "
-            f"the members that answer them; {len(rows.numbers)} of {count} rows are such; give more rows, more "
-            "[ensemble] members, a single candidate in [search], or a smaller coverage"
+            f"{describe_need(section.coverage)}; {len(rows.numbers)} of {count} rows are such after this fit, because "
+            "the losses of the others were not finite; wanted a smaller learning_rate"
         )
     rows = rows.thinned(_MOST_ROWS)
     kind = kind_of(dataset)

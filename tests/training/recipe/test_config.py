@@ -112,7 +112,7 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
         (TABLE + "[fit]\ngrids = [3, 5]\n[intervals]", "[intervals]: not with [fit] grids = [3, 5]"),
         (
             TABLE.replace('target = "price"', 'target = ["price", "price_lower"]') + "[ensemble]\n[intervals]",
-            '[data] target names "price_lower", and [intervals] gives a bound of "price" this name; wanted another name',
+            '[data] target names "price_lower", and [intervals] gives a bound of "price" this name; wanted another',
         ),
         (
             TABLE + "[fit]\ngrids = [3, 5]\n[ensemble]\n[intervals]",
