@@ -168,6 +168,12 @@ class Reference:
                 worst = np.inf if not error >= 0 else max(worst, float(error))
         return worst
 
+    def rows_of_regions(self, count: int) -> Iterator[tuple[str, Rows32, Rows32]]:
+        """Each region's name, at most ``count`` of its raw rows, and these with 0 in features that no edge reads."""
+        for region, rows in self._regions.items():
+            some = rows[:: -(-len(rows) // count)]
+            yield region, some, np.where(self._unread, np.float32(0), some)
+
     def rows_inside(self, count: int) -> Rows32:
         """Raw rows inside the domain, ``[count, features]``."""
         rows = self._regions[INSIDE]
