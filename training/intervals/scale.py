@@ -60,7 +60,7 @@ class Design:
     """What the curves are made of.
 
     Attributes:
-        first: The first layer of the network.
+        first: The first layer of the network, under the policy ``clamp``.
         shapes: For each input the coefficients of its features, ``[functions, features of the input]``.
         strength: ``[features]``, the penalty of each relative to the others.
     """
@@ -72,6 +72,8 @@ class Design:
     @classmethod
     def of(cls, first: KANLayer, x: torch.Tensor) -> "Design":
         """Curves for the inputs that the network reads and that vary in the rows ``[rows, inputs]``."""
+        # Beyond the domain the scale stays as at its end: there errors are not smaller. Under "decay" it would shrink.
+        first = first if first.outside == "clamp" else first.changed(outside="clamp")
         reads = first.active_edges.any(dim=0).numpy()
         low, high = x.amin(dim=0), x.amax(dim=0)
         has_two = ((x == low) | (x == high)).all(dim=0).numpy()

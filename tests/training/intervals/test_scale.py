@@ -86,6 +86,17 @@ def test_the_layer_computes_the_curves() -> None:
     assert middle == pytest.approx((low + high) / 2, abs=1e-5)
 
 
+def test_beyond_the_domain_the_scale_stays_as_at_its_end() -> None:
+    """Also of a network whose functions fall to zero there."""
+    decaying = Design.of(KAN(KANConfig((3, 2, 1), grid_size=5, outside="decay"), seed=0).layers[0], X)
+    layer = decaying.layer(fit_scale(decaying.features(X), true_scale() * NORMAL, FOLDS, DESIGN.strength, 0.9).curves)
+    low, high = layer.domain.T
+    with torch.no_grad():
+        ends, beyond = layer(torch.stack([low, high])), layer(torch.stack([low - 5, high + 5]))
+    assert (ends - ends.mean()).abs().min() > 0.3
+    torch.testing.assert_close(beyond, ends)
+
+
 def test_constants_and_inputs_that_are_not_read_have_no_curves() -> None:
     """Their coefficients are 0, and their edges are pruned where the network's are."""
     first = KAN(KANConfig((3, 2, 1), grid_size=5), seed=0).layers[0]
