@@ -148,6 +148,8 @@ def recipe_to_learn_on(recipe: Recipe, chosen: Recipe, roles: Roles, choices: Ch
     plan = chosen.fit.model_dump(include=_LEARNING_KEYS, exclude_none=True)
     given = {key: value for key, value in choices.keys.items() if key in _LEARNING_KEYS}
     sections["fit"] = plan | given
+    if sections["fit"].get("optimizer") == "levenberg-marquardt" and "learning_rate" not in given:
+        sections["fit"].pop("learning_rate", None)
     sections["data"] = {key: value for key, value in sections["data"].items() if key != "weights"}
     sections["data"] |= {"weights": roles.weights} if roles.weights else {}
     sections["split"] = {"kind": "group", "column": roles.groups} if roles.groups else {"kind": "random"}

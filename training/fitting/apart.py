@@ -6,6 +6,8 @@ fit ends early, each fold has an end of its own too.
 
 Example: 4 members, and the loss of the out-of-fold answers of folds 2 to 4 is lowest at step 30. Then the rows of fold
 1 are answered by member 1 as it was at step 30, also if the members are published as they were at step 28.
+
+An indirect say is left: members 2 to 4, whose losses choose this step, have trained on the rows of fold 1.
 """
 
 import math

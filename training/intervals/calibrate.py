@@ -11,23 +11,32 @@ from kan_model.network.transform import Intervals
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.split import RowNumbers
-from training.ensemble.folds import deal_folds
+from training.ensemble.plan import deal_rows
 from training.errors import TrainingError
 from training.fitting.apart import ApartRows
 from training.intervals.ranks import conformal_quantile, fewest_rows
 from training.intervals.scale import FEWEST_FOLDS, FEWEST_ROWS, Design, fit_scale
 from training.publishing.export import Trained
+from training.recipe.config import Recipe
 from training.recipe.fit_sections import IntervalsSection
 
 Kind = Literal["linear", "positive", "log"]
-# Folds of the scale, which are other ones than those of the members.
+# Folds of the scale, by whose number the rows are dealt again.
 _FOLDS = 5
 # More would move the bounds by less than 0.2 % of the rows.
 _MOST_ROWS = 50_000
 
 
-class IntervalsFailed(TrainingError):
+class IntervalsFailed(TrainingError, ValueError):
     """The rows do not allow the intervals that were asked for."""
+
+
+def describe_need(coverage: float) -> str:
+    """How many rows a coverage needs, for the message of :class:`IntervalsFailed`."""
+    return (
+        f"[intervals] coverage = {coverage:g} needs at least {fewest_rows(coverage)} rows that neither trained nor "
+        "chose the members that answer them"
+    )
 
 
 @dataclass(frozen=True)
@@ -51,11 +60,11 @@ class Calibrated:
     folds: RowNumbers
 
 
-def calibrate(section: IntervalsSection, dataset: Dataset, trained: Trained, rows: ApartRows) -> Calibrated:
+def calibrate(recipe: Recipe, dataset: Dataset, trained: Trained, rows: ApartRows) -> Calibrated:
     """Make the bounds of a network.
 
     Args:
-        section: The coverage, and whether a scale may be learned.
+        recipe: With [intervals]; its [split] says how rows are dealt into folds.
         dataset: Of the rows.
         trained: The network to publish.
         rows: Answers to rows that neither trained, stopped nor chose the networks that answered them.
@@ -63,18 +72,18 @@ def calibrate(section: IntervalsSection, dataset: Dataset, trained: Trained, row
     Raises:
         IntervalsFailed: too few rows.
     """
-    wanted = fewest_rows(section.coverage)
-    if len(rows.numbers) < wanted:
+    section = recipe.intervals
+    assert section is not None
+    if len(rows.numbers) < fewest_rows(section.coverage):
         count = len(dataset.train) + len(dataset.validation)
         raise IntervalsFailed(
-            f"[intervals] coverage = {section.coverage:g} needs at least {wanted} rows that neither trained nor chose "
-            f"the members that answer them; {len(rows.numbers)} of {count} rows are such; give more rows, more "
-            "[ensemble] members, a single candidate in [search], or a smaller coverage"
+            f"{describe_need(section.coverage)}; {len(rows.numbers)} of {count} rows are such after this fit, because "
+            "the losses of the others were not finite; wanted a smaller learning_rate"
         )
     rows = rows.thinned(_MOST_ROWS)
     kind = kind_of(dataset)
     errors = errors_of(kind, dataset.y[rows.numbers], rows.answers)
-    folds = _deal(dataset, rows)
+    folds = _deal(recipe, dataset, rows)
     layer, log_scales = _learn_scale(section, dataset, trained, rows, errors, folds)
     scores = errors * np.exp(-log_scales)
     quantile = conformal_quantile(scores, section.coverage).astype(np.float32)
@@ -125,10 +134,7 @@ def network_inputs(trained: Trained, x: Numbers) -> torch.Tensor:
     return rows if trained.inputs is None else trained.inputs(rows)
 
 
-def _deal(dataset: Dataset, rows: ApartRows) -> RowNumbers:
-    """Whole groups in one fold; stretches of time where members leave out such stretches."""
-    folds = min(_FOLDS, len(rows.numbers))
-    if dataset.groups is not None:
-        groups = dataset.groups[rows.numbers]
-        return deal_folds(min(folds, len(np.unique(groups))), dataset.y[rows.numbers], 0, groups)
-    return deal_folds(folds, dataset.y[rows.numbers], 0)
+def _deal(recipe: Recipe, dataset: Dataset, rows: ApartRows) -> RowNumbers:
+    """Whole groups, stretches of time or single rows, as members leave them out."""
+    dealt = len(rows.numbers) if dataset.groups is None else len(np.unique(dataset.groups[rows.numbers]))
+    return deal_rows(recipe, dataset, rows.numbers, min(_FOLDS, dealt))

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from kan_model import KANLayer
 from training.data.encoding import Numbers
 from training.data.split import RowNumbers
-from training.intervals.ranks import conformal_quantile
+from training.intervals.ranks import conformal_quantile, fewest_rows
 
 Flags = NDArray[np.bool_]
 # Fewer errors tell less than a constant does.
@@ -60,7 +60,7 @@ class Design:
     """What the curves are made of.
 
     Attributes:
-        first: The first layer of the network.
+        first: The first layer of the network, under the policy ``clamp``.
         shapes: For each input the coefficients of its features, ``[functions, features of the input]``.
         strength: ``[features]``, the penalty of each relative to the others.
     """
@@ -72,6 +72,8 @@ class Design:
     @classmethod
     def of(cls, first: KANLayer, x: torch.Tensor) -> "Design":
         """Curves for the inputs that the network reads and that vary in the rows ``[rows, inputs]``."""
+        # Beyond the domain the scale stays as at its end: there errors are not smaller. Under "decay" it would shrink.
+        first = first if first.outside == "clamp" else first.changed(outside="clamp")
         reads = first.active_edges.any(dim=0).numpy()
         low, high = x.amin(dim=0), x.amax(dim=0)
         has_two = ((x == low) | (x == high)).all(dim=0).numpy()
@@ -163,6 +165,9 @@ class _Fits:
         self._features, self._folds, self._coverage = features, folds, coverage
         self._errors = np.maximum(errors, _SMALLEST * max(errors.max(), _SMALLEST))
         self._strength = strength
+        # A rank that the rows lack has no width, so nothing tells whether curves are narrower. What all rows chose and
+        # what fewer rows chose shall be of one kind: then no set of folds has curves.
+        self._has_widths = len(folds) - np.bincount(folds).max() >= fewest_rows(coverage)
         # The curves are fitted to every n-th row; all rows are scored.
         self._is_fitted = np.arange(len(folds)) % -(-len(folds) // _MOST_ROWS) == 0
         self._known: dict[frozenset[int], dict[float, Curves]] = {}
@@ -181,7 +186,7 @@ class _Fits:
         }
         best = min(scales, key=lambda penalty: float((scales[penalty] + errors * np.exp(-scales[penalty])).mean()))
         widths = {penalty: self._width(errors, scales[penalty]) for penalty in (np.inf, best)}
-        is_worth = widths[best] <= (1 - _WORTH) * widths[np.inf]
+        is_worth = self._has_widths and widths[best] <= (1 - _WORTH) * widths[np.inf]
         return self._fit(folds)[best if is_worth else np.inf]
 
     def _width(self, errors: Numbers, log_scales: Numbers) -> float:

@@ -11,6 +11,7 @@ _SENSELESS = {
     "augment": "the pixels of an image act together, and in an additive model no two columns do",
     "adapt": "its knots follow the training rows already",
     "ensemble": "its fit has no luck that a mean could take away",
+    "intervals": "they are made from the answers of members to rows that they never saw, and it has no members",
     "search": "generalised cross-validation chooses its smoothness",
     "sparsify": "its penalties are chosen by generalised cross-validation",
     "prune": "a curve that the rows do not need is flat already",

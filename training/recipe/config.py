@@ -139,7 +139,7 @@ class _Document(Section):
             check_additive(self, self.fit, self.task)
         self._check_continuation()
         if self.intervals is not None:
-            check_intervals(self.task, self.fit, self.ensemble, self.search, self.symbolic or self.prune)
+            check_intervals(self.task, self.data, self.fit, self.ensemble, self.search, self.symbolic or self.prune)
         return self
 
     @property

@@ -9,6 +9,8 @@ from training.errors import quoted
 from training.recipe.levels import Levels
 from training.recipe.sections import Counts, Section, Seed, Words
 
+MOST_MEMBERS = 32
+
 
 class FitSection(Section):
     """[fit]: `steps` per grid are epochs for adam and iterations for lbfgs and levenberg-marquardt."""
@@ -74,7 +76,7 @@ class EnsembleSection(Section):
     inputs. With `refit` the test rows judge this network; then all rows are fitted again, and that fit is published.
     """
 
-    members: int = Field(default=8, ge=2, le=32)
+    members: int = Field(default=8, ge=2, le=MOST_MEMBERS)
     hidden_grid: int | None = Field(default=None, ge=1)
     refit: bool = False
 

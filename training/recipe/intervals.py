@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from training.errors import quoted
 from training.recipe.fit_sections import (
     EnsembleSection,
     FitSection,
@@ -9,11 +10,15 @@ from training.recipe.fit_sections import (
     SearchSection,
     SymbolicSection,
 )
-from training.recipe.sections import TaskSection
+from training.recipe.sections import DataSection, TaskSection
+
+# `kan-client predict` names the columns of bounds by their target and these.
+_BOUNDS = ("lower", "upper")
 
 
 def check_intervals(
     task: TaskSection,
+    data: DataSection,
     fit: FitSection,
     ensemble: EnsembleSection | None,
     search: SearchSection | None,
@@ -23,6 +28,7 @@ def check_intervals(
 
     Args:
         task: Says what is answered.
+        data: Names the targets.
         fit: Says on which grids.
         ensemble: Gives each row a member that never saw it.
         search: Its candidates may change the grids.
@@ -38,15 +44,17 @@ def check_intervals(
             '[intervals]: not with [task] objective = "quantile", whose answer is not the middle of what to expect; '
             'wanted objective = "squared_error" or "mae"'
         )
-    if ensemble is None:
+    if taken := sorted({f"{name}_{bound}" for name in data.targets for bound in _BOUNDS} & set(data.targets)):
         raise ValueError(
-            "[intervals] needs [ensemble]: intervals are made from the answers of members to rows that they never saw; "
-            "add the section [ensemble] with members = 4"
+            f"[data] target names {quoted(taken[0])}, and [intervals] gives a bound of "
+            f"{quoted(taken[0].rpartition('_')[0])} this name; wanted another name for one of these targets"
         )
     if later is not None:
         name = "symbolic" if isinstance(later, SymbolicSection) else "prune"
+        of_estimator = " (of an estimator: coverage or symbolic=True)" if name == "symbolic" else ""
         raise ValueError(
             f"[intervals]: not with [{name}], which changes the network after its members were judged; leave one out"
+            f"{of_estimator}"
         )
     grids: list[Sequence[int]] = [
         fit.grids,
@@ -56,4 +64,9 @@ def check_intervals(
         raise ValueError(
             f"[intervals]: not with [fit] grids = {list(longest)}: all rows choose where the second grid begins; "
             f"wanted one grid, e.g. [{longest[-1]}]"
+        )
+    if ensemble is None:
+        raise ValueError(
+            "[intervals] needs [ensemble]: intervals are made from the answers of members to rows that they never saw; "
+            "wanted members = 4 in the section [ensemble], or of an estimator members=4"
         )

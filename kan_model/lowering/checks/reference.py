@@ -9,6 +9,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 
+from kan_model.lowering.checks.edge_error import edge_error
 from kan_model.lowering.checks.logarithms import exceed_float32, largest_error, take_logarithms
 from kan_model.lowering.checks.regions import ENDS, FAR, INSIDE, KNOTS, OUTSIDE, TABLE, Rows32, Values64, rows_by_region
 from kan_model.lowering.checks.rounding import float32_edge_errors, float32_error, is_steep, propagate
@@ -163,10 +164,16 @@ class Reference:
                 wanted = layer.edge_outputs(x)[:, left].numpy()
                 sums = layer.sums_of(x)
                 spare = some if region == OUTSIDE else np.where(is_steep(some), some, 0.0)
-                error = _edge_error(np.concatenate(got)[:, left], wanted, sums.numpy()[:, left], spare[:, left])
+                error = edge_error(np.concatenate(got)[:, left], wanted, sums.numpy()[:, left], spare[:, left])
                 x = layer.nodes_of(sums)
                 worst = np.inf if not error >= 0 else max(worst, float(error))
         return worst
+
+    def rows_of_regions(self, count: int) -> Iterator[tuple[str, Rows32, Rows32]]:
+        """Each region's name, at most ``count`` of its raw rows, and these with 0 in features that no edge reads."""
+        for region, rows in self._regions.items():
+            some = rows[:: -(-len(rows) // count)]
+            yield region, some, np.where(self._unread, np.float32(0), some)
 
     def rows_inside(self, count: int) -> Rows32:
         """Raw rows inside the domain, ``[count, features]``."""
@@ -228,22 +235,6 @@ class Reference:
     def _apply_outputs(self, y: torch.Tensor) -> Values64:
         result: Values64 = (y if self._outputs is None else self._outputs(y)).numpy()
         return result
-
-
-def _edge_error(got: Rows32, wanted: Values64, sums: Values64, inherent: Values64) -> float:
-    """The largest error of edges, relative to the largest of them or the range of their sum.
-
-    ``inherent``, the error that float32 alone can cause, is subtracted first. An edge that is NaN on both sides has the
-    error 0.
-    """
-    finite = np.isfinite(sums).all(axis=1)
-    extent = np.ptp(sums[finite], axis=0) if finite.any() else np.zeros(sums.shape[1])
-    largest = np.where(np.isfinite(wanted), np.abs(wanted), 0).max(axis=(0, 2))
-    size = np.maximum(np.maximum(extent, largest), np.finfo(np.float32).tiny)[:, None]
-    with np.errstate(invalid="ignore"):  # ∞ − ∞
-        error = (np.abs(got - wanted) - inherent).clip(min=0) / size
-    error[np.isinf(inherent) | (np.isnan(got) & np.isnan(wanted)) | (got == wanted)] = 0
-    return float(error.max())
 
 
 def _blocks(rows: Rows32, size: int) -> Iterator[Rows32]:

@@ -154,7 +154,7 @@ def test_versions_swap_and_go_back(start: Start, write_model: WriteModel) -> Non
                 assert seen == sorted(seen)
             folder.rename(folder.parent.parent.parent / "aside")
             await asyncio.gather(*(call_until(1) for _ in range(4)))
-            await until_elsewhere(lambda: server.log.read_text().count("closed\n") == 2)
+            await until_elsewhere(lambda: server.log.read_text().count(" closed: ") == 2)
 
     asyncio.run(check())
 

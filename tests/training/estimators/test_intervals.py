@@ -12,7 +12,7 @@ from sklearn.base import clone
 from kan_api.v1.manifest_pb2 import ModelManifest
 from kan_model.onnx_runtime import open_session
 from training import KANRegressor
-from training.errors import RecipeError, TrainingError
+from training.errors import RecipeError
 from training.publishing.repository import read_manifest
 
 RANDOM = np.random.default_rng(0)
@@ -104,7 +104,11 @@ def test_what_cannot_be_done_is_refused_in_plain_words() -> None:
             KANRegressor(**KEYS, coverage=coverage).fit(X[:50], Y[:50])
     with pytest.raises(RecipeError, match=r"\[intervals\] needs \[ensemble\]"):
         KANRegressor(**(KEYS | {"members": 1}), coverage=0.9).fit(X[:50], Y[:50])
-    with pytest.raises(TrainingError, match="needs at least 99 rows that neither trained nor chose"):
+    with pytest.raises(RecipeError, match=r"\[intervals\]: not with \[symbolic\].*coverage or symbolic=True"):
+        KANRegressor(coverage=0.9, symbolic=True).fit(X[:50], Y[:50])
+    with pytest.raises(RecipeError, match=r"\[intervals\]: not with \[network\] additive = true"):
+        KANRegressor(coverage=0.9, additive=True).fit(X[:50], Y[:50])
+    with pytest.raises(ValueError, match=r"needs at least 99 rows that neither trained nor chose .* 60 of 60 rows"):
         KANRegressor(**KEYS, coverage=0.99).fit(X[:60], Y[:60])
     with pytest.raises(ValueError, match="the fit made no bounds; wanted KANRegressor"):
         KANRegressor(**KEYS).fit(X[:50], Y[:50]).predict_interval(X)

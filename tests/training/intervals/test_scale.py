@@ -53,6 +53,16 @@ def test_errors_that_no_input_tells_of_get_a_constant() -> None:
     assert fit(NORMAL).is_constant
 
 
+def test_too_few_rows_for_the_rank_get_a_constant() -> None:
+    """99 scores have the rank of 0.99. Of 110 rows four of five folds have 88, so no width tells that curves help."""
+    found = fit_scale(DESIGN.features(X)[:110], NORMAL[:110], FOLDS[:110], DESIGN.strength, 0.99)
+    assert found.is_constant
+    for fold in range(5):
+        assert len(np.unique(found.log_scales[FOLDS[:110] == fold])) == 1
+    errors = (true_scale() * NORMAL)[:130]
+    assert not fit_scale(DESIGN.features(X)[:130], errors, FOLDS[:130], 0.01 * DESIGN.strength, 0.9).is_constant
+
+
 def test_a_row_has_no_say_in_its_own_scale() -> None:
     """Other errors in fold 3 leave the scales of the rows of fold 3 as they are, to the bit, and change the others."""
     errors = true_scale() * NORMAL
@@ -74,6 +84,17 @@ def test_the_layer_computes_the_curves() -> None:
     with torch.no_grad():
         low, middle, high = layer(points)[:, 0].tolist()
     assert middle == pytest.approx((low + high) / 2, abs=1e-5)
+
+
+def test_beyond_the_domain_the_scale_stays_as_at_its_end() -> None:
+    """Also of a network whose functions fall to zero there."""
+    decaying = Design.of(KAN(KANConfig((3, 2, 1), grid_size=5, outside="decay"), seed=0).layers[0], X)
+    layer = decaying.layer(fit_scale(decaying.features(X), true_scale() * NORMAL, FOLDS, DESIGN.strength, 0.9).curves)
+    low, high = layer.domain.T
+    with torch.no_grad():
+        ends, beyond = layer(torch.stack([low, high])), layer(torch.stack([low - 5, high + 5]))
+    assert (ends - ends.mean()).abs().min() > 0.3
+    torch.testing.assert_close(beyond, ends)
 
 
 def test_constants_and_inputs_that_are_not_read_have_no_curves() -> None:

@@ -1,5 +1,7 @@
 """Verification finds errors of a graph and accepts right graphs."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -8,7 +10,8 @@ from onnx import numpy_helper
 
 from kan_model import KAN, KANConfig
 from kan_model.lowering import lower
-from kan_model.network.transform import Affine, InputTransform, Softmax
+from kan_model.lowering.strategies.cox_de_boor import CoxDeBoor
+from kan_model.network.transform import Affine, InputTransform, Intervals, Softmax
 from training.publishing.verify import Verification, VerificationFailed, verify
 
 INPUTS = InputTransform(
@@ -92,3 +95,52 @@ def test_the_tolerance_decides() -> None:
     model = lower(kan, inputs=INPUTS, outputs=REGRESSION).model
     with pytest.raises(VerificationFailed, match=r"by \d.*e-\d+ .*1e-12"):
         verify(model, kan, INPUTS, REGRESSION, ROWS, 1e-12)
+
+
+def scaled_intervals(kan: KAN) -> Intervals:
+    """Bounds whose width follows both inputs."""
+    first = kan.layers[0]
+    coefficients = torch.rand(1, *first.coefficients.shape[1:], generator=torch.Generator().manual_seed(1))
+    scale = first.changed(
+        base_weight=torch.zeros(1, 2), coefficients=coefficients, edge_mask=torch.ones(1, 2), bias=torch.zeros(1)
+    )
+    return Intervals(np.array([0.5], np.float32), "linear", scale)
+
+
+def check_bounds(model: onnx.ModelProto, kan: KAN, intervals: Intervals) -> Verification:
+    """Verify answers and bounds."""
+    return verify(model, kan, INPUTS, REGRESSION, ROWS, TOLERANCE, intervals=intervals)
+
+
+def test_bounds_pass_on_all_kinds_of_rows() -> None:
+    """With gaps, at the ends of the domain and far outside."""
+    kan = network()
+    intervals = scaled_intervals(kan)
+    model = lower(kan, inputs=INPUTS, outputs=REGRESSION, intervals=intervals).model
+    assert check_bounds(model, kan, intervals).errors.max_relative_error < TOLERANCE
+
+
+def test_bounds_that_only_fail_outside_the_domain_are_found() -> None:
+    """A scale that falls to zero there is right inside the domain; the answers are right everywhere."""
+    kan = network()
+    intervals = scaled_intervals(kan)
+    assert intervals.scale is not None
+    falling = replace(intervals, scale=intervals.scale.changed(outside="decay"))
+    model = lower(kan, inputs=INPUTS, outputs=REGRESSION, strategies=[CoxDeBoor()], intervals=falling).model
+    with pytest.raises(VerificationFailed, match=r"the bound lower differs from float64 .*outside"):
+        check_bounds(model, kan, intervals)
+
+
+def test_bounds_on_the_wrong_side_are_found() -> None:
+    """Bounds that changed places leave no answer between them."""
+    kan = network()
+    intervals = scaled_intervals(kan)
+    model = lower(kan, inputs=INPUTS, outputs=REGRESSION, intervals=intervals).model
+    lower_bound, upper_bound = (next(o for o in model.graph.output if o.name == name) for name in ("lower", "upper"))
+    for node in model.graph.node:
+        for place, name in enumerate(node.output):
+            if name in ("lower", "upper"):
+                node.output[place] = "upper" if name == "lower" else "lower"
+    assert lower_bound.type == upper_bound.type
+    with pytest.raises(VerificationFailed, match="is not between its bounds"):
+        check_bounds(model, kan, intervals)

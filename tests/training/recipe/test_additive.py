@@ -34,6 +34,7 @@ def test_an_additive_model_has_no_hidden_level() -> None:
         ("degree = 1\n", "[network]: degree = 1: not with additive = true"),
         ("[adapt]\n", "[adapt]: not with [network] additive = true: its knots follow"),
         ("[ensemble]\n", "[ensemble]: not with [network] additive = true"),
+        ("[intervals]\n", "[intervals]: not with [network] additive = true: they are made from the answers of members"),
         ("[sparsify]\n", "[sparsify]: not with [network] additive = true"),
         ("[prune]\n", "[prune]: not with [network] additive = true"),
         ("[fit]\nsteps = 3\nlearning_rate = 0.1\n", "[fit] learning_rate, steps: not with [network] additive = true"),

@@ -108,6 +108,12 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
         (TABLE + "[intervals]", "[intervals] needs [ensemble]: intervals are made from the answers of members to rows"),
         (TABLE + "[ensemble]\n[prune]\n[intervals]", "[intervals]: not with [prune], which changes the network after"),
         (TABLE + "[ensemble]\n[symbolic]\n[intervals]", "[intervals]: not with [symbolic], which changes the network"),
+        (TABLE + "[symbolic]\n[intervals]", "leave one out (of an estimator: coverage or symbolic=True)"),
+        (TABLE + "[fit]\ngrids = [3, 5]\n[intervals]", "[intervals]: not with [fit] grids = [3, 5]"),
+        (
+            TABLE.replace('target = "price"', 'target = ["price", "price_lower"]') + "[ensemble]\n[intervals]",
+            '[data] target names "price_lower", and [intervals] gives a bound of "price" this name; wanted another',
+        ),
         (
             TABLE + "[fit]\ngrids = [3, 5]\n[ensemble]\n[intervals]",
             "all rows choose where the second grid begins; want",

@@ -17,6 +17,7 @@ from training.data.split import RowNumbers
 from training.ensemble.plan import EnsembleFit
 from training.fitting.apart import ApartRows
 from training.fitting.fit import FitState, begin, fit_steps
+from training.pipelines.fresh.enough_rows import check_rows
 from training.pipelines.watcher import Watcher
 from training.recipe.config import Recipe
 from training.search.fit import SearchFit
@@ -65,7 +66,9 @@ def new_fit(recipe: Recipe, dataset: Dataset) -> tuple[FreshFit, StepData]:
     Raises:
         DataError: float32 cannot scale a column, or the rows do not allow the grids.
         FitRefused: rows or targets are not finite in the network's type.
+        IntervalsFailed: there are too few rows for [intervals].
     """
+    check_rows(recipe, dataset)
     inputs = input_transform(dataset, recipe.inputs.scaling)
     is_additive = recipe.network.additive
     kan = start_network(recipe, dataset, inputs) if is_additive else new_network(dataset, recipe, inputs)

@@ -134,7 +134,7 @@ def add_intervals(
         return Bounded(trained)
     if before is not None:
         rows = rows.without(before)
-    calibrated = calibrate(recipe.intervals, dataset, trained, rows)
+    calibrated = calibrate(recipe, dataset, trained, rows)
     trained = replace(trained, intervals=calibrated.intervals)
     return Bounded(trained, judge_intervals(calibrated, dataset, trained), rows.chose)
 

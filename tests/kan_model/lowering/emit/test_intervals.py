@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from kan_model import KAN, KANLayer
+from kan_model import KAN, KANConfig, KANLayer
 from kan_model.lowering.driver import STRATEGIES
 from kan_model.lowering.emit.network import predicting_model
 from kan_model.lowering.strategies.strategy import Strategy
@@ -20,6 +20,8 @@ from kan_model.onnx_runtime import open_session
 Kind = Literal["linear", "positive", "log"]
 ROWS = np.random.default_rng(0).uniform(-2, 2, (60, 3)).astype(np.float32)
 HALF = np.array([0.3, 2.0], np.float32)
+DECAYING = KAN(KANConfig((3, 4, 2), outside="decay")).layers[0]
+FOR_DECAY = [strategy for strategy in STRATEGIES if strategy.applies(DECAYING)]
 
 
 def outputs_of(kind: Kind) -> Affine | Exponential:
@@ -68,6 +70,19 @@ def test_bounds(strategy: Strategy, kind: Kind, scaled: bool, make_kan: Callable
     plain = open_session(predicting_model(kan, None, outputs, [strategy, strategy])).run(ROWS)[0]
     np.testing.assert_array_equal(answers, plain)
     wanted = wanted_bounds(kan, outputs, intervals, ROWS.astype(np.float64))
+    np.testing.assert_allclose(lower, wanted[0], rtol=2e-5, atol=1e-5)
+    np.testing.assert_allclose(upper, wanted[1], rtol=2e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("strategy", FOR_DECAY, ids=lambda strategy: strategy.name)
+def test_a_scale_stays_beyond_the_domain(strategy: Strategy, make_kan: Callable[..., KAN]) -> None:
+    """The functions of the network fall to zero there, those of the scale do not; both are in the graph."""
+    kan = make_kan((3, 4, 2), dtype=torch.float32, outside="decay")
+    intervals = Intervals(HALF, "linear", scale_layer(kan).changed(outside="clamp"))
+    model = predicting_model(kan, None, outputs_of("linear"), [strategy, strategy], intervals=intervals)
+    rows = 2 * ROWS
+    _, lower, upper = open_session(model).run(rows)
+    wanted = wanted_bounds(kan, outputs_of("linear"), intervals, rows.astype(np.float64))
     np.testing.assert_allclose(lower, wanted[0], rtol=2e-5, atol=1e-5)
     np.testing.assert_allclose(upper, wanted[1], rtol=2e-5, atol=1e-5)
 

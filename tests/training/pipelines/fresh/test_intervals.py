@@ -13,7 +13,7 @@ import pytest
 from kan_api.v1.manifest_pb2 import ModelManifest
 from kan_model.onnx_runtime import open_session
 from tests.kit.watcher import Quiet
-from training.errors import Interrupted, TrainingError
+from training.errors import Interrupted
 from training.fitting.fit import FitState
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunError, RunFolder
@@ -102,17 +102,6 @@ def test_the_judged_share_is_that_of_the_served_graph(run: Callable[..., Run]) -
     told = published.manifest.intervals
     assert told.judged_coverage[0] == pytest.approx(inside.mean(), abs=1e-9)
     assert told.judged_width[0] == pytest.approx((upper - lower).mean(), rel=1e-4)
-
-
-def test_too_few_rows_are_refused_with_the_number_that_is_wanted(run: Callable[..., Run]) -> None:
-    """And with what to change; nothing is published."""
-    given = run(SECTIONS.replace("0.8", "0.995"))
-    with pytest.raises(TrainingError, match=r"needs at least 199 rows that neither .* 160 of 160 rows are such"):
-        train(given, Quiet())
-    assert not (given.models / "flowers").exists()
-    lone = run(SECTIONS.replace("members = 4", "members = 2") + SEARCH)
-    with pytest.raises(TrainingError, match=r"0 of 160 rows are such; give more rows, more \[ensemble\] members"):
-        train(replace(lone, folder=RunFolder(given.models.parent / "lone")), Quiet())
 
 
 def test_a_state_without_intervals_cannot_get_them(run: Callable[..., Run]) -> None:
