@@ -28,6 +28,11 @@ _SHARES = (
         "test = 0.2  # share of the rows that judge the formula",
     ),
 )
+_CALIBRATION = (
+    "",
+    "[calibration]  # the out-of-fold answers tell how certain the probabilities may be",
+    'method = "temperature"',
+)
 # The most left-out columns that the terminal lists, and the most in doubt.
 _MOST_TOLD = 10
 
@@ -139,6 +144,7 @@ def render(
                 'scaling = "minmax"',
                 "",
                 *fit_lines(proposal.fit, "the classes" if is_class else "the output"),
+                *(_CALIBRATION if is_class else ()),
             ]
         ),
         "",

@@ -13,6 +13,7 @@ from kan_model import KAN
 from training.data.objective.loss import loss, score
 from training.data.objective.loss_function import Loss
 from training.data.samples import Samples
+from training.ensemble.apart import follow_apart
 from training.ensemble.side_by_side import side_by_side
 from training.fitting.evaluation import answers
 from training.fitting.fit import FitState, TrainingDiverged
@@ -41,12 +42,15 @@ class DealtRows:
         folds: int64 ``[rows]``, the member that does not train on the row.
         members: Number of members that are fitted now.
         first: The first of them; the rows of other members' folds train all of these.
+        parts: int64 ``[rows]``, the part of each row in the choice of the step (:mod:`training.ensemble.apart`); None:
+            no answers are kept apart.
     """
 
     samples: Samples
     folds: Tensor
     members: int
     first: int = 0
+    parts: Tensor | None = None
 
     @property
     def judging(self) -> Tensor:
@@ -88,7 +92,7 @@ def fit_members(
         TrainingDiverged: the loss was not finite from the first epoch on.
     """
     if not state.history and state.best_loss == math.inf:
-        record = _evaluate(state.best, rows, 0, math.nan, task)
+        record = _evaluate(state, state.best, rows, 0, math.nan, task)
         state.best_loss = record.validation_loss if math.isfinite(record.validation_loss) else math.inf
     while state.stage < len(plan.grids):
         yield from _fit_grid(state, rows, plan, task)
@@ -112,7 +116,7 @@ def _fit_grid(state: FitState, rows: DealtRows, plan: FitSection, task: Loss) ->
     while state.step < plan.steps and not _is_past_its_best(state, plan):
         train_loss = adam.run_epoch(state.stage, state.step)
         is_due = (state.step + 1) % every == 0 or state.step + 1 == plan.steps
-        record = _evaluate(state.kan, rows, state.step + 1, train_loss, task) if is_due else None
+        record = _evaluate(state, state.kan, rows, state.step + 1, train_loss, task) if is_due else None
         if not math.isfinite(train_loss) or (record is not None and not math.isfinite(record.validation_loss)):
             state.kan = copy.deepcopy(state.best)
             state.diverged.append(plan.grids[state.stage])
@@ -137,10 +141,13 @@ def _is_past_its_best(state: FitState, plan: FitSection) -> bool:
     return state.step >= max(_LEAST_SHARE * plan.steps, _PATIENCE * best.step)
 
 
-def _evaluate(network: KAN, rows: DealtRows, step: int, train_loss: float, task: Loss) -> Record:
+def _evaluate(state: FitState, network: KAN, rows: DealtRows, step: int, train_loss: float, task: Loss) -> Record:
+    """Evaluate the network after so many steps, and keep the answers whose step other rows chose."""
     answered, judged = out_of_fold_answers(network, rows), rows.samples.take(rows.judging)
     validation_loss = float(loss(task, answered, judged.y, judged.weights))
     validation_score = score(task, answered, judged.y, judged.weights)
+    if rows.parts is not None and math.isfinite(validation_loss):
+        state.apart = follow_apart(state.apart, answered, judged, rows.parts[rows.judging], task)
     return Record(network.layers[0].grid_size, step, train_loss, validation_loss, validation_score)
 
 

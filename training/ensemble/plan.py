@@ -8,6 +8,7 @@ import torch
 
 from kan_model import KAN, mean_network
 from kan_model.network.transform import InputTransform, OutputTransform
+from training.calibration import ScoredRows
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.preparation import fitted_loss, new_network, samples
@@ -23,6 +24,9 @@ from training.fitting.grids import first_grid
 from training.fitting.state import note_divergence
 from training.publishing.metrics import EXPLAINED, MEMBER, score_rows
 from training.recipe.config import Recipe
+
+# Of the rows that may train, in the choice of the step at which a row's answer calibrates.
+_PARTS = 5
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,8 @@ class EnsembleFit:
         numbers = np.concatenate([dataset.train, dataset.validation])
         members = most_members(recipe, dataset)
         folds = torch.from_numpy(_folds(recipe, dataset, numbers, members))
-        rows = DealtRows(samples(dataset, numbers, inputs, outputs, dtype), folds, members)
+        parts = torch.from_numpy(_parts(recipe, dataset, numbers, members))
+        rows = DealtRows(samples(dataset, numbers, inputs, outputs, dtype), folds, members, parts=parts)
         return cls(recipe, dataset, inputs, outputs, numbers, rows)
 
     def some(self, first: int, end: int) -> "EnsembleFit":
@@ -112,6 +117,16 @@ class EnsembleFit:
         answered = out_of_fold_answers(state.best, self.rows)
         return self.numbers[self.rows.judging.numpy()], self.outputs(answered.double()).numpy()
 
+    def apart(self, state: FitState) -> ScoredRows:
+        """The rows that may train, each answered by the member that left it out, at a step that other rows chose.
+
+        A fit that an older kan-train began has its out-of-fold answers only.
+        """
+        kept = out_of_fold_answers(state.best, self.rows) if state.apart is None else state.apart.answers
+        judging = self.rows.judging
+        known = torch.isfinite(kept).all(dim=1)
+        return ScoredRows(self.numbers[judging[known].numpy()], kept[known].double().numpy())
+
     def metrics(self, state: FitState) -> dict[str, float]:
         """The scores of single members, never of their mean.
 
@@ -132,6 +147,15 @@ def most_members(recipe: Recipe, dataset: Dataset) -> int:
     numbers = np.concatenate([dataset.train, dataset.validation])
     folds = len(numbers) if dataset.groups is None else len(np.unique(dataset.groups[numbers]))
     return min(recipe.ensemble.members, folds)
+
+
+def _parts(recipe: Recipe, dataset: Dataset, numbers: RowNumbers, members: int) -> RowNumbers:
+    """The part of each row in the choice of the step; rows of a group, and neighbours in time, stay together."""
+    if recipe.split.kind == "time":
+        # Two parts of each fold.
+        return np.arange(len(numbers)) * (2 * members) // len(numbers) % 2
+    groups = None if dataset.groups is None else dataset.groups[numbers]
+    return deal_folds(_PARTS, dataset.y[numbers], recipe.fit.seed + 1, groups)
 
 
 def _folds(recipe: Recipe, dataset: Dataset, numbers: RowNumbers, members: int) -> RowNumbers:

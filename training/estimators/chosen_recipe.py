@@ -139,7 +139,7 @@ def recipe_to_learn_on(recipe: Recipe, chosen: Recipe, roles: Roles, choices: Ch
         RecipeError: a parameter is of the wrong type or out of its range.
     """
     sections = tomllib.loads(recipe.text)
-    for section in ("ensemble", "search", "sparsify", "prune", "symbolic"):
+    for section in ("ensemble", "calibration", "search", "sparsify", "prune", "symbolic"):
         sections.pop(section, None)
     plan = chosen.fit.model_dump(include=_LEARNING_KEYS, exclude_none=True)
     given = {key: value for key, value in choices.keys.items() if key in _LEARNING_KEYS}
@@ -194,7 +194,15 @@ def _change(sections: dict[str, Any], choices: Choices) -> dict[str, Any]:
         changed["search"]["candidates"] = _distinct(changed["search"]["candidates"], keys)
     if keys.get("objective", "squared_error") in ("poisson", "gamma"):
         changed["task"].pop("target_scale", None)
-    return _merge(changed, choices.sections)
+    return _drop_idle_calibration(_merge(changed, choices.sections), choices)
+
+
+def _drop_idle_calibration(sections: dict[str, Any], choices: Choices) -> dict[str, Any]:
+    """Without the drafted [calibration] where the network that was asked for has no out-of-fold answers."""
+    is_idle = "ensemble" not in sections or "prune" in sections or "symbolic" in sections
+    if is_idle and "calibration" not in choices.sections:
+        return _merge(sections, {"calibration": None})
+    return sections
 
 
 def _merge(sections: dict[str, Any], changes: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:

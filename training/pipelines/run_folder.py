@@ -18,7 +18,7 @@ from training.data.dataset import Dataset
 from training.data.split import Split
 from training.errors import TrainingError, quoted
 from training.fitting.record import Record
-from training.fitting.state import Block, FitState
+from training.fitting.state import Apart, Block, FitState
 from training.recipe.config import Recipe
 from training.recipe.difference import first_difference
 
@@ -158,8 +158,9 @@ class RunFolder:
             "optimizer": state.optimizer,
             "history": [asdict(record) for record in state.history],
             "diverged": state.diverged,
-            "blocks": [vars(block) | {"network": _encode_network(block.network)} for block in state.blocks],
+            "blocks": [_encode_block(block) for block in state.blocks],
             "share_done": state.share_done,
+            "apart": _encode_apart(state.apart),
         }
         torch.save(content, buffer)
         checkpoint.write_atomically(self._state, buffer.getvalue())
@@ -217,9 +218,28 @@ def _read_state(content: dict[str, Any]) -> FitState:
         history=[Record(**record) for record in content["history"]],
         diverged=content["diverged"],
         # An older kan-train had no search.
-        blocks=[Block(**block | {"network": _decode_network(block["network"])}) for block in content.get("blocks", ())],
+        blocks=[_decode_block(block) for block in content.get("blocks", ())],
         share_done=content.get("share_done"),
+        # An older kan-train did not keep these answers.
+        apart=_decode_apart(content.get("apart")),
     )
+
+
+def _encode_block(block: Block) -> dict[str, Any]:
+    return vars(block) | {"network": _encode_network(block.network), "apart": _encode_apart(block.apart)}
+
+
+def _decode_block(content: dict[str, Any]) -> Block:
+    network, apart = _decode_network(content["network"]), _decode_apart(content.get("apart"))
+    return Block(**content | {"network": network, "apart": apart})
+
+
+def _encode_apart(apart: Apart | None) -> dict[str, torch.Tensor] | None:
+    return None if apart is None else vars(apart)
+
+
+def _decode_apart(content: dict[str, torch.Tensor] | None) -> Apart | None:
+    return None if content is None else Apart(**content)
 
 
 def _encode_network(kan: KAN) -> torch.Tensor:

@@ -51,6 +51,7 @@ def build_manifest(
     tested_rows: int = 0,
     formula_details: pb.Formula | None = None,
     is_validation_trained: bool = False,
+    calibration: pb.Calibration | None = None,
 ) -> pb.ModelManifest:
     """The manifest without version and files, which :mod:`training.publishing.publish` fills in.
 
@@ -64,6 +65,7 @@ def build_manifest(
         tested_rows: After a refit the number of rows that judged the network before it; else 0.
         formula_details: The formula beside the network; None: there is none.
         is_validation_trained: The validation rows trained the network too; ``beside`` has the metrics before that.
+        calibration: By what the scores of the classes were divided; None: by nothing.
     """
     metrics, precision_loss = _metrics(dataset, exported)
     manifest = of_network(exported, precision_loss)
@@ -83,6 +85,7 @@ def build_manifest(
             ),
             formula=formula,
             formula_details=formula_details,
+            calibration=calibration,
         )
     )
     for feature, score in zip(manifest.features, attribution, strict=False):

@@ -11,6 +11,7 @@ from training.recipe.fit_sections import (
     AdaptSection,
     AttributionSection,
     BaselineSection,
+    CalibrationSection,
     EnsembleSection,
     FitSection,
     FormulaSection,
@@ -44,6 +45,7 @@ _FRESH_ONLY = frozenset(
         "inputs",
         "adapt",
         "ensemble",
+        "calibration",
         "search",
         "sparsify",
         "prune",
@@ -69,6 +71,7 @@ class _Document(Section):
     fit: FitSection = Field(default_factory=lambda: FitSection(batch_rows=64))
     adapt: AdaptSection | None = None
     ensemble: EnsembleSection | None = None
+    calibration: CalibrationSection | None = None
     search: SearchSection | None = None
     sparsify: SparsifySection | None = None
     prune: PruneSection | None = None
@@ -104,6 +107,8 @@ class _Document(Section):
         if self.ensemble is not None and self.ensemble.refit and (self.prune or self.symbolic):
             fault = "[prune]" if self.prune is not None else "[symbolic]"
             raise ValueError(f"[ensemble] refit: not with {fault}, which needs rows that the network did not train on")
+        if self.calibration is not None:
+            self._check_calibration()
         if self.formula is not None and self.symbolic is None:
             raise ValueError("[formula]: only with [symbolic], whose keys say which functions are tried on the edges")
         if self.search is not None and self.ensemble is None:
@@ -127,6 +132,15 @@ class _Document(Section):
             check_images(self, self.network, self.fit, self.data, self.lowering, self.image)
         self._check_continuation()
         return self
+
+    def _check_calibration(self) -> None:
+        if self.task.kind != "classification":
+            raise ValueError('[calibration] needs [task] kind = "classification"')
+        if self.ensemble is None:
+            raise ValueError("[calibration]: only with [ensemble], whose out-of-fold answers fit the temperature")
+        if self.prune or self.symbolic:
+            fault = "[prune]" if self.prune is not None else "[symbolic]"
+            raise ValueError(f"[calibration]: not with {fault}, whose network gave no out-of-fold answers")
 
     def _check_continuation(self) -> None:
         if self.model.continue_from is None:

@@ -79,6 +79,15 @@ class EnsembleSection(Section):
     refit: bool = False
 
 
+class CalibrationSection(Section):
+    """[calibration]: divide the scores of the classes by a temperature that the out-of-fold answers fit.
+
+    Guo et al. 2017. The published graph holds the division.
+    """
+
+    method: Literal["temperature"] = "temperature"
+
+
 class CandidateSection(Section):
     """[[search.candidates]]: the keys of [network] and [fit] that a candidate changes."""
 

@@ -2,10 +2,11 @@
 
 import tomllib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, CalibrationScores, ModelManifest
 from training.report.charts import calibration_curve, confusion, predicted_against_true
 from training.report.class_scores import ClassScore, calibrate, score_classes
 from training.report.effects.shown_columns import ShownColumn
@@ -44,10 +45,11 @@ def _classes(manifest: ModelManifest, judged: Judged) -> Iterator[str]:
     if rest := sorted(worst[_MOST_CLASSES:]):
         yield folded(f"{len(rest)} classes with fewer mistakes", _class_table(manifest, scores, rest))
     found = calibrate(judged)
+    before = None if judged.uncalibrated is None else calibrate(replace(judged, answers=judged.uncalibrated))
     two = len(scores) == 2
     what = f"probability of {manifest.classes[1]}" if two else "probability of the answered class"
     share = scores[1].share if two else None
-    yield image(calibration_curve(found, what, share), "calibration", "half")
+    yield image(calibration_curve(found, what, share, before), "calibration", "half")
     picture = confusion(manifest.classes, judged.truth.astype("int64"), judged.answers.argmax(axis=1))
     yield image(picture, "confusion matrix", "half")
     yield paragraph(
@@ -55,7 +57,30 @@ def _classes(manifest: ModelManifest, judged: Judged) -> Iterator[str]:
         f"taken at its word. Here the two differ by {100 * found.error:.1f} % on average.{_smoothing(manifest)} Right: "
         "rows by true and by answered class."
     )
+    yield from _temperature(manifest)
     yield from _wrong_images(manifest, judged)
+
+
+def _temperature(manifest: ModelManifest) -> Iterator[str]:
+    """What dividing the scores did to the calibration error and the log loss."""
+    if not manifest.HasField("calibration"):
+        return
+    made = manifest.calibration
+    parts = (("out of fold", made.out_of_fold), ("test rows", made.test))
+    yield table(
+        ["", "rows", "calibration error before", "after", "log loss before", "after"],
+        [[name, f"{scores.rows:,}", *map(number, _measured(scores))] for name, scores in parts if scores.rows],
+    )
+    yield paragraph(
+        f"Before the softmax, scores are divided by a temperature of {number(made.temperature)}, which the out-of-fold "
+        "answers gave; above 1 it makes probabilities less certain. Calibration error: the rows are sorted by the "
+        "probability of their most probable class and cut into 15 bins of equal weight; it is the mean difference "
+        "between that probability and the share of rows of that class."
+    )
+
+
+def _measured(scores: CalibrationScores) -> tuple[float, float, float, float]:
+    return scores.error_before, scores.error_after, scores.log_loss_before, scores.log_loss_after
 
 
 def _smoothing(manifest: ModelManifest) -> str:

@@ -70,6 +70,24 @@ def test_a_shops_table_becomes_a_recipe_that_says_why(tmp_path: Path) -> None:
     assert recipe.baseline.kinds == ("trivial", "linear", "boosted")
 
 
+@pytest.mark.parametrize(
+    ("target", "formula", "is_calibrated"),
+    [
+        ("returned", False, True),
+        ("paid", False, False),
+        ("returned", True, False),
+    ],
+)
+def test_the_probabilities_of_classes_are_calibrated(
+    tmp_path: Path, target: str, formula: bool, is_calibrated: bool
+) -> None:
+    """Where there are out-of-fold answers: not of a recipe that ends in a formula."""
+    shop().to_csv(tmp_path / "t.csv", index=False)
+    text = draft_recipe(inspect(tmp_path / "t.csv", target), tmp_path, formula=formula)
+    recipe = parse_recipe(text, folder=tmp_path, name="t.toml")
+    assert (recipe.calibration is not None) == is_calibrated
+
+
 def test_parquet_and_csv_of_one_table_draft_the_same(tmp_path: Path) -> None:
     """The kind of file makes no difference to what is learned."""
     from_csv = drafted(tmp_path, shop(), "paid")

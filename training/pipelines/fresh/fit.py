@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kan_model import KAN
+from training.calibration import ScoredRows
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.preparation import input_transform, new_network, output_transform
@@ -42,6 +43,9 @@ class FreshFit(Protocol):
 
     def out_of_fold(self, state: FitState) -> tuple[RowNumbers, Numbers] | None:
         """Row numbers, and answers to these rows by networks that did not train on them; None: there are none."""
+
+    def apart(self, state: FitState) -> ScoredRows | None:
+        """Rows, and scores of them by networks that they neither trained nor chose a step of; None: there are none."""
 
     def metrics(self, state: FitState) -> dict[str, float]:
         """Metrics that replace those of the same name, which the published network gives on the rows of a part."""
@@ -116,6 +120,9 @@ class SingleFit:
 
     def out_of_fold(self, state: FitState) -> None:
         """None: all rows are of one part."""
+
+    def apart(self, state: FitState) -> None:
+        """None: the validation rows chose the step."""
 
     def metrics(self, state: FitState) -> dict[str, float]:  # noqa: ARG002 - a protocol's
         """None: the published network did not train on the validation rows."""

@@ -1,12 +1,14 @@
 """What a fit gives, and what is known of it: everything that a version is made of but its graphs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from kan_api.v1.manifest_pb2 import Formula
+from kan_api.v1.manifest_pb2 import Calibration, Formula
+from training.calibration import divide_scores
 from training.data.dataset import Dataset
 from training.fitting.fit import FitState
 from training.fitting.record import Record
+from training.pipelines.fresh.calibrated import CalibratedFit, calibrate_fit
 from training.pipelines.fresh.fit import FreshFit
 from training.pipelines.release import judge_answers, judge_on_test
 from training.publishing.export import Trained
@@ -36,6 +38,7 @@ class JudgedFit:
         attribution: The score of each feature, or empty.
         tested_rows: After a refit the number of rows that judged the network before it; else 0.
         formula_details: The formula beside the network, also if it is not the one to publish; None: there is none.
+        calibration: By what the scores of the classes were divided; None: the recipe does not ask for it.
     """
 
     dataset: Dataset
@@ -50,6 +53,7 @@ class JudgedFit:
     attribution: tuple[float, ...] = ()
     tested_rows: int = 0
     formula_details: Formula | None = None
+    calibration: Calibration | None = None
 
 
 def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_message: OnMessage) -> JudgedFit:
@@ -72,27 +76,42 @@ def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_
     steps = chosen.model_copy(update={"attribution": None}) if chosen.ensemble and chosen.ensemble.refit else chosen
     with torch_threads(threads_for(network, chosen.fit.batch_rows or len(dataset.train))):
         finished = finish(network, steps, table, check, on_message)
-    trained = Trained(finished.kan, table.inputs, table.outputs)
+    made = calibrate_fit(way, state, chosen, dataset, Trained(finished.kan, table.inputs, table.outputs))
+    trained = made.trained
     return JudgedFit(
         dataset=dataset,
         trained=trained,
         recipe=chosen,
         history=(*state.history, *finished.history),
-        notes=(*diagnostics, *finished.notes),
+        notes=(*diagnostics, *finished.notes, *made.notes()),
         metrics={**way.metrics(state), **finished.metrics},
-        judged=judge_on_test(dataset, trained) if len(dataset.test) else _judge_out_of_fold(way, state, dataset),
+        judged=_without_temperature(
+            judge_on_test(dataset, trained) if len(dataset.test) else _judge_out_of_fold(way, state, made, dataset),
+            made.calibration,
+        ),
         formula=finished.formula,
         latex=finished.latex,
         attribution=finished.attribution,
         formula_details=_describe_formula(dataset, finished, table),
+        calibration=made.calibration,
     )
 
 
-def _judge_out_of_fold(way: FreshFit, state: FitState, dataset: Dataset) -> Judged | None:
+def _judge_out_of_fold(way: FreshFit, state: FitState, made: CalibratedFit, dataset: Dataset) -> Judged | None:
     """Without test rows: the answers of single members, each to the rows that it did not train on."""
     if (found := way.out_of_fold(state)) is None:
         return None
-    return judge_answers(dataset, *found, "rows, each by a member that did not train on it,")
+    numbers, answers = found
+    if made.calibration is not None:
+        answers = divide_scores(answers, made.calibration.temperature)
+    return judge_answers(dataset, numbers, answers, "rows, each by a member that did not train on it,")
+
+
+def _without_temperature(judged: Judged | None, calibration: Calibration | None) -> Judged | None:
+    """The answers, with those of the undivided scores beside them."""
+    if judged is None or calibration is None:
+        return judged
+    return replace(judged, uncalibrated=divide_scores(judged.answers, 1 / calibration.temperature))
 
 
 def _describe_formula(dataset: Dataset, finished: Finished, table: StepData) -> Formula | None:

@@ -51,6 +51,7 @@ def write_publication(recipe: Recipe, fit: JudgedFit, check: Check) -> Publicati
         attribution=fit.attribution,
         tested_rows=fit.tested_rows,
         formula_details=fit.formula_details,
+        calibration=fit.calibration,
     )
     describe_drift(manifest, trained, dataset.x[dataset.train])
     page = make_report(dataset, trained, manifest, fit.history, fit.notes, fit.judged, fit.latex)

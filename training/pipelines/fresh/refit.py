@@ -9,6 +9,7 @@ from training.data.preparation import input_transform, output_transform
 from training.data.split import Split
 from training.data.table import Table
 from training.ensemble.plan import EnsembleFit
+from training.pipelines.fresh.calibrated import calibrate_fit
 from training.pipelines.fresh.judged_fit import JudgedFit
 from training.pipelines.fresh.kept_fit import KeptFit, stop_if_asked
 from training.pipelines.interruption import Interruption
@@ -62,16 +63,21 @@ def fit_again(
     tested, metrics = len(judged.dataset.test), way.metrics(state)
     answers = predict(judged.trained, judged.dataset.x[judged.dataset.test])
     test = score_rows(judged.dataset, judged.dataset.test, answers)
+    made = calibrate_fit(way, state, recipe, dataset, Trained(finished.kan, table.inputs, table.outputs))
+    if made.calibration is not None and judged.calibration is not None:
+        made.calibration.test.CopyFrom(judged.calibration.test)
     return replace(
         judged,
         dataset=dataset,
-        trained=Trained(finished.kan, table.inputs, table.outputs),
+        trained=made.trained,
+        calibration=made.calibration,
         history=tuple(state.history),
         notes=(
             *judged.notes,
             *way.notes(state),
             *_warn_of_worse(judged.metrics, metrics),
             *finished.notes,
+            *made.notes(),
             f"refit     on all {len(dataset.train)} rows; the {tested} test rows judged the fit before it",
         ),
         metrics={

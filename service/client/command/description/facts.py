@@ -38,6 +38,7 @@ def _facts(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
     yield "beyond training", f"rows outside the ranges, or where training had no row, are {_policy(manifest)}"
     yield from _outputs(manifest)
     yield from _scores(manifest)
+    yield from _calibration(manifest)
     data = manifest.data
     if data.train_rows:
         test = f", tested on {data.test_rows:,}" if data.test_rows else ""
@@ -92,6 +93,20 @@ def _scores(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
         ]
         if found:
             yield who, ", ".join(found)
+
+
+def _calibration(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
+    """By what scores were divided, and what that did to the calibration error."""
+    if not manifest.HasField("calibration"):
+        return
+    made = manifest.calibration
+    found, rows = (made.test, "test rows") if made.test.rows else (made.out_of_fold, "out-of-fold answers")
+    text = f"calibrated by a temperature of {made.temperature:.4g}"
+    if found.rows:
+        text += (
+            f"; calibration error {found.error_after:.4f} on {found.rows:,} {rows}, {found.error_before:.4f} without it"
+        )
+    yield "probabilities", text
 
 
 def _lineage(manifest: ModelManifest) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,8 @@ import pytest
 from kan_api.v1.manifest_pb2 import (
     TASK_CLASSIFICATION,
     TASK_REGRESSION,
+    Calibration,
+    CalibrationScores,
     Column,
     DataSummary,
     Feature,
@@ -123,3 +125,28 @@ def test_a_network_with_products_is_written_as_pykan_writes_it() -> None:
     levels = [Level(adding=6), Level(multiplying=1, sums=2, arities=[2]), Level(adding=1, sums=1)]
     manifest = ModelManifest(network=Network(width=[6, 1, 1], levels=levels, parameters=126, degree=3))
     assert facts(manifest)["network"] == "[6, [0, 1], 1], 126 parameters, degree 3"
+
+
+@pytest.mark.parametrize(
+    ("calibration", "text"),
+    [
+        (
+            Calibration(
+                temperature=1.31,
+                out_of_fold=CalibrationScores(rows=900, error_before=0.05, error_after=0.02),
+                test=CalibrationScores(rows=200, error_before=0.04, error_after=0.015),
+            ),
+            "calibrated by a temperature of 1.31; calibration error 0.0150 on 200 test rows, 0.0400 without it",
+        ),
+        (
+            Calibration(temperature=0.9, out_of_fold=CalibrationScores(rows=90, error_before=0.05, error_after=0.02)),
+            "calibrated by a temperature of 0.9; calibration error 0.0200 on 90 out-of-fold answers, 0.0500 without it",
+        ),
+        (Calibration(temperature=1.0), "calibrated by a temperature of 1"),
+    ],
+)
+def test_the_temperature_of_classes(calibration: Calibration, text: str) -> None:
+    """With the calibration error of the test rows, else of the out-of-fold answers; without it there is no line."""
+    manifest = ModelManifest(task=TASK_CLASSIFICATION, classes=["a", "b"], calibration=calibration)
+    assert facts(manifest)["probabilities"] == text
+    assert "probabilities" not in facts(ModelManifest(task=TASK_CLASSIFICATION, classes=["a", "b"]))

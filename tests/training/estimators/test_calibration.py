@@ -1,0 +1,46 @@
+"""The probabilities of an estimator are calibrated as those of the version that it exports."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.training.estimators.test_publication import UNTIMED, published
+from training import KANClassifier, KANRegressor
+from training.calibration import divide_scores
+from training.errors import RecipeError
+
+
+def test_the_probabilities_are_those_of_divided_scores(
+    people: pd.DataFrame, inputs: pd.DataFrame, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    """Beside the same estimator without [calibration]; the exported manifest has the same temperature."""
+    plain, calibrated = (
+        KANClassifier(**quick, recipe=UNTIMED | more).fit(inputs, people["kind"])
+        for more in ({"calibration": None}, {})
+    )
+    manifest = published(calibrated.export(tmp_path / "models" / "kind"))
+    assert manifest.calibration.temperature != 1
+    assert (manifest.calibration.out_of_fold.rows, manifest.calibration.test.rows) == (200, 0)
+    wanted = divide_scores(plain.predict_proba(inputs), manifest.calibration.temperature)
+    np.testing.assert_allclose(calibrated.predict_proba(inputs), wanted, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(calibrated.predict(inputs), plain.predict(inputs))
+
+
+@pytest.mark.parametrize("keys", [{"members": 1}, {"recipe": {"ensemble": None, "search": None}}, {"symbolic": True}])
+def test_a_network_without_out_of_fold_answers_is_not_calibrated(
+    keys: dict[str, Any], people: pd.DataFrame, inputs: pd.DataFrame
+) -> None:
+    """The drafted section goes, unless it was asked for."""
+    small = {"hidden": (2,), "grids": (3,), "steps": 2, "search": False}
+    assert "[calibration]" not in KANClassifier(**(small | keys)).fit(inputs, people["kind"]).recipe_
+    asked = keys | {"recipe": keys.get("recipe", {}) | {"calibration": {}}}
+    with pytest.raises(RecipeError, match=r"\[calibration\]"):
+        KANClassifier(**(small | asked)).fit(inputs, people["kind"])
+
+
+def test_numbers_are_not_calibrated(people: pd.DataFrame, inputs: pd.DataFrame, quick: dict[str, Any]) -> None:
+    """A regression has no such section."""
+    assert "[calibration]" not in KANRegressor(**quick).fit(inputs, people["paid"]).recipe_
