@@ -13,7 +13,7 @@ from benchmarks.tables.methods.peers import PEERS, Problem
 from benchmarks.tables.splits import Split, read
 from training.calibration import divide_scores
 
-OURS, UNDIVIDED, LIGHTGBM = "ours", "ours, T = 1", "LightGBM"
+METHODS = OURS, UNDIVIDED, LIGHTGBM = "ours", "ours, T = 1", "LightGBM"
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ def find_or_measure(split: Split, cache: Path) -> dict[str, Answers]:
     if not file.exists():
         place.mkdir(parents=True, exist_ok=True)
         found, truth = _measure(split, place)
-        np.savez_compressed(file, truth=truth, **found)
+        np.savez_compressed(file, truth, *(found[method] for method in METHODS))
     kept = np.load(file)
-    return {method: Answers(kept[method], kept["truth"]) for method in (OURS, UNDIVIDED, LIGHTGBM)}
+    return {method: Answers(kept[f"arr_{number}"], kept["arr_0"]) for number, method in enumerate(METHODS, start=1)}
 
 
 def _measure(split: Split, place: Path) -> tuple[dict[str, Floats], NDArray[np.int64]]:

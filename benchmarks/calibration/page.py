@@ -4,11 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from benchmarks.calibration.answers import LIGHTGBM, OURS, UNDIVIDED, Answers
+from benchmarks.calibration.answers import LIGHTGBM, METHODS, OURS, Answers
 from benchmarks.calibration.cost import Cost
 from training.calibration.error import bin_by_confidence
-
-_METHODS = (OURS, UNDIVIDED, LIGHTGBM)
 
 
 def pool(answers: Sequence[Answers]) -> Answers:
@@ -31,19 +29,19 @@ def page(found: Mapping[str, Sequence[Mapping[str, Answers]]]) -> str:
     Args:
         found: By table, the answers of each split by method.
     """
-    heads = ["table", "splits", "held-out rows", *_METHODS]
+    heads = ["table", "splits", "held-out rows", *METHODS]
     lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
     errors = {
-        name: {method: error_of([split[method] for split in splits]) for method in _METHODS}
+        name: {method: error_of([split[method] for split in splits]) for method in METHODS}
         for name, splits in found.items()
     }
     for name, splits in found.items():
         rows = sum(len(split[OURS].truth) for split in splits)
         lines.append(_line(name, str(len(splits)), f"{rows:,}", errors[name]))
-    means = {method: float(np.mean([each[method] for each in errors.values()])) for method in _METHODS}
+    means = {method: float(np.mean([each[method] for each in errors.values()])) for method in METHODS}
     lines.append(_line("mean of the tables", "", "", means))
     every = [split for splits in found.values() for split in splits]
-    whole = {method: error_of([split[method] for split in every]) for method in _METHODS}
+    whole = {method: error_of([split[method] for split in every]) for method in METHODS}
     lines.append(_line("all rows as one", "", f"{sum(len(split[OURS].truth) for split in every):,}", whole))
     return "\n".join(lines) + "\n"
 
@@ -64,4 +62,4 @@ def holds(found: Mapping[str, Sequence[Mapping[str, Answers]]]) -> bool:
 
 
 def _line(name: str, splits: str, rows: str, errors: Mapping[str, float]) -> str:
-    return "| " + " | ".join([name, splits, rows, *(f"{errors[method]:.4f}" for method in _METHODS)]) + " |"
+    return "| " + " | ".join([name, splits, rows, *(f"{errors[method]:.4f}" for method in METHODS)]) + " |"

@@ -31,7 +31,7 @@ from kan_model.lowering.strategies.segments import Segments
 from kan_model.lowering.strategies.strategy import Strategy
 from kan_model.lowering.strategies.truncated_powers import TruncatedPowers
 from kan_model.network.network import KAN, on_cpu
-from kan_model.network.transform import InputTransform, OutputTransform, count_features
+from kan_model.network.transform import InputTransform, Intervals, OutputTransform, count_features
 from kan_model.onnx_graph import check
 from kan_model.splines.bspline import check_grid
 
@@ -53,8 +53,10 @@ class Lowered:
     """An ONNX model and how it was made.
 
     Attributes:
-        model: float32 ``features`` [rows, inputs] -> one float32 output [rows, outputs].
-        explained: The same, with further outputs: each layer's edges ``layer0_edges``, … [rows, sums, inputs].
+        model: float32 ``features`` [rows, inputs] -> one float32 output [rows, outputs]; with intervals also their
+            bounds ``lower`` and ``upper``, of the same shape.
+        explained: The same without intervals, with further outputs: each layer's edges ``layer0_edges``, … [rows, sums,
+            inputs].
         report: The strategies tried for each layer.
         preferred_rows: Number of rows per run at which a row takes the least time; 0: not measured.
     """
@@ -82,6 +84,7 @@ def lower(
     training_rows: NDArray[np.float32] | None = None,
     scale: NDArray[np.float64] | None = None,
     metadata: Mapping[str, str] | None = None,
+    intervals: Intervals | None = None,
 ) -> Lowered:
     """Write the network as a graph of standard operators (opset 17), with constants rounded once to float32.
 
@@ -99,6 +102,7 @@ def lower(
             are relative to the range of the answers to them. None: to the range inside the domain.
         scale: ``[outputs]``, the divisor of errors, if it is known already; None: computed here.
         metadata: Entries of the model's metadata_props.
+        intervals: Bounds around the answers, which become the outputs ``lower`` and ``upper``; None: there are none.
 
     Returns:
         The graph, the explaining graph and the report.
@@ -123,7 +127,7 @@ def lower(
         layers = [time_parts(search, index, layers, tolerance, tune_for) for index in range(len(layers))]
     chosen, error = combine(search, layers, tolerance)
     kept = [each.strategy for each in chosen]
-    model = predicting_model(kan, inputs, outputs, kept, precision, metadata)
+    model = predicting_model(kan, inputs, outputs, kept, precision, metadata, intervals)
     explained = explaining_model(kan, inputs, outputs, kept, metadata)
     check(model)
     check(explained)

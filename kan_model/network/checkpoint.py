@@ -17,17 +17,23 @@ from kan_model.network.members import Members
 from kan_model.network.network import KAN
 from kan_model.network.products import products_of
 from kan_model.network.symbolic_edge import SymbolicEdge
-from kan_model.network.transform import Affine, Exponential, InputTransform, OutputTransform, Softmax
+from kan_model.network.transform import Affine, Exponential, InputTransform, Intervals, OutputTransform, Softmax
 
 # Version 2 adds symbolic edges, version 3 biases, version 4 gap inputs and an exp of the outputs, version 5 nodes that
 # multiply. A network without these is written as 1, for older libraries.
 FORMAT_VERSIONS = (1, 2, 3, 4, 5)
 # The header of a network on images has this in place of "kan"; kan_model.vision.checkpoint reads it.
 IMAGE_KEY = "image_kan"
+_SCALE = "intervals.scale."
 
 
-def to_bytes(kan: KAN, inputs: InputTransform | None = None, outputs: OutputTransform | None = None) -> bytes:
-    """The network, and the transforms of its inputs and outputs, as the content of a safetensors file."""
+def to_bytes(
+    kan: KAN,
+    inputs: InputTransform | None = None,
+    outputs: OutputTransform | None = None,
+    bounds: Intervals | None = None,
+) -> bytes:
+    """The network, its transforms of inputs and outputs, and its intervals, as the content of a safetensors file."""
     layers = [_options(layer) for layer in kan.layers]
     version = 2 if any("symbolic" in options for options in layers) else 1
     if any(layer.bias is not None for layer in kan.layers):
@@ -50,6 +56,14 @@ def to_bytes(kan: KAN, inputs: InputTransform | None = None, outputs: OutputTran
         for name, values in vars(transform).items() if transform else ():
             if values is not None:
                 tensors[f"{prefix}.{name}"] = torch.from_numpy(values).clone()
+    if bounds is not None:
+        # No new version either: an older library reads the network, whose answers are the same without bounds.
+        tensors["intervals.half_width"] = torch.from_numpy(bounds.half_width).clone()
+        description["intervals"] = {"kind": bounds.kind}
+        if bounds.scale is not None:
+            description["intervals"]["scale"] = _options(bounds.scale)
+            scale = bounds.scale.state_dict().items()
+            tensors |= {f"{_SCALE}{name}": each.detach().contiguous().clone() for name, each in scale}
     return save_tensors(tensors, metadata={"kan": json.dumps(description)})
 
 
@@ -62,7 +76,7 @@ def from_bytes(content: bytes) -> KAN:
     try:
         description = _description(content)
         tensors = load_tensors(content)
-        layers = [_layer(tensors, index, options) for index, options in enumerate(description["layers"])]
+        layers = [_layer(tensors, f"layers.{index}.", options) for index, options in enumerate(description["layers"])]
         members = _members(description.get("members"))
     except (SafetensorError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"not a KAN checkpoint: {error}") from error
@@ -85,6 +99,23 @@ def transforms(content: bytes) -> tuple[InputTransform | None, OutputTransform |
     except (SafetensorError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"not a KAN checkpoint: {error}") from error
     return before, Softmax() if description.get("softmax", False) else behind
+
+
+def intervals(content: bytes) -> Intervals | None:
+    """The bounds around the answers that :func:`to_bytes` wrote beside the network; None where there are none.
+
+    Raises:
+        ValueError: as :func:`from_bytes`.
+    """
+    try:
+        written = _description(content).get("intervals")
+        if written is None:
+            return None
+        tensors = load_tensors(content)
+        scale = _layer(tensors, _SCALE, written["scale"]) if "scale" in written else None
+        return Intervals(tensors["intervals.half_width"].numpy(), written["kind"], scale)
+    except (SafetensorError, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"not a KAN checkpoint: {error}") from error
 
 
 def save(kan: KAN, path: Path) -> None:
@@ -157,8 +188,7 @@ def _options(layer: KANLayer) -> dict[str, Any]:
     return options
 
 
-def _layer(tensors: dict[str, torch.Tensor], index: int, options: dict[str, Any]) -> KANLayer:
-    prefix = f"layers.{index}."
+def _layer(tensors: dict[str, torch.Tensor], prefix: str, options: dict[str, Any]) -> KANLayer:
     knots = tensors.get(prefix + "knots")
     symbolic = [
         SymbolicEdge(output, input_, function, a=1.0, b=0.0, c=1.0, d=0.0)

@@ -4,11 +4,14 @@ Training (torch) and the graph (ONNX) use the same numbers, so they are stored a
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from kan_model.network.layer import KANLayer
 
 Vector = NDArray[np.float32]
 Places = NDArray[np.int64]
@@ -98,3 +101,46 @@ class Exponential:
 
 
 OutputTransform = Softmax | Affine | Exponential
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Bounds around the answers of a regression: answer ± w, with w = half_width · e^scale(inputs).
+
+    Example: half_width 2 and a scale of log 1.5 for some row give the answer 10 the bounds 7 and 13.
+
+    Attributes:
+        half_width: ``[outputs]``, above 0; without ``scale`` it is w itself.
+        kind: ``linear``: w is in the unit of the answers. ``positive``: likewise, and no bound is below 0. ``log``: w
+            is a difference of logarithms, so the bounds are answer · e^-w and answer · e^w.
+        scale: A layer from the inputs of the network to the logarithm of each output's scale; None: all rows have the
+            same w.
+    """
+
+    half_width: Vector
+    kind: Literal["linear", "positive", "log"] = "linear"
+    scale: KANLayer | None = None
+
+    def __call__(self, answers: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The lower and the upper bounds, ``[rows, outputs]`` each.
+
+        Args:
+            answers: ``[rows, outputs]``, in raw units.
+            x: ``[rows, inputs]``, what the network reads.
+        """
+        width = torch.from_numpy(self.half_width).to(answers).expand_as(answers)
+        if self.scale is not None:
+            width = width * torch.exp(self.log_scale(x).to(answers))
+        if self.kind == "log":
+            factor = torch.exp(width)
+            return answers / factor, answers * factor
+        lower = answers - width
+        return lower.clamp(min=0.0) if self.kind == "positive" else lower, answers + width
+
+    def log_scale(self, x: Tensor) -> Tensor:
+        """The logarithm of each output's scale, ``[rows, outputs]``; 0 without a scale."""
+        if self.scale is None:
+            return x.new_zeros(len(x), len(self.half_width))
+        with torch.no_grad():
+            found: Tensor = self.scale(x.to(self.scale.base_weight))
+        return found

@@ -10,6 +10,9 @@ from kan_api.v1 import manifest_pb2, prediction_pb2
 from service.client.encoding.rows import Matrix
 from service.client.errors import ClientError
 
+# The outputs that are the bounds around the answers.
+BOUNDS = ("lower", "upper")
+
 
 @dataclass(frozen=True)
 class UnknownCell:
@@ -68,6 +71,12 @@ class Prediction:
     def values(self) -> Matrix:
         """The first output: the probability of each class, or the predicted value; float32 [rows, width]."""
         return next(iter(self.outputs.values()))
+
+    @property
+    def bounds(self) -> tuple[Matrix, Matrix] | None:
+        """The lower and the upper bound of each value, float32 [rows, width] each; None if the model has none."""
+        lower, upper = (self.outputs.get(name) for name in BOUNDS)
+        return None if lower is None or upper is None else (lower, upper)
 
 
 @dataclass(frozen=True)

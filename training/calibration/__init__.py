@@ -13,7 +13,7 @@ a network.
 """
 
 from training.calibration.network import Calibrated as Calibrated
-from training.calibration.network import ScoredRows as ScoredRows
 from training.calibration.network import calibrate_network as calibrate_network
 from training.calibration.network import compare_scores as compare_scores
 from training.calibration.network import divide_scores as divide_scores
+from training.calibration.temperature import FEWEST_ROWS as FEWEST_ROWS

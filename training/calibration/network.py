@@ -14,19 +14,6 @@ from training.data.split import RowNumbers
 
 
 @dataclass(frozen=True)
-class ScoredRows:
-    """Rows, and what networks before the softmax or the scaling of their outputs answer to them.
-
-    Attributes:
-        numbers: Row numbers.
-        scores: float64 ``[rows, outputs]``.
-    """
-
-    numbers: RowNumbers
-    scores: Numbers
-
-
-@dataclass(frozen=True)
 class Calibrated:
     """A calibrated network.
 

@@ -13,8 +13,8 @@ from kan_model import KAN
 from training.data.objective.loss import loss, score
 from training.data.objective.loss_function import Loss
 from training.data.samples import Samples
-from training.ensemble.apart import follow_apart
 from training.ensemble.side_by_side import side_by_side
+from training.fitting.apart import Apart
 from training.fitting.evaluation import answers
 from training.fitting.fit import FitState, TrainingDiverged
 from training.fitting.grids import next_grid
@@ -42,15 +42,12 @@ class DealtRows:
         folds: int64 ``[rows]``, the member that does not train on the row.
         members: Number of members that are fitted now.
         first: The first of them; the rows of other members' folds train all of these.
-        parts: int64 ``[rows]``, the part of each row in the choice of the step (:mod:`training.ensemble.apart`); None:
-            no answers are kept apart.
     """
 
     samples: Samples
     folds: Tensor
     members: int
     first: int = 0
-    parts: Tensor | None = None
 
     @property
     def judging(self) -> Tensor:
@@ -58,10 +55,15 @@ class DealtRows:
         return ((self.folds >= self.first) & (self.folds < self.first + self.members)).nonzero()[:, 0]
 
 
-def begin_members(members: Sequence[KAN]) -> FitState:
-    """The state before the first step; its networks hold the members side by side."""
+def begin_members(members: Sequence[KAN], apart: Apart | None = None) -> FitState:
+    """The state before the first step; its networks hold the members side by side.
+
+    Args:
+        members: The members.
+        apart: Keeps the step of each fold that the rows of the other folds choose; None: no one asks for it.
+    """
     start = side_by_side(members)
-    return FitState(kan=start, best=copy.deepcopy(start))
+    return FitState(kan=start, best=copy.deepcopy(start), apart=apart)
 
 
 def fit_members(
@@ -92,7 +94,7 @@ def fit_members(
         TrainingDiverged: the loss was not finite from the first epoch on.
     """
     if not state.history and state.best_loss == math.inf:
-        record = _evaluate(state, state.best, rows, 0, math.nan, task)
+        record = _evaluate(state.best, rows, 0, math.nan, task, state.apart)
         state.best_loss = record.validation_loss if math.isfinite(record.validation_loss) else math.inf
     while state.stage < len(plan.grids):
         yield from _fit_grid(state, rows, plan, task)
@@ -116,7 +118,7 @@ def _fit_grid(state: FitState, rows: DealtRows, plan: FitSection, task: Loss) ->
     while state.step < plan.steps and not _is_past_its_best(state, plan):
         train_loss = adam.run_epoch(state.stage, state.step)
         is_due = (state.step + 1) % every == 0 or state.step + 1 == plan.steps
-        record = _evaluate(state, state.kan, rows, state.step + 1, train_loss, task) if is_due else None
+        record = _evaluate(state.kan, rows, state.step + 1, train_loss, task, state.apart) if is_due else None
         if not math.isfinite(train_loss) or (record is not None and not math.isfinite(record.validation_loss)):
             state.kan = copy.deepcopy(state.best)
             state.diverged.append(plan.grids[state.stage])
@@ -131,23 +133,35 @@ def _fit_grid(state: FitState, rows: DealtRows, plan: FitSection, task: Loss) ->
 
 
 def _is_past_its_best(state: FitState, plan: FitSection) -> bool:
-    """Whether the loss of the out-of-fold answers has long stopped falling on this grid, and the fit overfits."""
+    """Whether the loss of the out-of-fold answers has long stopped falling on this grid, and the fit overfits.
+
+    Where each fold has a step of its own, it must have stopped for each of them, by the rows of the others.
+    """
     of_grid = [record for record in state.history if record.grid_size == plan.grids[state.stage]]
     if not of_grid:
         return False
     best = min(of_grid, key=lambda record: record.validation_loss)
-    if state.history[-1].train_loss > _BY_HEART * best.validation_loss:
-        return False
-    return state.step >= max(_LEAST_SHARE * plan.steps, _PATIENCE * best.step)
+    train_loss = state.history[-1].train_loss
+    is_past = _is_past(state.step, train_loss, plan.steps, best.step, best.validation_loss)
+    if (apart := state.apart) is None:
+        return is_past
+    each = zip(apart.steps.tolist(), apart.losses.tolist(), strict=True)
+    apart.end_some(torch.tensor([_is_past(state.step, train_loss, plan.steps, *best_of) for best_of in each]))
+    return is_past and bool((apart.ended | apart.losses.isinf()).all())
 
 
-def _evaluate(state: FitState, network: KAN, rows: DealtRows, step: int, train_loss: float, task: Loss) -> Record:
-    """Evaluate the network after so many steps, and keep the answers whose step other rows chose."""
+def _is_past(step: int, train_loss: float, steps: int, best_step: int, best_loss: float) -> bool:
+    return train_loss <= _BY_HEART * best_loss and step >= max(_LEAST_SHARE * steps, _PATIENCE * best_step)
+
+
+def _evaluate(
+    network: KAN, rows: DealtRows, step: int, train_loss: float, task: Loss, apart: Apart | None = None
+) -> Record:
     answered, judged = out_of_fold_answers(network, rows), rows.samples.take(rows.judging)
+    if apart is not None:
+        apart.look(step, answered, judged, rows.folds[rows.judging] - rows.first, task)
     validation_loss = float(loss(task, answered, judged.y, judged.weights))
     validation_score = score(task, answered, judged.y, judged.weights)
-    if rows.parts is not None and math.isfinite(validation_loss):
-        state.apart = follow_apart(state.apart, answered, judged, rows.parts[rows.judging], task)
     return Record(network.layers[0].grid_size, step, train_loss, validation_loss, validation_score)
 
 

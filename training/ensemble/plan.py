@@ -8,7 +8,6 @@ import torch
 
 from kan_model import KAN, mean_network
 from kan_model.network.transform import InputTransform, OutputTransform
-from training.calibration import ScoredRows
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.preparation import fitted_loss, new_network, samples
@@ -19,14 +18,12 @@ from training.ensemble.folds import deal_folds
 from training.ensemble.side_by_side import separate
 from training.ensemble.start import standardize
 from training.ensemble.two_values import straighten_two_valued
+from training.fitting.apart import Apart, ApartRows
 from training.fitting.fit import FitState
 from training.fitting.grids import first_grid
 from training.fitting.state import note_divergence
 from training.publishing.metrics import EXPLAINED, MEMBER, score_rows
 from training.recipe.config import Recipe
-
-# Of the rows that may train, in the choice of the step at which a row's answer calibrates.
-_PARTS = 5
 
 
 @dataclass(frozen=True)
@@ -62,8 +59,7 @@ class EnsembleFit:
         numbers = np.concatenate([dataset.train, dataset.validation])
         members = most_members(recipe, dataset)
         folds = torch.from_numpy(_folds(recipe, dataset, numbers, members))
-        parts = torch.from_numpy(_parts(recipe, dataset, numbers, members))
-        rows = DealtRows(samples(dataset, numbers, inputs, outputs, dtype), folds, members, parts=parts)
+        rows = DealtRows(samples(dataset, numbers, inputs, outputs, dtype), folds, members)
         return cls(recipe, dataset, inputs, outputs, numbers, rows)
 
     def some(self, first: int, end: int) -> "EnsembleFit":
@@ -82,7 +78,11 @@ class EnsembleFit:
             check_samples(member, self.rows.samples, self.dataset.task, "training")
             start = first_grid(member, first, x, self.recipe.adapt, only_inputs=hidden is not None)
             members.append(standardize(start, x))
-        return begin_members(members)
+        keeps_apart = self.recipe.intervals is not None or self.recipe.calibration is not None
+        return begin_members(members, self._begin_apart(members[0]) if keeps_apart else None)
+
+    def _begin_apart(self, member: KAN) -> Apart:
+        return Apart.begin(self.rows.members, len(self.rows.judging), member.width[-1], self.rows.samples.x)
 
     @property
     def _hidden_grid(self) -> int | None:
@@ -117,15 +117,15 @@ class EnsembleFit:
         answered = out_of_fold_answers(state.best, self.rows)
         return self.numbers[self.rows.judging.numpy()], self.outputs(answered.double()).numpy()
 
-    def apart(self, state: FitState) -> ScoredRows:
-        """The rows that may train, each answered by the member that left it out, at a step that other rows chose.
-
-        A fit that an older kan-train began has its out-of-fold answers only.
-        """
-        kept = out_of_fold_answers(state.best, self.rows) if state.apart is None else state.apart.answers
+    def apart(self, state: FitState) -> ApartRows:
+        """The answers that intervals, or a temperature, are made from; of a recipe with one of the sections."""
+        assert state.apart is not None
         judging = self.rows.judging
-        known = torch.isfinite(kept).all(dim=1)
-        return ScoredRows(self.numbers[judging[known].numpy()], kept[known].double().numpy())
+        is_known = ~torch.isnan(state.apart.answers).any(dim=1)
+        answered = self.outputs(state.apart.answers[is_known].double()).numpy()
+        numbers, folds = self.numbers[judging.numpy()], self.rows.folds[judging].numpy()
+        known, none = is_known.numpy(), np.empty(0, dtype=np.int64)
+        return ApartRows(numbers[known], answered, folds[known], none)
 
     def metrics(self, state: FitState) -> dict[str, float]:
         """The scores of single members, never of their mean.
@@ -147,15 +147,6 @@ def most_members(recipe: Recipe, dataset: Dataset) -> int:
     numbers = np.concatenate([dataset.train, dataset.validation])
     folds = len(numbers) if dataset.groups is None else len(np.unique(dataset.groups[numbers]))
     return min(recipe.ensemble.members, folds)
-
-
-def _parts(recipe: Recipe, dataset: Dataset, numbers: RowNumbers, members: int) -> RowNumbers:
-    """The part of each row in the choice of the step; rows of a group, and neighbours in time, stay together."""
-    if recipe.split.kind == "time":
-        # Two parts of each fold.
-        return np.arange(len(numbers)) * (2 * members) // len(numbers) % 2
-    groups = None if dataset.groups is None else dataset.groups[numbers]
-    return deal_folds(_PARTS, dataset.y[numbers], recipe.fit.seed + 1, groups)
 
 
 def _folds(recipe: Recipe, dataset: Dataset, numbers: RowNumbers, members: int) -> RowNumbers:

@@ -32,6 +32,7 @@ _SECTION_OF = {
     "huber_delta": "task",
     "target_scale": "task",
     "class_weights": "task",
+    "coverage": "intervals",
 }
 # What is known without a recipe.
 _OWN_KEYS = {
@@ -139,7 +140,7 @@ def recipe_to_learn_on(recipe: Recipe, chosen: Recipe, roles: Roles, choices: Ch
         RecipeError: a parameter is of the wrong type or out of its range.
     """
     sections = tomllib.loads(recipe.text)
-    for section in ("ensemble", "calibration", "search", "sparsify", "prune", "symbolic"):
+    for section in ("ensemble", "calibration", "search", "intervals", "sparsify", "prune", "symbolic"):
         sections.pop(section, None)
     plan = chosen.fit.model_dump(include=_LEARNING_KEYS, exclude_none=True)
     given = {key: value for key, value in choices.keys.items() if key in _LEARNING_KEYS}

@@ -26,6 +26,7 @@ from training.estimators.rows import (
     with_columns,
 )
 from training.fitting.record import Record
+from training.publishing.export import Trained
 from training.publishing.manifest import predict
 from training.threads import torch_threads
 
@@ -204,9 +205,14 @@ class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
         In float64, as the reference that graphs are verified against: so the answer to a row does not depend on the
         rows beside it, which decide how float32 sums are rounded.
         """
-        trained, features = self._require_fit().trained, self._features(x)
+        trained, features = self._exact(), self._features(x)
         with torch_threads(1):
-            return predict(replace(trained, kan=copy.deepcopy(trained.kan).double()), features)
+            return predict(trained, features)
+
+    def _exact(self) -> Trained:
+        """The fitted network in float64."""
+        trained = self._require_fit().trained
+        return replace(trained, kan=copy.deepcopy(trained.kan).double())
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

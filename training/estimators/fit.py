@@ -100,7 +100,7 @@ def learn_on(fit: JudgedFit, recipe: Recipe, dataset: Dataset, watcher: Watcher)
     watcher.on_prepared(dataset)
     continued = fit_further(fit.trained, dataset, recipe.fit, lambda record: watcher.on_evaluation(record, ended=False))
     watcher.on_evaluation(continued.history[-1], ended=True)
-    trained = replace(fit.trained, kan=continued.kan)
+    trained = replace(fit.trained, kan=continued.kan, intervals=None)
     answers = predict(trained, dataset.x[dataset.validation])
     return JudgedFit(
         dataset=dataset,

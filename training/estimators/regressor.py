@@ -10,6 +10,7 @@ from training.data.encoding import Numbers
 from training.data.table import Cells
 from training.estimators.estimator import Callback, KANEstimator
 from training.estimators.rows import check_lengths, read_numbers
+from training.intervals.judge import bounds_of
 
 
 class KANRegressor(RegressorMixin, KANEstimator):  # type: ignore[misc]
@@ -22,6 +23,8 @@ class KANRegressor(RegressorMixin, KANEstimator):  # type: ignore[misc]
         quantile: Of ``quantile``, the share of targets below the answer.
         huber_delta: Of ``huber``, the error from which it counts linearly.
         target_scale: ``linear`` or ``log``; None: what `kan-train init` proposes.
+        coverage: The share of new rows that shall lie between the bounds of :meth:`predict_interval`, such as 0.9;
+            None: there are no bounds.
 
     Attributes:
         n_features_in_: Number of columns.
@@ -35,6 +38,7 @@ class KANRegressor(RegressorMixin, KANEstimator):  # type: ignore[misc]
         quantile: float | None = None,
         huber_delta: float | None = None,
         target_scale: str | None = None,
+        coverage: float | None = None,
         hidden: Sequence[int] | None = None,
         grids: Sequence[int] | None = None,
         steps: int | None = None,
@@ -72,6 +76,7 @@ class KANRegressor(RegressorMixin, KANEstimator):  # type: ignore[misc]
         self.quantile = quantile
         self.huber_delta = huber_delta
         self.target_scale = target_scale
+        self.coverage = coverage
 
     def predict(self, X: Any) -> Numbers:  # noqa: N803
         """The answers.
@@ -85,12 +90,32 @@ class KANRegressor(RegressorMixin, KANEstimator):  # type: ignore[misc]
         answers = self._answer(X)
         return answers[:, 0] if answers.shape[1] == 1 else answers
 
+    def predict_interval(self, X: Any) -> tuple[Numbers, Numbers]:  # noqa: N803
+        """The lower and the upper bounds of the answers; a share of ``coverage`` of new rows lies between them.
+
+        Args:
+            X: ``[rows, columns]``, the columns of the fit in their order.
+
+        Returns:
+            Two arrays of the shape of :meth:`predict`. They are the outputs ``lower`` and ``upper`` of the published
+            graph.
+
+        Raises:
+            ValueError: the fit made no bounds.
+        """
+        if self._require_fit().trained.intervals is None:
+            name, last = type(self).__name__, "; learning on keeps none" if self.warm_start else ""
+            raise ValueError(f"the fit made no bounds; wanted {name}(coverage=0.9) before it{last}")
+        lower, upper = bounds_of(self._exact(), self._features(X))
+        return (lower[:, 0], upper[:, 0]) if lower.shape[1] == 1 else (lower, upper)
+
     @property
     def _task(self) -> str:
         return "regression"
 
     def _keys(self) -> dict[str, Any]:
         given = {"quantile": self.quantile, "huber_delta": self.huber_delta, "target_scale": self.target_scale}
+        given["coverage"] = self.coverage
         if self.objective != "squared_error":
             given["objective"] = self.objective
         return super()._keys() | {key: value for key, value in given.items() if value is not None}

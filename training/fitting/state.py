@@ -4,23 +4,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
-
 from kan_model import KAN
+from training.fitting.apart import Apart
 from training.fitting.record import Record
-
-
-@dataclass(frozen=True)
-class Apart:
-    """Out-of-fold answers at steps that other rows chose (:mod:`training.ensemble.apart`).
-
-    Attributes:
-        answers: ``[judging rows, outputs]``; NaN where no step was chosen yet.
-        losses: ``[parts]``, for each part of the rows the loss of the other parts' rows at the chosen step.
-    """
-
-    answers: Tensor
-    losses: Tensor
 
 
 @dataclass(frozen=True)
@@ -34,7 +20,7 @@ class Block:
         network: The members side by side.
         loss: Loss of their out-of-fold answers; infinite if the fit diverged.
         text: What to tell of it.
-        apart: Of its rows; None: an older kan-train fitted it.
+        apart: As of a fit's state.
     """
 
     candidate: int
@@ -61,7 +47,7 @@ class FitState:
         diverged: Grid sizes whose fit ended early because numbers were not finite.
         blocks: What a search has fitted so far.
         share_done: The share of its work that a search has done; None: there is no search.
-        apart: Of the members of an ensemble; None: nothing was evaluated, or an older kan-train began the fit.
+        apart: The out-of-fold answers of an ensemble that intervals are made from; None: there are none.
     """
 
     kan: KAN

@@ -61,7 +61,7 @@ def learn_on(recipe: Recipe, start: Start, on_evaluation: Callable[[Record], Non
     version, dataset = start.version, start.dataset
     old_rows = None if start.old_rows is None else scale_rows(version, start.old_rows)
     continued = fit_further(version.trained, dataset, recipe.fit, on_evaluation, old_rows)
-    trained = replace(version.trained, kan=continued.kan)
+    trained = replace(version.trained, kan=continued.kan, intervals=None)
     before, after = (
         score_rows(dataset, dataset.test, predict(each, dataset.x[dataset.test])) for each in (version.trained, trained)
     )
@@ -161,6 +161,11 @@ def _write_notes(
         notes.append(f"new rows  {len(start.dataset.test)} test rows, before and after: {changes}")
     if silent := after.get(UNANSWERED):
         notes.append(f"warning   no answer to {silent:.0f} of {len(start.dataset.test)} new test rows")
+    if start.version.trained.intervals is not None:
+        notes.append(
+            f"warning   the intervals of version {number} were made for its network and are left out; a new training "
+            "makes the outputs lower and upper"
+        )
     if continued.rows_outside:
         notes.append(
             f"warning   {continued.rows_outside} of {len(start.dataset.train)} new rows lie outside the range of "

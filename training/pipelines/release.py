@@ -11,6 +11,7 @@ from training.data.encoding import Numbers
 from training.data.split import RowNumbers
 from training.explaining import reference_of_table
 from training.fitting.record import Record
+from training.intervals.judge import Sureness
 from training.pipelines.held_out import held_out_csv
 from training.pipelines.run import Run
 from training.publishing.export import Exported, Plan, Trained, export, files, network_bytes
@@ -79,11 +80,22 @@ def make_report(
     notes: Sequence[str],
     judged: Judged | None,
     latex: str = "",
+    sureness: Sureness | None = None,
 ) -> bytes:
     """Make report.html; its curves are drawn over the training rows, its pictures of answers over the judged ones."""
     spelled = {name: cells[dataset.train] for name, cells in dataset.spelled.items()}
     rows = dataset.x[dataset.train]
-    return report(manifest, trained, rows, judged=judged, history=history, notes=notes, latex=latex, spelled=spelled)
+    return report(
+        manifest,
+        trained,
+        rows,
+        judged=judged,
+        history=history,
+        notes=notes,
+        latex=latex,
+        spelled=spelled,
+        sureness=sureness,
+    )
 
 
 def publish_version(

@@ -17,8 +17,9 @@ from kan_model.network import checkpoint
 from training.data.dataset import Dataset
 from training.data.split import Split
 from training.errors import TrainingError, quoted
+from training.fitting.apart import Apart
 from training.fitting.record import Record
-from training.fitting.state import Apart, Block, FitState
+from training.fitting.state import Block, FitState
 from training.recipe.config import Recipe
 from training.recipe.difference import first_difference
 
@@ -63,7 +64,8 @@ class RunIdentity:
 def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
     """The identity of a run: comments, and sections on what comes after the fit, may change."""
     sections = {"split", "inputs", "network", "fit", "adapt", "sparsify", "task"}
-    sections |= {name for name in ("ensemble", "search") if getattr(recipe, name) is not None}
+    optional = ("ensemble", "search", "intervals", "calibration")
+    sections |= {name for name in optional if getattr(recipe, name) is not None}
     # Recipes of runs that an older kan-train began had no key for these; what it did is the default of each.
     newer: dict[str, dict[str, object]] = {
         "network": {"initialization": "paper", "arity": 2, "convolutions": ()},
@@ -84,6 +86,8 @@ def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
     }
     if recipe.ensemble is not None:
         idle["ensemble"].add("refit")  # It comes after the fit.
+    # With the section the fit keeps more, and may end later; its keys come after the fit.
+    idle |= {"intervals": {"coverage", "scaled"}, "calibration": {"method"}}
     text = recipe.model_dump_json(include=sections, exclude=idle)
     followed = text + dataset.fingerprint
     if dataset.gaps:
@@ -158,7 +162,10 @@ class RunFolder:
             "optimizer": state.optimizer,
             "history": [asdict(record) for record in state.history],
             "diverged": state.diverged,
-            "blocks": [_encode_block(block) for block in state.blocks],
+            "blocks": [
+                vars(block) | {"network": _encode_network(block.network), "apart": _encode_apart(block.apart)}
+                for block in state.blocks
+            ],
             "share_done": state.share_done,
             "apart": _encode_apart(state.apart),
         }
@@ -218,24 +225,17 @@ def _read_state(content: dict[str, Any]) -> FitState:
         history=[Record(**record) for record in content["history"]],
         diverged=content["diverged"],
         # An older kan-train had no search.
-        blocks=[_decode_block(block) for block in content.get("blocks", ())],
+        blocks=[
+            Block(**block | {"network": _decode_network(block["network"]), "apart": _decode_apart(block.get("apart"))})
+            for block in content.get("blocks", ())
+        ],
         share_done=content.get("share_done"),
-        # An older kan-train did not keep these answers.
         apart=_decode_apart(content.get("apart")),
     )
 
 
-def _encode_block(block: Block) -> dict[str, Any]:
-    return vars(block) | {"network": _encode_network(block.network), "apart": _encode_apart(block.apart)}
-
-
-def _decode_block(content: dict[str, Any]) -> Block:
-    network, apart = _decode_network(content["network"]), _decode_apart(content.get("apart"))
-    return Block(**content | {"network": network, "apart": apart})
-
-
 def _encode_apart(apart: Apart | None) -> dict[str, torch.Tensor] | None:
-    return None if apart is None else vars(apart)
+    return None if apart is None else dict(vars(apart))
 
 
 def _decode_apart(content: dict[str, torch.Tensor] | None) -> Apart | None:

@@ -12,23 +12,21 @@ from onnx import helper
 from kan_api.v1 import manifest_pb2 as pb
 from kan_model import KAN
 from kan_model.lowering import Lowered, LoweringError
-from kan_model.lowering.emit.network import edges_name
 from kan_model.lowering.emit.precision import Precision
 from kan_model.network import checkpoint
-from kan_model.network.transform import InputTransform, OutputTransform
+from kan_model.network.transform import InputTransform, Intervals, OutputTransform
 from kan_model.onnx_runtime import VERSION as ONNXRUNTIME_VERSION
 from kan_model.vision import checkpoint as image_checkpoint
 from kan_model.vision.image_kan import ImageKAN
 from training.explaining import NAME as ATTRIBUTION
 from training.explaining import ReferenceRow, VerifiedAttribution, verified_attribution
 from training.publishing.images import lower_either
+from training.publishing.message.explanation import explanation as explanation
 from training.publishing.publish import Files
 from training.publishing.verify import Verification, VerificationFailed, verify
 from training.threads import torch_threads
 
 MODEL, EXPLAIN, NETWORK = "model.onnx", "explain.onnx", "network.safetensors"
-# The memory for the edges of one run of explain.onnx.
-_MAX_EDGE_BYTES = 64 * 1024**2
 _EXPLAINED_ROWS = 64
 # Contributions add up to the answer minus the baseline within this share of the larger of the output's range and the
 # sum of the contributions' sizes, plus two float32 spacings of the answer or baseline; a recipe may allow more.
@@ -42,13 +40,14 @@ _SHARES = (1.0, 1 / 2, 1 / 4, 1 / 8)
 class Trained:
     """A network with the transforms of its inputs and outputs; None: there is none.
 
-    Of a network on images ``kan`` is the equal flat network.
+    Of a network on images ``kan`` is the equal flat network. With ``intervals`` each answer has bounds.
     """
 
     kan: KAN
     inputs: InputTransform | None
     outputs: OutputTransform | None
     image: ImageKAN | None = None
+    intervals: Intervals | None = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,16 @@ def _export_within(
     """Lower with the tolerance ``wanted``, then verify with the plan's tolerance."""
     kan, inputs, outputs = trained.kan, trained.inputs, trained.outputs
     lowered = lower_either(
-        trained.image, kan, inputs, outputs, wanted, plan.tune_for, plan.precision, training_rows, scale
+        trained.image,
+        kan,
+        inputs,
+        outputs,
+        wanted,
+        plan.tune_for,
+        plan.precision,
+        training_rows,
+        scale,
+        trained.intervals,
     )
     verification = verify(
         lowered.model,
@@ -148,6 +156,7 @@ def _export_within(
         explained=lowered.explained,
         explained_rows=min(_EXPLAINED_ROWS, explanation(kan).max_rows),
         scale=scale,
+        intervals=trained.intervals,
     )
     return Exported(trained, plan, lowered, verification)
 
@@ -193,7 +202,7 @@ def network_bytes(trained: Trained) -> bytes:
     """The content of network.safetensors."""
     if trained.image is not None:
         return image_checkpoint.to_bytes(trained.image, trained.inputs, trained.outputs)
-    return checkpoint.to_bytes(trained.kan, trained.inputs, trained.outputs)
+    return checkpoint.to_bytes(trained.kan, trained.inputs, trained.outputs, trained.intervals)
 
 
 def describe(exported: Exported, precision_loss: Mapping[str, float]) -> pb.Lowering:
@@ -228,16 +237,6 @@ def describe(exported: Exported, precision_loss: Mapping[str, float]) -> pb.Lowe
         tuned_on=f"{platform.machine()}, onnxruntime {ONNXRUNTIME_VERSION}" if plan.tune_for else "",
         layers=layers,
     )
-
-
-def explanation(kan: KAN) -> pb.Explanation:
-    """The manifest's description of explain.onnx."""
-    edges = [
-        pb.TensorSpec(name=edges_name(index), datatype="FP32", shape=[-1, layer.sums, layer.inputs])
-        for index, layer in enumerate(kan.layers)
-    ]
-    row_bytes = 4 * sum(layer.sums * layer.inputs for layer in kan.layers)
-    return pb.Explanation(edges=edges, max_rows=max(1, _MAX_EDGE_BYTES // row_bytes))
 
 
 def _add_metadata(model: onnx.ModelProto, props: Mapping[str, str]) -> bytes:

@@ -9,7 +9,7 @@ from kan_model import KAN
 from kan_model.lowering import Lowered, lower
 from kan_model.lowering.emit.precision import Precision
 from kan_model.lowering.images import lower_image
-from kan_model.network.transform import InputTransform, OutputTransform
+from kan_model.network.transform import InputTransform, Intervals, OutputTransform
 from kan_model.vision.image_kan import ImageKAN
 
 
@@ -23,6 +23,7 @@ def lower_either(
     precision: Precision,
     training_rows: NDArray[np.float32] | None,
     scale: NDArray[np.float64] | None,
+    intervals: Intervals | None = None,
 ) -> Lowered:
     """The graph of a network; of one on images it stands beside the edges of the equal flat network.
 
@@ -36,6 +37,7 @@ def lower_either(
         precision: As there; float32 for images.
         training_rows: As there.
         scale: As there.
+        intervals: As there; of images there are none.
 
     Raises:
         LoweringError: as there.
@@ -50,6 +52,7 @@ def lower_either(
             precision=precision,
             training_rows=training_rows,
             scale=scale,
+            intervals=intervals,
         )
     found = lower_image(
         image,

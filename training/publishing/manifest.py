@@ -50,6 +50,7 @@ def build_manifest(
     attribution: Sequence[float] = (),
     tested_rows: int = 0,
     formula_details: pb.Formula | None = None,
+    intervals: pb.Intervals | None = None,
     is_validation_trained: bool = False,
     calibration: pb.Calibration | None = None,
 ) -> pb.ModelManifest:
@@ -64,6 +65,7 @@ def build_manifest(
         attribution: The score of each feature, or empty.
         tested_rows: After a refit the number of rows that judged the network before it; else 0.
         formula_details: The formula beside the network; None: there is none.
+        intervals: The bounds around the answers; None: there are none.
         is_validation_trained: The validation rows trained the network too; ``beside`` has the metrics before that.
         calibration: By what the scores of the classes were divided; None: by nothing.
     """
@@ -86,6 +88,7 @@ def build_manifest(
             formula=formula,
             formula_details=formula_details,
             calibration=calibration,
+            intervals=intervals,
         )
     )
     for feature, score in zip(manifest.features, attribution, strict=False):
@@ -101,7 +104,7 @@ def of_network(exported: Exported, precision_loss: Mapping[str, float]) -> pb.Mo
         created=timestamp(),
         library_version=library_version(),
         inputs=[pb.TensorSpec(name=graph.input[0].name, datatype="FP32", shape=[-1, features])],
-        outputs=[pb.TensorSpec(name=graph.output[0].name, datatype="FP32", shape=[-1, kan.width[-1]])],
+        outputs=[pb.TensorSpec(name=each.name, datatype="FP32", shape=[-1, kan.width[-1]]) for each in graph.output],
         network=network_message(kan, image),
         lowering=describe(exported, precision_loss),
         explanation=explanation(kan),

@@ -80,7 +80,8 @@ def _read_network(folder: Path, manifest: ModelManifest) -> Trained:
         content = (folder / NETWORK).read_bytes()
         if hashlib.sha256(content).hexdigest() != listed[NETWORK]:
             raise VersionError(f"{folder / NETWORK}: its sha256 is not the one in manifest.json; the file was changed")
-        return Trained(checkpoint.from_bytes(content), *checkpoint.transforms(content))
+        transforms = checkpoint.transforms(content)
+        return Trained(checkpoint.from_bytes(content), *transforms, intervals=checkpoint.intervals(content))
     except OSError as error:
         raise VersionError(f"{folder / NETWORK}: cannot read it: {error.strerror}") from None
     except ValueError as error:

@@ -15,6 +15,7 @@ from training.recipe.fit_sections import (
     EnsembleSection,
     FitSection,
     FormulaSection,
+    IntervalsSection,
     PruneSection,
     SearchSection,
     SparsifySection,
@@ -22,6 +23,7 @@ from training.recipe.fit_sections import (
 )
 from training.recipe.image_sections import AugmentSection, ImageSection
 from training.recipe.images import check_augmentation, check_images
+from training.recipe.intervals import check_intervals
 from training.recipe.mistakes import explain
 from training.recipe.sections import (
     DataSection,
@@ -47,6 +49,7 @@ _FRESH_ONLY = frozenset(
         "ensemble",
         "calibration",
         "search",
+        "intervals",
         "sparsify",
         "prune",
         "symbolic",
@@ -73,6 +76,7 @@ class _Document(Section):
     ensemble: EnsembleSection | None = None
     calibration: CalibrationSection | None = None
     search: SearchSection | None = None
+    intervals: IntervalsSection | None = None
     sparsify: SparsifySection | None = None
     prune: PruneSection | None = None
     symbolic: SymbolicSection | None = None
@@ -131,6 +135,8 @@ class _Document(Section):
         if self.image is not None or self.network.convolutions:
             check_images(self, self.network, self.fit, self.data, self.lowering, self.image)
         self._check_continuation()
+        if self.intervals is not None:
+            check_intervals(self.task, self.fit, self.ensemble, self.search, self.symbolic or self.prune)
         return self
 
     def _check_calibration(self) -> None:

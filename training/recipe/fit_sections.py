@@ -113,6 +113,13 @@ class SearchSection(Section):
     candidates: Annotated[tuple[CandidateSection, ...], Field(strict=False, min_length=1, max_length=64)]
 
 
+class IntervalsSection(Section):
+    """[intervals]: bounds around each answer of a regression, between which a share of new rows will lie."""
+
+    coverage: float = Field(default=0.9, gt=0.0, lt=1.0)
+    scaled: bool = True
+
+
 class SparsifySection(Section):
     """[sparsify]: a penalty on large edges and on many of them (:func:`kan_model.analysis.penalty.penalty`)."""
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, CalibrationScores, ModelManifest
-from training.report.charts import calibration_curve, confusion, predicted_against_true
+from training.intervals.judge import Sureness
+from training.report.charts import calibration_curve, confusion, coverage_curve, predicted_against_true
 from training.report.class_scores import ClassScore, calibrate, score_classes
 from training.report.effects.shown_columns import ShownColumn
 from training.report.judged import Judged
@@ -34,6 +35,38 @@ def answers_section(manifest: ModelManifest, judged: Judged | None, column: Show
         yield from _classes(manifest, judged)
     else:
         yield from _numbers(manifest, judged, column)
+
+
+def sureness_section(manifest: ModelManifest, sureness: Sureness) -> Iterator[str]:
+    """How often true values lie between the bounds, and how wide these are: a table and a picture.
+
+    Args:
+        manifest: Names the targets.
+        sureness: The bounds.
+    """
+    told, names = sureness.message, list(manifest.targets) or [manifest.target]
+    judging = "test rows" if told.judged_by == "test" else "rows, each by bounds from other rows,"
+    before = " They judged the fit before the refit." if told.judged_by == "test" and manifest.data.refit else ""
+    widths = "differ from row to row, by a learned scale" if told.is_scaled else "are the same for all rows"
+    if told.kind == "log":
+        widths += ", as a factor of the answer"
+    yield paragraph(
+        f"Each answer has a lower and an upper bound, made from the errors of {told.calibration_rows:,} rows that had "
+        f"no part in the networks that answered them. {100 * told.coverage:g} % of new rows shall lie between them. "
+        f"The table tells how many of {told.judged_rows:,} {judging} did.{before} The bounds {widths}."
+    )
+    rows = [
+        [name, f"{100 * told.coverage:g} %", f"{100 * share:.1f} %", number(width)]
+        for name, share, width in zip(names, told.judged_coverage, told.judged_width, strict=True)
+    ]
+    yield table(["target", "asked", "found", "mean distance of the bounds"], rows)
+    yield image(
+        coverage_curve(names[:_MOST_TARGETS], sureness.levels, sureness.found), "asked and found shares", "half"
+    )
+    yield paragraph(
+        "For each share of rows that could have been asked for, the share that was found between the bounds. On the "
+        "diagonal both are the same; above it the bounds are wider than they need be."
+    )
 
 
 def _classes(manifest: ModelManifest, judged: Judged) -> Iterator[str]:

@@ -175,6 +175,26 @@ def calibration_curve(found: Calibration, what: str, share: float | None, before
     return figure
 
 
+def coverage_curve(names: Sequence[str], levels: Values, found: Values) -> Figure:
+    """The share of rows that lies between the bounds, by the share that was asked for; a line for each target.
+
+    Args:
+        names: Of the targets that are shown, the first ones.
+        levels: ``[levels]``, the shares that were asked for.
+        found: ``[levels, targets]``, the shares that were found.
+    """
+    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="0.6", linewidth=0.9, label="as asked")
+    for place, name in enumerate(names):
+        colour = _VALIDATION_COLOUR if len(names) == 1 else None
+        label = "found" if len(names) == 1 else name.replace("$", r"\$")
+        axes.plot(levels, found[:, place], "o-", color=colour, markersize=4, label=label)
+    axes.set(xlabel="asked for", ylabel="found between the bounds", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
 def _check_pair(truth: NDArray[np.generic], answers: NDArray[np.generic]) -> None:
     if truth.ndim != 1 or truth.shape != answers.shape or not len(truth):
         raise ValueError(f"truth has shape {truth.shape}, answers have {answers.shape}; wanted [1 or more] for both")

@@ -8,9 +8,10 @@ from kan_api.v1.manifest_pb2 import ModelManifest, Objective
 from training.data.encoding import Numbers
 from training.data.table import Cells
 from training.fitting.record import Record
+from training.intervals.judge import Sureness
 from training.publishing.export import Trained
 from training.publishing.manifest import BASELINES, BEFORE
-from training.report.answers_section import answers_section
+from training.report.answers_section import answers_section, sureness_section
 from training.report.charts import staircase
 from training.report.data_section import data_table, feature_table, origin
 from training.report.effects.computed import compute_effects
@@ -48,6 +49,7 @@ def report(
     notes: Sequence[str] = (),
     latex: str = "",
     spelled: Mapping[str, Cells] | None = None,
+    sureness: Sureness | None = None,
 ) -> bytes:
     """The page, in UTF-8. It loads nothing and runs nothing.
 
@@ -60,6 +62,7 @@ def report(
         notes: Lines on the steps after the fit, and other remarks.
         latex: The manifest's formula as LaTeX, to be copied.
         spelled: The words ``[rows]`` of columns whose features do not tell them; None: there are none.
+        sureness: The intervals around the answers, and how good they are; None: there are none.
     """
     title = f"{manifest.name}: {manifest.target or ', '.join(manifest.targets) or 'classes'}"
     columns = shown_columns(manifest, trained, rows)
@@ -67,6 +70,7 @@ def report(
     parts = [
         paragraph(first_sentence(manifest, judged), "verdict"),
         *answers_section(manifest, judged, effects[0].column if effects else None),
+        section("How sure it is", [] if sureness is None else list(sureness_section(manifest, sureness))),
         paragraph(_about(manifest), "about"),
         section(
             "What it learned", [*effects_section(manifest, effects, len(columns)), *formula_section(manifest, latex)]

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.json_format import MessageToDict
+
 from kan_api.metric_names import shown_name
 from kan_api.network_text import network_text, size_text
 from kan_api.v1.manifest_pb2 import ModelManifest
@@ -47,11 +49,23 @@ def of_run(published: Published, held_out: Path) -> str:
             judged,
             *each,
             *unanswered,
+            *_intervals(manifest),
             *([f"  verdict   {verdict}"] if verdict else []),
             *(f"  warning   {warning}" for warning in warnings),
             *_next_steps(published, held_out),
         ]
     )
+
+
+def _intervals(manifest: ModelManifest) -> Iterator[str]:
+    """What the bounds of each target were asked for, and what they kept."""
+    told, names = manifest.intervals, list(manifest.targets) or [""]
+    for name, share, width in zip(names, told.judged_coverage, told.judged_width, strict=False):
+        which = "test rows" if told.judged_by == "test" else "rows, by bounds from other rows,"
+        yield (
+            f"  intervals {f'{name}: ' if name else ''}{100 * told.coverage:g} % asked for, {100 * share:.1f} % of "
+            f"{told.judged_rows:,} {which} between lower and upper, {width:.4g} apart on average"
+        )
 
 
 def facts(published: Published) -> dict[str, Any]:
@@ -65,6 +79,7 @@ def facts(published: Published) -> dict[str, Any]:
         "report": str(published.folder / REPORT) if any(file.name == REPORT for file in manifest.files) else None,
         "metrics": dict(sorted(manifest.metrics.items())),
         "formula": manifest.formula,
+        "intervals": MessageToDict(manifest.intervals) if manifest.HasField("intervals") else None,
         "parameters": manifest.network.parameters,
         "strategies": list(manifest.lowering.strategies),
         "max_relative_error": manifest.lowering.max_relative_error,

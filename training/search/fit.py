@@ -8,7 +8,6 @@ import torch
 
 from kan_model import KAN, align_grids
 from kan_model.network.transform import InputTransform, OutputTransform
-from training.calibration import ScoredRows
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.preparation import new_network
@@ -16,8 +15,9 @@ from training.data.split import RowNumbers
 from training.ensemble.plan import EnsembleFit, most_members
 from training.ensemble.side_by_side import separate, side_by_side
 from training.errors import DataError
+from training.fitting.apart import ApartRows
 from training.fitting.fit import TrainingDiverged
-from training.fitting.state import Apart, Block, FitState
+from training.fitting.state import Block, FitState
 from training.recipe.config import Recipe
 from training.search.candidates import SearchPlan, plan_search
 from training.search.rounds import Round
@@ -99,9 +99,13 @@ class SearchFit:
         """As of the winner."""
         return self._winner(state).out_of_fold(state)
 
-    def apart(self, state: FitState) -> ScoredRows:
-        """As of the winner."""
-        return self._winner(state).apart(state)
+    def apart(self, state: FitState) -> ApartRows:
+        """As of the winner, without the rows that chose it: those of the folds on which several candidates competed."""
+        winner, last = _ranking(state.blocks)[0], self.plan.rounds[-1].first
+        (block,) = (each for each in state.blocks if each.candidate == winner and each.first == last)
+        fit = self.fits[winner].some(block.first, block.end)
+        rows = fit.apart(replace(state, apart=block.apart))
+        return rows.without(fit.numbers[(fit.rows.folds < last).numpy()])
 
     def metrics(self, state: FitState) -> dict[str, float]:
         """The scores of the winner's out-of-fold answers, and the losses that the search compared."""
@@ -158,17 +162,6 @@ class SearchFit:
         # The best networks of two blocks may be on different grids.
         state.kan = state.best = side_by_side(align_grids(members))
         state.best_loss, state.share_done = _loss(state.blocks, winner), 1.0
-        state.apart = self._join_apart(winner, own)
-
-    def _join_apart(self, winner: int, blocks: Sequence[Block]) -> Apart | None:
-        """The answers of all blocks, in the order of the rows; None: an older kan-train fitted one of them."""
-        kept = [block.apart for block in blocks if block.apart is not None]
-        if len(kept) < len(blocks):
-            return None
-        answers = kept[0].answers.new_full((len(self.fits[winner].rows.folds), kept[0].answers.shape[1]), torch.nan)
-        for block, apart in zip(blocks, kept, strict=True):
-            answers[self.fits[winner].some(block.first, block.end).rows.judging] = apart.answers
-        return Apart(answers, torch.stack([apart.losses for apart in kept]).mean(dim=0))
 
 
 def _check_candidates(plan: SearchPlan, dataset: Dataset, inputs: InputTransform) -> None:

@@ -17,9 +17,10 @@ from benchmarks.tables.methods.metrics import Floats
 
 NAME = "ours"
 _SCRIPTS = Path(sys.executable).parent
+CLIENT = (str(_SCRIPTS / "kan-client"),)
 _SERVER_STARTS_SECONDS, _CLIENT_SECONDS = 60, 60
 # Exit codes of kan-client: 2 refuses the file, 3 answers all rows but some.
-_REFUSED, _SOME_UNANSWERED = 2, 3
+_REFUSED, SOME_UNANSWERED = 2, 3
 # Each call starts a process. Rows that are not found within so many calls count as unanswered.
 _MOST_CALLS = 200
 
@@ -28,8 +29,15 @@ class CommandError(Exception):
     """One of the commands failed; the message holds the end of what it printed."""
 
 
-def train(table: Path, target: str, folder: Path) -> None:
-    """Draft a recipe for a CSV file and run it; the model goes to FOLDER/models, the messages to FOLDER/run.log."""
+def train(table: Path, target: str, folder: Path, more: str = "") -> None:
+    """Draft a recipe for a CSV file and run it; the model goes to FOLDER/models, the messages to FOLDER/run.log.
+
+    Args:
+        table: The CSV file.
+        target: The column to predict.
+        folder: Is emptied.
+        more: Further sections of the recipe.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     copy = Path(shutil.copy(table, folder))
@@ -38,6 +46,9 @@ def train(table: Path, target: str, folder: Path) -> None:
             done = subprocess.run([_SCRIPTS / "kan-train", *words], cwd=folder, stdout=log, stderr=log, check=False)
             if done.returncode != 0:
                 raise CommandError(f"kan-train {words[0]} ended with {done.returncode}: {_end_of(folder / 'run.log')}")
+            if words[0] == "init" and more:
+                recipe = copy.with_suffix(".toml")
+                recipe.write_text(recipe.read_text(encoding="utf-8") + more, encoding="utf-8")
     copy.unlink()
 
 
@@ -56,14 +67,15 @@ def ask(folder: Path, model: str, test: Path, classes: Sequence[str] | None) -> 
     """
     with open(test, encoding="utf-8", newline="") as file:
         head, *rows = csv.reader(file)
-    with _serving(folder) as address:
-        asking = _Asking([str(_SCRIPTS / "kan-client"), "predict", model, "--address", address], head, classes)
+    with serving(folder) as address:
+        asking = _Asking([*CLIENT, "predict", model, "--address", address], head, classes)
         answers = asking.answers(rows)
     return answers, asking.refused_file
 
 
 @contextmanager
-def _serving(folder: Path) -> Iterator[str]:
+def serving(folder: Path) -> Iterator[str]:
+    """The address of a server of FOLDER/models, which ends with the `with` block."""
     command = [str(_SCRIPTS / "kan-serve"), "--models", str(folder / "models"), "--grpc-port", "0", "--http-port", "0"]
     with (
         open(folder / "serve.log", "w", encoding="utf-8") as log,
@@ -109,7 +121,7 @@ class _Asking:
         )
         if done.returncode == _REFUSED:
             return None
-        if done.returncode not in (0, _SOME_UNANSWERED):
+        if done.returncode not in (0, SOME_UNANSWERED):
             raise CommandError(f"kan-client ended with {done.returncode}: {done.stderr[-500:]}")
         answers = read_answers(done.stdout, self._classes)
         if len(answers) != len(rows):

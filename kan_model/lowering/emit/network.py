@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from kan_model.lowering.emit.blocks import emit_layer
 from kan_model.lowering.emit.edges import emit_edges
 from kan_model.lowering.emit.inputs import INPUT_NAME, emit_inputs
+from kan_model.lowering.emit.intervals import LOWER, UPPER, emit_intervals
 from kan_model.lowering.emit.outputs import emit_outputs, scale_last_layer
 from kan_model.lowering.emit.precision import Precision
 from kan_model.lowering.emit.products import emit_products
 from kan_model.lowering.emit.pruned import remove_pruned
 from kan_model.lowering.strategies.strategy import Strategy
 from kan_model.network.network import KAN
-from kan_model.network.transform import InputTransform, OutputTransform, Softmax, count_features
+from kan_model.network.transform import InputTransform, Intervals, OutputTransform, Softmax, count_features
 from kan_model.onnx_graph import GraphBuilder
 
 Indices = NDArray[np.int64]
@@ -29,12 +30,16 @@ def predicting_model(
     strategies: Sequence[Strategy],
     precision: Precision = "float32",
     metadata: Mapping[str, str] | None = None,
+    intervals: Intervals | None = None,
 ) -> onnx.ModelProto:
-    """The model ``features`` [rows, features] -> outputs, with one strategy per layer, without pruned nodes."""
+    """The model ``features`` [rows, features] -> outputs, with one strategy per layer, without pruned nodes.
+
+    With ``intervals`` the outputs ``lower`` and ``upper`` stand behind the answers.
+    """
     compact = remove_pruned(kan)
     features = count_features(kan.width[0], inputs)
     graph = GraphBuilder(INPUT_NAME, features)
-    value = emit_inputs(graph, inputs, compact.nodes[0], features)
+    value = scaled = emit_inputs(graph, inputs, compact.nodes[0], features)
     # Large targets would leave the range of float16.
     last = (
         None
@@ -49,7 +54,12 @@ def predicting_model(
         sums = emit_layer(graph, layer, value, strategies[index], precision, constant)
         value = emit_products(graph, sums, compact.products[index])
     value = emit_outputs(graph, value, outputs, last)
-    return graph.build({output_name(outputs): (value, kan.width[-1:])}, "kan", metadata or {})
+    written = {output_name(outputs): value}
+    if intervals is not None:
+        bounds = emit_intervals(graph, intervals, value, scaled, compact.nodes[0], strategies[0])
+        written |= dict(zip((LOWER, UPPER), bounds, strict=True))
+    shapes = {name: (each, kan.width[-1:]) for name, each in written.items()}
+    return graph.build(shapes, "kan", metadata or {})
 
 
 def explaining_model(

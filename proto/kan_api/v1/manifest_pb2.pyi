@@ -341,8 +341,30 @@ class Calibration(_message.Message):
     test: CalibrationScores
     def __init__(self, temperature: _Optional[float] = ..., out_of_fold: _Optional[_Union[CalibrationScores, _Mapping]] = ..., test: _Optional[_Union[CalibrationScores, _Mapping]] = ...) -> None: ...
 
+class Intervals(_message.Message):
+    __slots__ = ("coverage", "kind", "half_width", "is_scaled", "calibration_rows", "judged_by", "judged_rows", "judged_coverage", "judged_width")
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    HALF_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    IS_SCALED_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_ROWS_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_BY_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_ROWS_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    coverage: float
+    kind: str
+    half_width: _containers.RepeatedScalarFieldContainer[float]
+    is_scaled: bool
+    calibration_rows: int
+    judged_by: str
+    judged_rows: int
+    judged_coverage: _containers.RepeatedScalarFieldContainer[float]
+    judged_width: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, coverage: _Optional[float] = ..., kind: _Optional[str] = ..., half_width: _Optional[_Iterable[float]] = ..., is_scaled: _Optional[bool] = ..., calibration_rows: _Optional[int] = ..., judged_by: _Optional[str] = ..., judged_rows: _Optional[int] = ..., judged_coverage: _Optional[_Iterable[float]] = ..., judged_width: _Optional[_Iterable[float]] = ...) -> None: ...
+
 class ModelManifest(_message.Message):
-    __slots__ = ("name", "version", "created", "library_version", "task", "target", "classes", "inputs", "outputs", "columns", "features", "network", "lowering", "metrics", "data", "files", "preferred_rows", "recipe", "formula", "explanation", "continued_from", "origin", "objective", "targets", "attribution_graph", "unknown_ground", "answers", "formula_details", "image_shape", "calibration")
+    __slots__ = ("name", "version", "created", "library_version", "task", "target", "classes", "inputs", "outputs", "columns", "features", "network", "lowering", "metrics", "data", "files", "preferred_rows", "recipe", "formula", "explanation", "continued_from", "origin", "objective", "targets", "attribution_graph", "unknown_ground", "answers", "formula_details", "image_shape", "calibration", "intervals")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -380,6 +402,7 @@ class ModelManifest(_message.Message):
     FORMULA_DETAILS_FIELD_NUMBER: _ClassVar[int]
     IMAGE_SHAPE_FIELD_NUMBER: _ClassVar[int]
     CALIBRATION_FIELD_NUMBER: _ClassVar[int]
+    INTERVALS_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: int
     created: str
@@ -410,4 +433,5 @@ class ModelManifest(_message.Message):
     formula_details: Formula
     image_shape: _containers.RepeatedScalarFieldContainer[int]
     calibration: Calibration
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., created: _Optional[str] = ..., library_version: _Optional[str] = ..., task: _Optional[_Union[Task, str]] = ..., target: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., lowering: _Optional[_Union[Lowering, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., data: _Optional[_Union[DataSummary, _Mapping]] = ..., files: _Optional[_Iterable[_Union[File, _Mapping]]] = ..., preferred_rows: _Optional[int] = ..., recipe: _Optional[str] = ..., formula: _Optional[str] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., continued_from: _Optional[int] = ..., origin: _Optional[_Union[Origin, _Mapping]] = ..., objective: _Optional[_Union[Objective, _Mapping]] = ..., targets: _Optional[_Iterable[str]] = ..., attribution_graph: _Optional[_Union[AttributionGraph, _Mapping]] = ..., unknown_ground: _Optional[str] = ..., answers: _Optional[_Iterable[_Union[Histogram, _Mapping]]] = ..., formula_details: _Optional[_Union[Formula, _Mapping]] = ..., image_shape: _Optional[_Iterable[int]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ...) -> None: ...
+    intervals: Intervals
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., created: _Optional[str] = ..., library_version: _Optional[str] = ..., task: _Optional[_Union[Task, str]] = ..., target: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., lowering: _Optional[_Union[Lowering, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., data: _Optional[_Union[DataSummary, _Mapping]] = ..., files: _Optional[_Iterable[_Union[File, _Mapping]]] = ..., preferred_rows: _Optional[int] = ..., recipe: _Optional[str] = ..., formula: _Optional[str] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., continued_from: _Optional[int] = ..., origin: _Optional[_Union[Origin, _Mapping]] = ..., objective: _Optional[_Union[Objective, _Mapping]] = ..., targets: _Optional[_Iterable[str]] = ..., attribution_graph: _Optional[_Union[AttributionGraph, _Mapping]] = ..., unknown_ground: _Optional[str] = ..., answers: _Optional[_Iterable[_Union[Histogram, _Mapping]]] = ..., formula_details: _Optional[_Union[Formula, _Mapping]] = ..., image_shape: _Optional[_Iterable[int]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., intervals: _Optional[_Union[Intervals, _Mapping]] = ...) -> None: ...

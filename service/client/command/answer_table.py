@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
-from service.client.answers import Prediction
+from service.client.answers import BOUNDS, Prediction
 from service.client.errors import INTERRUPTIONS
 
 Style = Literal["table", "csv", "json"]
@@ -26,20 +26,31 @@ _PLAIN = (np.float32, str)
 def column_names(manifest: ModelManifest, all_probabilities: bool) -> list[str]:
     """The names of the columns that `cells` gives."""
     target = manifest.target or "prediction"
-    if manifest.targets:
-        return list(manifest.targets)
     if manifest.task != TASK_CLASSIFICATION:
-        width = int(manifest.outputs[0].shape[-1]) if manifest.outputs else 1
-        return [target] if width <= 1 else [f"{target}_{place}" for place in range(width)]
+        has_bounds = {output.name for output in manifest.outputs}.issuperset(BOUNDS)
+        names = value_names(manifest)
+        return names + [f"{name}_{bound}" for name in names for bound in BOUNDS if has_bounds]
     if all_probabilities:
         return [target, *(f"probability_{name}" for name in manifest.classes)]
     return [target, "probability"]
 
 
+def value_names(manifest: ModelManifest) -> list[str]:
+    """The names of the values that a regression answers, without their bounds."""
+    target = manifest.target or "prediction"
+    width = int(manifest.outputs[0].shape[-1]) if manifest.outputs else 1
+    several = [f"{target}_{place}" for place in range(width)]
+    return list(manifest.targets) or ([target] if width <= 1 else several)
+
+
 def cells(prediction: Prediction, all_probabilities: bool) -> Iterator[Sequence[Cell]]:
-    """The cells of each row: for regression the values; for classes the label and one or all probabilities."""
+    """The cells of each row: of a regression the values, then their bounds; of classes the label and probabilities."""
     if prediction.labels is None:
-        yield from prediction.values
+        if (bounds := prediction.bounds) is None:
+            yield from prediction.values
+            return
+        # The lower and the upper bound of the first value, then those of the next.
+        yield from np.concatenate([prediction.values, np.stack(bounds, axis=2).reshape(len(bounds[0]), -1)], axis=1)
         return
     for label, probabilities in zip(prediction.labels, prediction.values, strict=True):
         yield (label, *probabilities) if all_probabilities else (label, probabilities.max())

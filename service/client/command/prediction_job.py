@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from kan_api.cells import quoted
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
-from service.client.command.answer_table import Style, column_names
+from service.client.command.answer_table import Style, column_names, value_names
 from service.client.command.row_file import Format
 from service.client.errors import InvalidInput
 
@@ -67,10 +67,11 @@ def target_names(manifest: ModelManifest) -> list[str]:
 
     Of classes that is the label; the other columns are probabilities.
     """
-    names = column_names(manifest, all_probabilities=False)
+    is_classification = manifest.task == TASK_CLASSIFICATION
+    names = column_names(manifest, all_probabilities=False) if is_classification else value_names(manifest)
     if not manifest.target and names[0].startswith("prediction"):
         return []
-    return names[:1] if manifest.task == TASK_CLASSIFICATION else names
+    return names[:1] if is_classification else names
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from safetensors import safe_open
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 
-from kan_model import KAN
+from kan_model import KAN, KANConfig
 from kan_model.network import checkpoint
 from kan_model.network.members import Members
 from kan_model.network.symbolic_edge import SymbolicEdge
-from kan_model.network.transform import Affine, Exponential, InputTransform, OutputTransform, Softmax
+from kan_model.network.transform import Affine, Exponential, InputTransform, Intervals, OutputTransform, Softmax
 
 INPUTS = InputTransform(
     np.array([1, 2, 3], np.float32), np.array([4, 5, 6], np.float32), np.array([np.nan, 7, 8], np.float32)
@@ -240,3 +240,25 @@ def test_members_that_do_not_fit_are_refused(make_kan: Callable[..., KAN], membe
     changed = save_tensors(load_tensors(content), metadata={"kan": json.dumps(description)})
     with pytest.raises(ValueError, match=r"members|not a KAN checkpoint"):
         checkpoint.from_bytes(changed)
+
+
+@pytest.mark.parametrize("is_scaled", [False, True])
+def test_intervals_come_back_with_the_network(is_scaled: bool) -> None:
+    """Half widths, kind and scale, bit for bit; a network without them has none, and the same bytes as before."""
+    kan = KAN(KANConfig((2, 3, 1)), seed=1)
+    scale = kan.layers[0].changed(
+        base_weight=torch.zeros(1, 2),
+        coefficients=torch.rand(1, *kan.layers[0].coefficients.shape[1:]),
+        edge_mask=torch.ones(1, 2),
+        bias=torch.tensor([0.5]),
+    )
+    given = Intervals(np.array([1.5], np.float32), "log", scale if is_scaled else None)
+    content = checkpoint.to_bytes(kan, bounds=given)
+    found = checkpoint.intervals(content)
+    assert found is not None
+    assert (found.kind, found.half_width.tolist()) == ("log", [1.5])
+    x, y = torch.rand(20, 2), torch.rand(20, 1)
+    for ours, theirs in zip(found(y, x), given(y, x), strict=True):
+        assert torch.equal(ours, theirs)
+    assert checkpoint.intervals(checkpoint.to_bytes(kan)) is None
+    assert torch.equal(checkpoint.from_bytes(content)(x), kan(x))

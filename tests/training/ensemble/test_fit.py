@@ -10,6 +10,7 @@ from kan_model import KAN, KANConfig
 from training.data.samples import Samples
 from training.ensemble.fit import DealtRows, begin_members, fit_members, in_fold_answers, out_of_fold_answers
 from training.ensemble.side_by_side import separate
+from training.fitting.apart import Apart
 from training.fitting.fit import FitState, TrainingDiverged
 from training.recipe.fit_sections import FitSection
 
@@ -135,3 +136,33 @@ def test_numbers_that_are_not_finite_end_the_fit() -> None:
     """From the first epoch on nothing can be kept."""
     with pytest.raises(TrainingDiverged, match="smaller learning_rate"):
         run(start(2), rows(2), PLAN.model_copy(update={"learning_rate": 1e30}))
+
+
+def test_each_fold_has_the_step_that_the_other_folds_choose() -> None:
+    """By hand: of all evaluations the one with the lowest loss of the rows of other folds gives the fold's answers."""
+    dealt, members = rows(3), [KAN(KANConfig((2, 3, 1), grid_size=4), seed=seed) for seed in range(3)]
+    state = begin_members(members, Apart.begin(3, 60, 1, dealt.samples.x))
+    plan = PLAN.model_copy(update={"steps": 12, "learning_rate": 0.3})
+    seen = [out_of_fold_answers(state.kan, dealt)]
+    seen += [out_of_fold_answers(each.kan, dealt) for each in fit_members(state, dealt, plan, "regression")]
+    assert state.apart is not None
+    for fold in range(3):
+        others, own = dealt.folds != fold, dealt.folds == fold
+        losses = [float((answered - dealt.samples.y)[others].square().mean()) for answered in seen]
+        torch.testing.assert_close(state.apart.answers[own], seen[int(np.argmin(losses))][own])
+    assert len(set(state.apart.steps.tolist())) > 1
+
+
+def test_a_fit_ends_early_once_every_fold_has_overfitted() -> None:
+    """Noise learned by heart: it ends early, and not before it would without the steps of the folds."""
+    dealt = rows(3, 30)
+    noise = DealtRows(Samples(dealt.samples.x, torch.randn(30, 1)), dealt.folds, 3)
+    plan = FitSection(grids=(8,), steps=400, batch_rows=30, learning_rate=0.05)
+    members = [KAN(KANConfig((2, 8, 1), grid_size=8), seed=seed) for seed in range(3)]
+    plain, apart = (
+        run(begin_members(members, each), noise, plan) for each in (None, Apart.begin(3, 30, 1, dealt.samples.x))
+    )
+    assert plain.history[-1].step <= apart.history[-1].step < 400
+    assert apart.apart is not None
+    assert bool(apart.apart.ended.all())
+    assert float(plain.best_loss) >= float(apart.best_loss)

@@ -102,6 +102,25 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
         (TABLE + "[adapt]\nmargin = -0.1", "[adapt] margin = -0.1: wanted at least 0"),
         (TABLE + "[adapt]\nmargins = 0.1", '[adapt] unknown key "margins"; did you mean margin?'),
         (TABLE.replace("[data]", 'continue_from = "models/x/3"\n[data]', 1) + "[adapt]", "[adapt]: not with [model]"),
+        (TABLE + "[ensemble]\n[intervals]\ncoverage = 1.0", "[intervals] coverage = 1.0: wanted less than 1"),
+        (TABLE + "[ensemble]\n[intervals]\ncoverage = 0.0", "[intervals] coverage = 0.0: wanted more than 0"),
+        (CLASSES + "[ensemble]\n[intervals]", '[intervals]: only with [task] kind = "regression"; classes have'),
+        (TABLE + "[intervals]", "[intervals] needs [ensemble]: intervals are made from the answers of members to rows"),
+        (TABLE + "[ensemble]\n[prune]\n[intervals]", "[intervals]: not with [prune], which changes the network after"),
+        (TABLE + "[ensemble]\n[symbolic]\n[intervals]", "[intervals]: not with [symbolic], which changes the network"),
+        (
+            TABLE + "[fit]\ngrids = [3, 5]\n[ensemble]\n[intervals]",
+            "all rows choose where the second grid begins; want",
+        ),
+        (
+            TABLE + "[ensemble]\n[search]\ncandidates = [{ grids = [3, 6] }]\n[intervals]",
+            "[intervals]: not with [fit] grids = [3, 6]",
+        ),
+        (
+            TABLE.replace('"regression"', '"regression"\nobjective = "quantile"\nquantile = 0.9')
+            + "[ensemble]\n[intervals]",
+            '[intervals]: not with [task] objective = "quantile", whose answer is not the middle',
+        ),
         (TABLE + "[network]\ndegree = 6", "[network] degree = 6: wanted at most 5"),
         (TABLE + "[network]\nhidden = [0]", "[network] hidden: got a level of 0 nodes; wanted a number of 1 or more"),
         (TABLE + "[network]\nhidden = [[1, -1]]", "[network] hidden: got a level of [1, -1] nodes; wanted"),

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from kan_model import KAN
-from training.calibration import ScoredRows
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.preparation import input_transform, new_network, output_transform
 from training.data.split import RowNumbers
 from training.ensemble.plan import EnsembleFit
+from training.fitting.apart import ApartRows
 from training.fitting.fit import FitState, begin, fit_steps
 from training.pipelines.watcher import Watcher
 from training.recipe.config import Recipe
@@ -44,8 +44,8 @@ class FreshFit(Protocol):
     def out_of_fold(self, state: FitState) -> tuple[RowNumbers, Numbers] | None:
         """Row numbers, and answers to these rows by networks that did not train on them; None: there are none."""
 
-    def apart(self, state: FitState) -> ScoredRows | None:
-        """Rows, and scores of them by networks that they neither trained nor chose a step of; None: there are none."""
+    def apart(self, state: FitState) -> ApartRows | None:
+        """Answers of networks to rows that neither trained, stopped nor chose them; None: there are none."""
 
     def metrics(self, state: FitState) -> dict[str, float]:
         """Metrics that replace those of the same name, which the published network gives on the rows of a part."""
@@ -122,7 +122,7 @@ class SingleFit:
         """None: all rows are of one part."""
 
     def apart(self, state: FitState) -> None:
-        """None: the validation rows chose the step."""
+        """None: the validation rows choose."""
 
     def metrics(self, state: FitState) -> dict[str, float]:  # noqa: ARG002 - a protocol's
         """None: the published network did not train on the validation rows."""

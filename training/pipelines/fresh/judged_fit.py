@@ -6,8 +6,11 @@ from dataclasses import dataclass, replace
 from kan_api.v1.manifest_pb2 import Calibration, Formula
 from training.calibration import divide_scores
 from training.data.dataset import Dataset
+from training.data.split import RowNumbers
 from training.fitting.fit import FitState
 from training.fitting.record import Record
+from training.intervals.calibrate import calibrate
+from training.intervals.judge import Sureness, judge_intervals
 from training.pipelines.fresh.calibrated import CalibratedFit, calibrate_fit
 from training.pipelines.fresh.fit import FreshFit
 from training.pipelines.release import judge_answers, judge_on_test
@@ -39,6 +42,8 @@ class JudgedFit:
         tested_rows: After a refit the number of rows that judged the network before it; else 0.
         formula_details: The formula beside the network, also if it is not the one to publish; None: there is none.
         calibration: By what the scores of the classes were divided; None: the recipe does not ask for it.
+        sureness: The intervals around the answers, and how good they are; None: there are none.
+        chose: Numbers of the rows that chose the plan of the fit; known where there are intervals.
     """
 
     dataset: Dataset
@@ -54,6 +59,8 @@ class JudgedFit:
     tested_rows: int = 0
     formula_details: Formula | None = None
     calibration: Calibration | None = None
+    sureness: Sureness | None = None
+    chose: RowNumbers | None = None
 
 
 def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_message: OnMessage) -> JudgedFit:
@@ -69,6 +76,7 @@ def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_
     Raises:
         TrainingDiverged: the fit is of no use.
         StepFailed: a step cannot be done as the recipe asks.
+        IntervalsFailed: there are too few rows for [intervals].
     """
     dataset, network, chosen = table.dataset, way.network(state), way.chosen(state)
     diagnostics = way.notes(state)
@@ -77,7 +85,8 @@ def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_
     with torch_threads(threads_for(network, chosen.fit.batch_rows or len(dataset.train))):
         finished = finish(network, steps, table, check, on_message)
     made = calibrate_fit(way, state, chosen, dataset, Trained(finished.kan, table.inputs, table.outputs))
-    trained = made.trained
+    bounded = add_intervals(way, state, dataset, made.trained, chosen)
+    trained = bounded.trained
     return JudgedFit(
         dataset=dataset,
         trained=trained,
@@ -94,7 +103,43 @@ def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_
         attribution=finished.attribution,
         formula_details=_describe_formula(dataset, finished, table),
         calibration=made.calibration,
+        sureness=bounded.sureness,
+        chose=bounded.chose if made.chose is None else made.chose,
     )
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """A network with intervals, if the recipe has [intervals]; the fields are as of :class:`JudgedFit`."""
+
+    trained: Trained
+    sureness: Sureness | None = None
+    chose: RowNumbers | None = None
+
+
+def add_intervals(
+    way: FreshFit, state: FitState, dataset: Dataset, trained: Trained, recipe: Recipe, before: RowNumbers | None = None
+) -> Bounded:
+    """Put intervals around the answers of a network, and judge them.
+
+    Args:
+        way: The fit.
+        state: At its end.
+        dataset: Its rows.
+        trained: The network to publish.
+        recipe: With or without [intervals].
+        before: Numbers of the rows that chose the plan of this fit before it began; None: there are none.
+
+    Raises:
+        IntervalsFailed: too few rows.
+    """
+    if recipe.intervals is None or (rows := way.apart(state)) is None:
+        return Bounded(trained)
+    if before is not None:
+        rows = rows.without(before)
+    calibrated = calibrate(recipe.intervals, dataset, trained, rows)
+    trained = replace(trained, intervals=calibrated.intervals)
+    return Bounded(trained, judge_intervals(calibrated, dataset, trained), rows.chose)
 
 
 def _judge_out_of_fold(way: FreshFit, state: FitState, made: CalibratedFit, dataset: Dataset) -> Judged | None:

@@ -52,8 +52,9 @@ def write_publication(recipe: Recipe, fit: JudgedFit, check: Check) -> Publicati
         tested_rows=fit.tested_rows,
         formula_details=fit.formula_details,
         calibration=fit.calibration,
+        intervals=None if fit.sureness is None else fit.sureness.message,
     )
     describe_drift(manifest, trained, dataset.x[dataset.train])
-    page = make_report(dataset, trained, manifest, fit.history, fit.notes, fit.judged, fit.latex)
+    page = make_report(dataset, trained, manifest, fit.history, fit.notes, fit.judged, fit.latex, fit.sureness)
     check()
     return Publication(exported, manifest, page)

@@ -10,7 +10,7 @@ from training.data.split import Split
 from training.data.table import Table
 from training.ensemble.plan import EnsembleFit
 from training.pipelines.fresh.calibrated import calibrate_fit
-from training.pipelines.fresh.judged_fit import JudgedFit
+from training.pipelines.fresh.judged_fit import JudgedFit, add_intervals
 from training.pipelines.fresh.kept_fit import KeptFit, stop_if_asked
 from training.pipelines.interruption import Interruption
 from training.pipelines.run import Run
@@ -63,13 +63,15 @@ def fit_again(
     tested, metrics = len(judged.dataset.test), way.metrics(state)
     answers = predict(judged.trained, judged.dataset.x[judged.dataset.test])
     test = score_rows(judged.dataset, judged.dataset.test, answers)
-    made = calibrate_fit(way, state, recipe, dataset, Trained(finished.kan, table.inputs, table.outputs))
+    trained = Trained(finished.kan, table.inputs, table.outputs)
+    made = calibrate_fit(way, state, recipe, dataset, trained, before=judged.chose)
     if made.calibration is not None and judged.calibration is not None:
         made.calibration.test.CopyFrom(judged.calibration.test)
+    bounded = add_intervals(way, state, dataset, made.trained, recipe, before=judged.chose)
     return replace(
         judged,
         dataset=dataset,
-        trained=made.trained,
+        trained=bounded.trained,
         calibration=made.calibration,
         history=tuple(state.history),
         notes=(
@@ -88,6 +90,7 @@ def fit_again(
         attribution=finished.attribution,
         judged=judged.judged and replace(judged.judged, which="test rows, by the fit before the refit"),
         tested_rows=tested,
+        sureness=bounded.sureness and bounded.sureness.judged_as(judged.sureness),
     )
 
 

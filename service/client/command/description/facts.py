@@ -37,6 +37,7 @@ def fact_lines(manifest: ModelManifest) -> Iterator[str]:
 def _facts(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
     yield "beyond training", f"rows outside the ranges, or where training had no row, are {_policy(manifest)}"
     yield from _outputs(manifest)
+    yield from _intervals(manifest)
     yield from _scores(manifest)
     yield from _calibration(manifest)
     data = manifest.data
@@ -77,6 +78,21 @@ def _outputs(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
         if histogram.edges:
             low, high = histogram.edges[0], histogram.edges[-1]
             yield "outputs", f"{quoted(name) if name else 'the answer'}, {low:.6g} to {high:.6g} on the training rows"
+
+
+def _intervals(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
+    """What the bounds around the answers promise, and what they kept."""
+    if not manifest.HasField("intervals"):
+        return
+    told, names = manifest.intervals, list(manifest.targets) or [manifest.target]
+    rows = f"{told.judged_rows:,} " + ("test rows" if told.judged_by == "test" else "rows, by bounds from other rows,")
+    for name, share, width in zip(names, told.judged_coverage, told.judged_width, strict=False):
+        of = f"{quoted(name)}: " if len(names) > 1 else ""
+        yield (
+            "intervals",
+            f"{of}{100 * told.coverage:g} % asked for, {100 * share:.1f} % of {rows} between lower and upper, "
+            f"{width:.4g} apart on average",
+        )
 
 
 def _scores(manifest: ModelManifest) -> Iterator[tuple[str, str]]:

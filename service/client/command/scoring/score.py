@@ -58,6 +58,7 @@ class Deviation:
     def __init__(self, target: str, output: int = 0, loss: ObjectiveLoss | None = None) -> None:
         self._target, self._output, self._loss = target, output, loss
         self._rows = self._without_truth = 0
+        self._inside: int | None = None
         self._mean = self._spread = self._squares = 0.0
 
     def add(self, rows: TableRows, prediction: Prediction) -> None:
@@ -72,6 +73,7 @@ class Deviation:
             return
         if self._loss is not None:
             self._loss.add(truth, answers)
+        self._add_bounds(rows, prediction)
         # Chan, Golub and LeVeque 1979: combine sums of squares about two means without loss of digits.
         step = float(truth.mean()) - self._mean
         total = self._rows + len(truth)
@@ -79,6 +81,15 @@ class Deviation:
         self._mean += step * len(truth) / total
         self._squares += float(np.square(answers - truth).sum())
         self._rows = total
+
+    def _add_bounds(self, rows: TableRows, prediction: Prediction) -> None:
+        """Count the true values between the bounds, if the model has any."""
+        if (bounds := prediction.bounds) is None:
+            return
+        truth = numbers_of(self._target, rows)
+        lower, upper = (each[:, self._output] for each in bounds)
+        # No number is at least NaN, so rows without a true value are not counted.
+        self._inside = (self._inside or 0) + int(np.count_nonzero((lower <= truth) & (truth <= upper)))
 
     def summary(self) -> str:
         """The score as one line of text."""
@@ -88,7 +99,8 @@ class Deviation:
         rmse = math.sqrt(self._squares / self._rows)
         r2 = f"{1 - self._squares / self._spread:.4f}" if self._spread else "undefined (the truth is constant)"
         loss = "" if self._loss is None else f"{self._loss.summary()}, "
-        return f"{loss}RMSE {rmse:.6g}, R² {r2} ({self._rows} rows{_describe_rest(self._without_truth)})"
+        inside = "" if self._inside is None else f", {self._inside / self._rows:.4f} between the bounds"
+        return f"{loss}RMSE {rmse:.6g}, R² {r2}{inside} ({self._rows} rows{_describe_rest(self._without_truth)})"
 
 
 class QuantileScore:

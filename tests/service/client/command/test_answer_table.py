@@ -50,6 +50,19 @@ def test_several_targets_are_columns_of_their_own() -> None:
     assert "".join(lines("csv", names, rows)) == "far,near\n1.5,2.0\n3.0,4.0\n"
 
 
+def test_bounds_stand_behind_the_values() -> None:
+    """The lower and the upper bound of the first target, then those of the next; columns of their own names."""
+    bounds = [TensorSpec(name=name, shape=[-1, 2]) for name in ("y", "lower", "upper")]
+    manifest = ModelManifest(task=TASK_REGRESSION, targets=["far", "near"], outputs=bounds)
+    outputs = {"y": [[3.0, 30.0]], "lower": [[2.0, 10.0]], "upper": [[5.0, 60.0]]}
+    matrices = {name: np.array(values, dtype=np.float32) for name, values in outputs.items()}
+    rows = cells(Prediction("m", 1, matrices, None, 0.0, 0.0), False)
+    names = column_names(manifest, False)
+    assert "".join(lines("csv", names, rows)) == (
+        "far,near,far_lower,far_upper,near_lower,near_upper\n3.0,30.0,2.0,5.0,10.0,60.0\n"
+    )
+
+
 def test_all_probabilities_are_named_by_their_class() -> None:
     """One column a class, in the manifest's order."""
     names = column_names(CLASSIFIER, True)

@@ -12,6 +12,7 @@ from kan_api.v1.manifest_pb2 import (
     Feature,
     File,
     Histogram,
+    Intervals,
     Level,
     ModelManifest,
     Network,
@@ -150,3 +151,19 @@ def test_the_temperature_of_classes(calibration: Calibration, text: str) -> None
     manifest = ModelManifest(task=TASK_CLASSIFICATION, classes=["a", "b"], calibration=calibration)
     assert facts(manifest)["probabilities"] == text
     assert "probabilities" not in facts(ModelManifest(task=TASK_CLASSIFICATION, classes=["a", "b"]))
+
+
+def test_the_bounds_of_each_target() -> None:
+    """What was asked for, what was found and on which rows, and how far the bounds are apart."""
+    told = Intervals(
+        coverage=0.9, judged_by="test", judged_rows=1200, judged_coverage=[0.8975, 0.91], judged_width=[0.51234, 12000]
+    )
+    manifest = ModelManifest(task=TASK_REGRESSION, targets=["far", "near"], intervals=told)
+    lines = [line for line in fact_lines(manifest) if line.startswith("intervals")]
+    assert lines[0][19:] == (
+        '"far": 90 % asked for, 89.8 % of 1,200 test rows between lower and upper, 0.5123 apart on average\n'
+    )
+    told.judged_by = "folds"
+    alone = ModelManifest(task=TASK_REGRESSION, target="far", intervals=told)
+    (line,) = [line for line in fact_lines(alone) if line.startswith("intervals")]
+    assert line[19:].startswith("90 % asked for, 89.8 % of 1,200 rows, by bounds from other rows, between lower and")

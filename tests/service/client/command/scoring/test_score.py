@@ -117,3 +117,15 @@ def test_rmse_and_r2_are_those_of_all_rows_at_once(pairs: list[tuple[float, floa
     assert float(rmse) == pytest.approx(root_mean_squared_error(truth, guess.astype(np.float64)), rel=1e-5)
     if np.ptp(truth) > 1e-3:
         assert float(r2) == pytest.approx(r2_score(truth, guess.astype(np.float64)), rel=1e-6, abs=1e-4)
+
+
+def test_the_share_between_the_bounds_is_told() -> None:
+    """Over all blocks; a row without a true value counts nowhere, and without bounds nothing is said."""
+    score = score_for(ModelManifest(task=TASK_REGRESSION), "t")
+    for truth in ([1.0, 5.0], [None, 2.0, 0.0]):
+        ones = np.ones((len(truth), 1), np.float32)
+        score.add(rows(list(truth)), Prediction("m", 1, {"y": ones, "lower": 0 * ones, "upper": 2 * ones}, None, 0, 0))
+    assert ", 0.7500 between the bounds (4 rows, 1 without a true value left out)" in score.summary()
+    plain = score_for(ModelManifest(task=TASK_REGRESSION), "t")
+    plain.add(rows([1.0, 5.0]), numbers([1.0, 2.0]))
+    assert "bounds" not in plain.summary()

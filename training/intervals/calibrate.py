@@ -1,0 +1,122 @@
+"""From out-of-fold answers to the bounds of a network."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from kan_model.network.transform import Intervals
+from training.data.dataset import Dataset
+from training.data.encoding import Numbers
+from training.data.split import RowNumbers
+from training.ensemble.folds import deal_folds
+from training.errors import TrainingError
+from training.fitting.apart import ApartRows
+from training.intervals.ranks import conformal_quantile, fewest_rows
+from training.intervals.scale import FEWEST_FOLDS, FEWEST_ROWS, Design, fit_scale
+from training.publishing.export import Trained
+from training.recipe.fit_sections import IntervalsSection
+
+Kind = Literal["linear", "positive", "log"]
+# Folds of the scale, which are other ones than those of the members.
+_FOLDS = 5
+# More would move the bounds by less than 0.2 % of the rows.
+_MOST_ROWS = 50_000
+
+
+class IntervalsFailed(TrainingError):
+    """The rows do not allow the intervals that were asked for."""
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """Bounds, and the scores that they were made from.
+
+    Attributes:
+        coverage: What was asked for.
+        intervals: The bounds.
+        scores: ``[rows, outputs]``, of the rows that calibrated.
+        rows: These rows.
+        log_scales: ``[rows, outputs]``, what their errors were divided by; 0 without a scale.
+        folds: ``[rows]``, the folds by which the bounds can be judged.
+    """
+
+    coverage: float
+    intervals: Intervals
+    scores: Numbers
+    rows: ApartRows
+    log_scales: Numbers
+    folds: RowNumbers
+
+
+def calibrate(section: IntervalsSection, dataset: Dataset, trained: Trained, rows: ApartRows) -> Calibrated:
+    """Make the bounds of a network.
+
+    Args:
+        section: The coverage, and whether a scale may be learned.
+        dataset: Of the rows.
+        trained: The network to publish.
+        rows: Answers to rows that neither trained, stopped nor chose the networks that answered them.
+
+    Raises:
+        IntervalsFailed: too few rows.
+    """
+    wanted = fewest_rows(section.coverage)
+    if len(rows.numbers) < wanted:
+        count = len(dataset.train) + len(dataset.validation)
+        raise IntervalsFailed(
+            f"[intervals] coverage = {section.coverage:g} needs at least {wanted} rows that neither trained nor chose "
+            f"the members that answer them; {len(rows.numbers)} of {count} rows are such; give more rows, more "
+            "[ensemble] members, a single candidate in [search], or a smaller coverage"
+        )
+    rows = rows.thinned(_MOST_ROWS)
+    kind = kind_of(dataset)
+    errors = errors_of(kind, dataset.y[rows.numbers], rows.answers)
+    folds = _deal(dataset, rows)
+    scale, layer = None, None
+    is_enough = len(rows.numbers) >= FEWEST_ROWS and folds.max() + 1 >= FEWEST_FOLDS
+    if section.scaled and is_enough and _is_scalable(trained):
+        x = network_inputs(trained, dataset.x[rows.numbers])
+        design = Design.of(trained.kan.layers[0], x)
+        scale = fit_scale(design.features(x), errors, folds, design.strength, section.coverage)
+        layer = None if scale.is_constant else design.layer(scale.curves)
+    log_scales = np.zeros_like(errors) if layer is None or scale is None else scale.log_scales
+    scores = errors * np.exp(-log_scales)
+    quantile = conformal_quantile(scores, section.coverage).astype(np.float32)
+    half_width = np.maximum(quantile, np.finfo(np.float32).tiny)
+    return Calibrated(section.coverage, Intervals(half_width, kind, layer), scores, rows, log_scales, folds)
+
+
+def kind_of(dataset: Dataset) -> Kind:
+    """How errors are measured: as differences, or as differences of logarithms."""
+    if dataset.target_scale == "log":
+        return "log"
+    return "positive" if dataset.loss.has_log_link else "linear"
+
+
+def errors_of(kind: Kind, truth: Numbers | RowNumbers, answers: Numbers) -> Numbers:
+    """``[rows, outputs]``, 0 or more, from true values and answers in raw units."""
+    if kind == "log":
+        return np.abs(np.log(truth) - np.log(answers))
+    return np.abs(truth - answers)
+
+
+def network_inputs(trained: Trained, x: Numbers) -> torch.Tensor:
+    """What the network reads, float64 ``[rows, inputs]``, for raw rows ``[rows, features]``."""
+    rows = torch.from_numpy(x)
+    return rows if trained.inputs is None else trained.inputs(rows)
+
+
+def _is_scalable(trained: Trained) -> bool:
+    """Whether the first layer has splines whose functions a scale can share."""
+    return bool(trained.kan.layers[0].active_edges.any())
+
+
+def _deal(dataset: Dataset, rows: ApartRows) -> RowNumbers:
+    """Whole groups in one fold; stretches of time where members leave out such stretches."""
+    folds = min(_FOLDS, len(rows.numbers))
+    if dataset.groups is not None:
+        groups = dataset.groups[rows.numbers]
+        return deal_folds(min(folds, len(np.unique(groups))), dataset.y[rows.numbers], 0, groups)
+    return deal_folds(folds, dataset.y[rows.numbers], 0)
