@@ -1,4 +1,4 @@
-"""Intervals on their whole way: a recipe, kan-train, kan-serve on each front end, answers by both protocols."""
+"""Intervals on their whole way: a recipe, a published version, a real server, answers by both protocols."""
 
 import json
 import subprocess
@@ -16,6 +16,12 @@ from open_inference import grpc_predict_v2_pb2 as oip
 from service.client import Client
 from tests.kit.models.digits import BIN
 from tests.kit.server.kan_serve import KanServe, serving
+from tests.kit.watcher import Quiet
+from training.pipelines.run import Run
+from training.pipelines.run_folder import RunFolder
+from training.pipelines.train import train
+from training.pipelines.tune import tune
+from training.recipe.config import parse_recipe
 
 _RECIPE = """
 [model]
@@ -31,20 +37,20 @@ colour = ["red", "blue"]
 kind = "regression"
 target_scale = "{scale}"
 [network]
-hidden = [3]
+hidden = [2]
 [fit]
 grids = [3]
-steps = 40
-learning_rate = 0.03
+steps = 20
+learning_rate = 0.05
 [adapt]
 [ensemble]
 members = 4
 refit = true
 [search]
 [[search.candidates]]
-steps = 30
+steps = 10
 [[search.candidates]]
-steps = 40
+steps = 20
 [intervals]
 coverage = 0.9
 [lowering]
@@ -65,12 +71,6 @@ def _houses() -> pd.DataFrame:
     return pd.DataFrame({"rooms": rooms, "age": age, "colour": colour, "price": price.round(3)})
 
 
-def _kan_train(folder: Path, *arguments: str) -> str:
-    done = subprocess.run([BIN / "kan-train", *arguments], cwd=folder, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 @pytest.fixture(scope="module", params=["linear", "log"])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where houses were trained; new.csv has rows that the training never saw."""
@@ -78,8 +78,8 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     table = _houses()
     table[:_TRAINED].to_csv(folder / "houses.csv", index=False)
     table[_TRAINED:].to_csv(folder / "new.csv", index=False)
-    (folder / "houses.toml").write_text(_RECIPE.format(scale=request.param))
-    _kan_train(folder, "run", "houses.toml")
+    recipe = parse_recipe(_RECIPE.format(scale=request.param), folder=folder, name="houses.toml")
+    train(Run(recipe, folder / "models", RunFolder(folder / "run")), Quiet())
     return folder
 
 
@@ -167,7 +167,7 @@ def test_a_tuned_version_has_the_same_bounds(folder: Path, tmp_path: Path) -> No
     """kan-train tune keeps outputs and manifest."""
     copy = tmp_path / "models"
     subprocess.run(["cp", "-r", str(folder / "models"), str(copy)], check=True)
-    _kan_train(tmp_path, "tune", "models/houses/1")
+    tune(copy / "houses" / "1", (1,))
     rows = np.array([[5, 20, 1, 0], [3, 55, 0, 1]], np.float32)
     before, after = (
         open_session(onnx.load(copy / "houses" / number / "model.onnx")).run(rows) for number in ("1", "2")

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from kan_model import KANLayer
 from kan_model.network.transform import Intervals
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
@@ -74,18 +75,34 @@ def calibrate(section: IntervalsSection, dataset: Dataset, trained: Trained, row
     kind = kind_of(dataset)
     errors = errors_of(kind, dataset.y[rows.numbers], rows.answers)
     folds = _deal(dataset, rows)
-    scale, layer = None, None
-    is_enough = len(rows.numbers) >= FEWEST_ROWS and folds.max() + 1 >= FEWEST_FOLDS
-    if section.scaled and is_enough and _is_scalable(trained):
-        x = network_inputs(trained, dataset.x[rows.numbers])
-        design = Design.of(trained.kan.layers[0], x)
-        scale = fit_scale(design.features(x), errors, folds, design.strength, section.coverage)
-        layer = None if scale.is_constant else design.layer(scale.curves)
-    log_scales = np.zeros_like(errors) if layer is None or scale is None else scale.log_scales
+    layer, log_scales = _learn_scale(section, dataset, trained, rows, errors, folds)
     scores = errors * np.exp(-log_scales)
     quantile = conformal_quantile(scores, section.coverage).astype(np.float32)
     half_width = np.maximum(quantile, np.finfo(np.float32).tiny)
     return Calibrated(section.coverage, Intervals(half_width, kind, layer), scores, rows, log_scales, folds)
+
+
+def _learn_scale(
+    section: IntervalsSection,
+    dataset: Dataset,
+    trained: Trained,
+    rows: ApartRows,
+    errors: Numbers,
+    folds: RowNumbers,
+) -> tuple[KANLayer | None, Numbers]:
+    """The scale of the errors, None for a constant, and the logarithms ``[rows, outputs]`` by which rows are scored."""
+    first = trained.kan.layers[0]
+    is_enough = len(rows.numbers) >= FEWEST_ROWS and folds.max() + 1 >= FEWEST_FOLDS
+    # A layer of formulas alone has no functions of splines that a scale could share.
+    if section.scaled and is_enough and bool(first.active_edges.any()):
+        x = network_inputs(trained, dataset.x[rows.numbers])
+        design = Design.of(first, x)
+        scale = fit_scale(design.features(x), errors, folds, design.strength, section.coverage)
+        if not scale.is_constant:
+            return design.layer(scale.curves), scale.log_scales
+        # Folds whose own fits chose curves keep them: what all rows chose shall not change the score of a row.
+        return None, scale.log_scales - np.array([one.intercept for one in scale.curves])
+    return None, np.zeros_like(errors)
 
 
 def kind_of(dataset: Dataset) -> Kind:
@@ -106,11 +123,6 @@ def network_inputs(trained: Trained, x: Numbers) -> torch.Tensor:
     """What the network reads, float64 ``[rows, inputs]``, for raw rows ``[rows, features]``."""
     rows = torch.from_numpy(x)
     return rows if trained.inputs is None else trained.inputs(rows)
-
-
-def _is_scalable(trained: Trained) -> bool:
-    """Whether the first layer has splines whose functions a scale can share."""
-    return bool(trained.kan.layers[0].active_edges.any())
 
 
 def _deal(dataset: Dataset, rows: ApartRows) -> RowNumbers:

@@ -1,7 +1,6 @@
 """How often true values lie between the bounds, and how wide these are."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -72,19 +71,15 @@ def judge_intervals(calibrated: Calibrated, dataset: Dataset, trained: Trained) 
         dataset: The table.
         trained: The network that answers, with its bounds.
     """
-    if len(dataset.test):
-        found, shares, widths, rows = _by_test_rows(calibrated, dataset, trained)
-        judged_by: Literal["test", "folds"] = "test"
-    else:
-        found, shares, widths, rows = _by_folds(calibrated)
-        judged_by = "folds"
+    is_tested = len(dataset.test) > 0
+    found, shares, widths, rows = _by_test_rows(calibrated, dataset, trained) if is_tested else _by_folds(calibrated)
     message = pb.Intervals(
         coverage=calibrated.coverage,
         kind=calibrated.intervals.kind,
         half_width=[float(each) for each in calibrated.intervals.half_width],
         is_scaled=calibrated.intervals.scale is not None,
         calibration_rows=len(calibrated.scores),
-        judged_by=judged_by,
+        judged_by="test" if is_tested else "folds",
         judged_rows=rows,
         judged_coverage=shares.tolist(),
         judged_width=widths.tolist(),

@@ -13,7 +13,13 @@ def after(steps: list[list[float]], truth: torch.Tensor = TRUTH) -> Apart:
     """What is kept after looks at these answers, a list for each step."""
     apart = Apart.begin(3, 6, 1, truth)
     for number, answers in enumerate(steps):
-        apart.look(number, torch.tensor(answers)[:, None], Samples(torch.zeros(6, 1), truth), FOLDS, "regression")
+        apart.look(
+            number,
+            torch.tensor(answers, dtype=torch.float32)[:, None],
+            Samples(torch.zeros(6, 1), truth),
+            FOLDS,
+            "regression",
+        )
     return apart
 
 
