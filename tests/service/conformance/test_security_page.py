@@ -67,7 +67,7 @@ def test_the_commands_of_the_page_work(shell: _Shell, start: Start, write_model:
     assert (folder / "answers.csv").read_text().startswith("y\n")
 
     *by_name, replace = _commands("### Rotate a token")
-    rotated = shell.run(by_name, EDITOR="sed -i /alice.]/,/^$/d")
+    rotated = shell.run(by_name, EDITOR="sed -i /tokens.alice]/,/^$/d")
     assert rotated.returncode == 0, rotated.stderr
     assert (folder / "tokens.toml").read_text().count("sha256") == 1
     wait_for(lambda: shell.run([models], KAN_ADDRESS=server.grpc).returncode == 2, "the old token to be refused")

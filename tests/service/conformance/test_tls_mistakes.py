@@ -56,7 +56,7 @@ _MISTAKES = [
     ("plain", "tls", "the port speaks TLS, and the client plain text; give --ca"),
     ("plain", "mutual", "give --ca (in Python tls=TLS(ca=…)), and --cert and --key"),
     ("tls", "plain", "the port is plain text, and the client speaks TLS; leave --ca (KAN_CA, in Python tls=) away"),
-    ("tls", "http", "the port is plain text"),
+    ("tls", "http", "does not speak gRPC: it is the HTTP port of a kan-serve"),
     ("plain", "http", "does not speak gRPC: is it the HTTP port?"),
     ("tls", "mutual", "asks callers for a certificate (mTLS)"),
     ("old", "mutual", "does not accept the certificate of --cert"),
