@@ -14,9 +14,9 @@ from kan_model.splines.rising import directed_coefficients, directed_weights
 def with_monotone_inputs(kan: KAN, inputs: Sequence[int], outputs: Sequence[int]) -> KAN:
     """The network with directions on all edges that a monotone input reaches.
 
-    Of each hidden level the first half of the nodes, rounded up, is monotone; all are if no free input is left to feed
-    the others. The random numbers of the network stay as sizes: an edge with a direction takes the steps of its
-    coefficients without their signs, and curves around 0.
+    In each hidden level the first half of the nodes, rounded up, is monotone. Without a free input all nodes are, since
+    nothing would feed the others. The random numbers of the network stay as sizes: an edge with a direction takes the
+    steps of its coefficients without their signs, and curves around 0.
 
     Example: [3, 8, 1] with the first input monotone: 4 nodes are fed by all inputs, 4 by the free ones alone.
 

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from training.data.encoding import Numbers
 from training.data.split import RowNumbers
 from training.report.effects.drawn import shorten, without_middle
+from training.report.effects.small_pictures import small_pictures
 
-_ACROSS, _WIDTH = 3, 3.2
+_ACROSS = 3
 _NAME_LENGTH, _WORD_LENGTH = 34, 12
 _COLOUR, _ROWS_COLOUR, _BAND = "#1f4e79", "#e8d9b5", 0.2
 _ERRORS = 2.0
@@ -54,32 +53,16 @@ def draw_curves(curves: Sequence[ColumnCurve], names: Sequence[str], outputs: Se
         names: Names of all outputs.
         outputs: The outputs that are drawn.
     """
-    across = min(_ACROSS, max(1, len(curves)))
-    down = -(-len(curves) // across)
-    height = 0.9 + 2.3 * down
-    figure = Figure(figsize=(_WIDTH * across, height))
-    grid = figure.subplots(down, across, squeeze=False, sharey=True)
-    figure.subplots_adjust(0.24 / across, 0.75 / height, 0.99, 1 - 0.5 / height, wspace=0.08, hspace=0.65)
-    for axes in grid.flat[len(curves) :]:
-        axes.set_axis_off()
-    low, high = _limits(curves, outputs)
-    for axes, curve in zip(grid.flat, curves, strict=False):
-        axes.set_ylim(low - 0.22 * (high - low), high + 0.05 * (high - low))
-        axes.set_yticks([tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high])
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set_title(shorten(curve.name, _NAME_LENGTH), fontsize=9, parse_math=False)
-        axes.tick_params(labelsize=7)
+    figure, pictures = small_pictures(
+        [shorten(curve.name, _NAME_LENGTH) for curve in curves],
+        min(_ACROSS, max(1, len(curves))),
+        _limits(curves, outputs),
+        shorten(f"added to {names[outputs[0]]}", 28) if len(outputs) == 1 else "added to the score",
+        [shorten(names[output], 20) for output in outputs] if len(outputs) > 1 else (),
+    )
+    for axes, curve in zip(pictures, curves, strict=True):
         axes.axhline(0.0, color="0.8", linewidth=0.6, zorder=0)
         (_draw_words if curve.words else _draw_numbers)(axes, curve, outputs)
-    for axes in grid[:, 1:].flat:
-        axes.yaxis.set_visible(False)
-    for axes in grid[:, 0]:
-        label = f"added to {names[outputs[0]]}" if len(outputs) == 1 else "added to the score"
-        axes.set_ylabel(shorten(label, 28), fontsize=8, parse_math=False)
-    if len(outputs) > 1:
-        handles = [Line2D([], [], color=f"C{place}") for place in range(len(outputs))]
-        labels = [shorten(names[output], 20) for output in outputs]
-        figure.legend(handles, labels, loc="upper center", ncols=len(outputs), fontsize=8, frameon=False)
     return figure
 
 

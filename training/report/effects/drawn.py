@@ -6,15 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from training.data.encoding import Numbers
 from training.report.effects.computed import DrawnEffect
+from training.report.effects.small_pictures import small_pictures
 
 _LINES, _ACROSS = 15, 3
-# Of a picture with its part of the margins, in inches.
-_WIDTH = 3.2
 # How far single rows widen the vertical axis, in ranges of the mean curves: far ones would flatten the means.
 _WIDER = 0.6
 # Lines that move this many times as far as the means, up in some rows and down in others, are what the picture is for.
@@ -34,33 +31,17 @@ def draw_effects(
         outputs: The outputs that are drawn; of one its single rows too.
         across: Pictures side by side.
     """
-    down = -(-len(drawn) // across)
-    height = 0.9 + 2.3 * down
-    figure = Figure(figsize=(_WIDTH * across, height))
-    grid = figure.subplots(down, across, squeeze=False, sharey=True)
-    # A layout of fixed places takes half the time of one that is computed from all texts.
-    figure.subplots_adjust(0.24 / across, 0.75 / height, 0.99, 1 - 0.5 / height, wspace=0.08, hspace=0.65)
-    for axes in grid.flat[len(drawn) :]:
-        axes.set_axis_off()
-    low, high = _limits(drawn, outputs)
-    for axes, one in zip(grid.flat, drawn, strict=False):
-        # The lowest sixth is for the rows.
-        axes.set_ylim(low - 0.22 * (high - low), high + 0.05 * (high - low))
-        axes.set_yticks([tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high])
-        axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set_title(_title(one), fontsize=9, parse_math=False)
-        axes.tick_params(labelsize=7)
+    of_one = f"probability of {names[outputs[0]]}" if len(outputs) == 1 and len(names) > 1 else names[outputs[0]]
+    figure, pictures = small_pictures(
+        [_title(one) for one in drawn],
+        across,
+        _limits(drawn, outputs),
+        "probability" if len(outputs) > 1 else shorten(of_one, 28),
+        [shorten(names[place], 20) for place in outputs] if len(outputs) > 1 else (),
+    )
+    for axes, one in zip(pictures, drawn, strict=True):
         _draw_rows(axes, one)
         (_draw_words if one.words else _draw_curves)(axes, one, outputs)
-    for axes in grid[:, 1:].flat:
-        axes.yaxis.set_visible(False)  # The first column's is for all.
-    for axes in grid[:, 0]:
-        label = f"probability of {names[outputs[0]]}" if len(outputs) == 1 and len(names) > 1 else names[outputs[0]]
-        axes.set_ylabel("probability" if len(outputs) > 1 else shorten(label, 28), fontsize=8, parse_math=False)
-    if len(outputs) > 1:
-        handles = [Line2D([], [], color=f"C{number}") for number in range(len(outputs))]
-        labels = [shorten(names[place], 20) for place in outputs]
-        figure.legend(handles, labels, loc="upper center", ncols=len(outputs), fontsize=8, frameon=False)
     return figure
 
 
