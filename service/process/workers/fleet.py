@@ -115,6 +115,8 @@ class Fleet:
             return await self._end(keeping)
         finally:
             self.kill()
+            # asyncio warns of a child whose end it learns after its loop is closed.
+            await asyncio.gather(*(slot.process.wait() for slot in self._slots if slot.process is not None))
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
