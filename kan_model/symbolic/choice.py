@@ -164,8 +164,8 @@ def auto_symbolic(
         The network, and the result for each edge.
 
     Raises:
-        ValueError: rows that the network cannot read; min_r2 outside its range; a layer that does not exist; unknown
-            functions; a negative weight.
+        ValueError: rows that the network cannot read; min_r2 outside its range; a layer that does not exist, or that
+            has edges with a direction; unknown functions; a negative weight.
     """
     x = _check(kan, rows, weight)
     if not 0 < min_r2 <= 1:
@@ -173,6 +173,9 @@ def auto_symbolic(
     chosen = range(len(kan.layers)) if layers is None else layers
     for index in chosen:
         check_layer(kan, index)
+        layer = kan.layers[index]
+        if layer.directions is not None and (layer.directions * layer.edge_mask).any():
+            raise ValueError(f"layer {index} has edges with a direction, which formulas may not keep")
     # The layer's inputs in the network's own float type: at the end of a domain, rounding decides between a number
     # and an infinity or NaN. For example log(x − 1) at x = 1 + 1e-9 is −∞ in float32.
     own = rows.detach().to(kan.layers[0].base_weight)

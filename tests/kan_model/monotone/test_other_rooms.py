@@ -127,7 +127,7 @@ def test_a_part_of_a_layer_keeps_its_directions() -> None:
 
 
 def test_formulas_are_refused() -> None:
-    """The functions of the library may turn, and so may their constants."""
+    """The functions of the library may turn, and so may their constants. Nothing is searched before."""
     kan = stepped(scrambled(6))
-    with pytest.raises(ValueError, match="a direction and a formula"):
+    with pytest.raises(ValueError, match="layer 0 has edges with a direction, which formulas may not keep"):
         auto_symbolic(kan, rows(), min_r2=1e-6)

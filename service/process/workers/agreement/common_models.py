@@ -50,6 +50,8 @@ class CommonModels:
     async def _load(self, name: str) -> Sequence[Outcome]:
         async with self._locks.hold(name):
             self._unloaded.discard(name)  # first: a worker may start before the others have done it
+            for member in self._members:  # it tries again: a worker that is quicker waits for it
+                member.forget_refusals(name)
             outcomes = await self._orders.give("load", name)
             if any(outcome.error is None and outcome.value[1] for outcome in outcomes):
                 # It is unloaded in a worker that could not begin, and so in all, also those that have started since.

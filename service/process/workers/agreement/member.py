@@ -62,6 +62,10 @@ class Member:
         if not numbers:
             self.served.pop(version[0], None)
 
+    def forget_refusals(self, name: str) -> None:
+        """It may load every version of a model now."""
+        self.refusals = {version: reason for version, reason in self.refusals.items() if version[0] != name}
+
     def refusal(self, version: Version) -> str | None:
         """Why it does not load a version; None if it has it, or may load it."""
         if version in self.digests:

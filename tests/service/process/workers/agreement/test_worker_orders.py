@@ -252,7 +252,36 @@ def test_a_load_ends_if_a_worker_cannot_read(
             await first.registry.load("affine")
             assert (first.latest(), second.latest()) == ((1, 1) if is_unloaded else (2, 2))
 
-    run_test(check(), seconds=20)
+    run_test(check())
+
+
+def test_a_load_waits_for_a_worker_that_failed_before(
+    models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The quicker worker does not take the refusal of the load before for one of this load."""
+    write_model("affine")
+
+    async def check() -> None:
+        async with two_workers(models) as (_, first, second):
+            write_model("affine", version=2)
+            source, list_models = second.registry._source, second.registry._source.list_models
+
+            async def fail(*_: Any) -> None:
+                raise StorageError("the disk is gone")
+
+            async def list_late() -> Any:
+                await until(lambda: ("affine", 2) in first.member.digests)
+                return await list_models()
+
+            with monkeypatch.context() as patch:
+                patch.setattr(source, "read_version", fail)
+                await first.registry.load("affine")
+            with monkeypatch.context() as patch:
+                patch.setattr(source, "list_models", list_late)
+                await first.registry.load("affine")
+            assert (first.latest(), second.latest()) == (2, 2)
+
+    run_test(check())
 
 
 def test_a_worker_that_stops_leaves_orders_to_the_others(models: Path, write_model: WriteModel) -> None:
