@@ -57,9 +57,9 @@ def test_no_pair_is_out_of_order(state: KAN) -> None:
 
 
 @pytest.mark.slow
-def test_no_pair_of_ten_million_is_out_of_order(state: KAN) -> None:
-    """The same for 10 million pairs a state."""
-    assert largest_violation(state, 10_000_000) <= _ALLOWED
+def test_no_pair_of_millions_is_out_of_order(state: KAN) -> None:
+    """The same for 2 million pairs a state, so 16 million together."""
+    assert largest_violation(state, 2_000_000) <= _ALLOWED
 
 
 def test_the_test_would_find_a_violation(state: KAN) -> None:

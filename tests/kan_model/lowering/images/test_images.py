@@ -49,7 +49,7 @@ def test_the_fastest_that_is_exact_enough(name: str) -> None:
     """The lowering keeps the tolerance, with imputation, scaling and softmax, and tells what it tried."""
     image = ImageKAN(CONFIGS[name], seed=4)
     transform = replace(_transform(image.features), imputed=np.zeros(image.features, np.float32))
-    lowered = lower_image(image, inputs=transform, outputs=Softmax(), tune_for=(1, 8))
+    lowered = lower_image(image, inputs=transform, outputs=Softmax(), tune_for=(1,))
     assert lowered.report.max_relative_error <= 1e-5
     assert len(lowered.strategies) == len(image.convolutions) + len(image.head.layers)
     assert any(candidate.strategy.endswith("_by_conv") for candidate in lowered.report.layers[0].candidates)

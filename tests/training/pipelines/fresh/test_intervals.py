@@ -57,8 +57,11 @@ def told_of(given: Run) -> ModelManifest:
     return manifest
 
 
-@pytest.mark.parametrize("more", [SECTIONS, SECTIONS + SEARCH, REFIT + SEARCH], ids=["plain", "search", "refit"])
-@pytest.mark.parametrize("after", [5, 14])
+@pytest.mark.parametrize(
+    ("more", "after"),
+    [(SECTIONS, 5), (SECTIONS + SEARCH, 5), (REFIT + SEARCH, 14)],
+    ids=["plain", "search", "refit"],
+)
 def test_a_stopped_run_goes_on_to_the_same_bounds(
     more: str, after: int, run: Callable[..., Run], tmp_path: Path
 ) -> None:
