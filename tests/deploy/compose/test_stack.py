@@ -26,7 +26,7 @@ ADDRESS, PROMETHEUS = "127.0.0.1:8001", "http://127.0.0.1:9090"
 def query(expression: str) -> dict[str, float]:
     """The values of an expression, by instance."""
     address = f"{PROMETHEUS}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
-    with urllib.request.urlopen(address, timeout=10) as answer:
+    with urllib.request.urlopen(address, timeout=60) as answer:
         result = json.load(answer)["data"]["result"]
     return {each["metric"].get("instance", ""): float(each["value"][1]) for each in result}
 
@@ -79,7 +79,7 @@ def test_every_call_may_go_to_any_replica(stack: Any, load: Any) -> None:
     """One connection's calls reach both replicas; Prometheus scrapes both, Envoy, itself and Alertmanager."""
     with load():
         wait_for(lambda: len(query('rate(kan_requests_total{model="digits"}[1m]) > 0')) == 2, "both are called")
-    targets = json.load(urllib.request.urlopen(f"{PROMETHEUS}/api/v1/targets", timeout=10))["data"]["activeTargets"]
+    targets = json.load(urllib.request.urlopen(f"{PROMETHEUS}/api/v1/targets", timeout=60))["data"]["activeTargets"]
     jobs = sorted(target["labels"]["job"] for target in targets)
     assert jobs == ["alertmanager", "kan-envoy", "kan-serve", "kan-serve", "prometheus"]
     assert {target["health"] for target in targets} == {"up"}, [target["lastError"] for target in targets]
@@ -87,7 +87,7 @@ def test_every_call_may_go_to_any_replica(stack: Any, load: Any) -> None:
 
 def test_rules_are_loaded_and_alertmanager_is_known(stack: Any) -> None:
     """Every rule file is evaluated without an error; no page fires on a stack that is well."""
-    groups = json.load(urllib.request.urlopen(f"{PROMETHEUS}/api/v1/rules", timeout=10))["data"]["groups"]
+    groups = json.load(urllib.request.urlopen(f"{PROMETHEUS}/api/v1/rules", timeout=60))["data"]["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     assert {rule["type"] for rule in rules} == {"alerting", "recording"}
     assert [rule["name"] for rule in rules if rule["health"] == "err"] == []
@@ -97,7 +97,7 @@ def test_rules_are_loaded_and_alertmanager_is_known(stack: Any) -> None:
         if rule.get("state") == "firing" and rule.get("labels", {}).get("severity") == "page"
     ]
     assert firing == []
-    known = json.load(urllib.request.urlopen(f"{PROMETHEUS}/api/v1/alertmanagers", timeout=10))["data"]
+    known = json.load(urllib.request.urlopen(f"{PROMETHEUS}/api/v1/alertmanagers", timeout=60))["data"]
     assert [each["url"] for each in known["activeAlertmanagers"]] == ["http://alertmanager:9093/api/v2/alerts"]
 
 

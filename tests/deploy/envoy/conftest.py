@@ -166,7 +166,7 @@ def guarded(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def read(address: str) -> str:
     """What is at an address, or nothing where nobody listens."""
     try:
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=60) as answer:
             return str(answer.read().decode())
     except urllib.error.HTTPError:
         raise

@@ -147,7 +147,7 @@ def watched(start_prometheus: Start, alertmanager: str, webhook: Webhook) -> Ite
 def _fetch(address: str) -> Any:
     """JSON from an address; {} where it does not answer yet."""
     try:
-        with urllib.request.urlopen(address, timeout=10) as response:
+        with urllib.request.urlopen(address, timeout=60) as response:
             return json.load(response)
     except urllib.error.HTTPError as error:
         with error:

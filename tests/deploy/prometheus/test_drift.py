@@ -195,7 +195,7 @@ def test_a_real_prometheus_names_the_column_that_shifts(
 
         def query(expression: str) -> list[dict[str, Any]]:
             url = f"http://{address}/api/v1/query?{urllib.parse.urlencode({'query': expression})}"
-            with urllib.request.urlopen(url, timeout=10) as response:
+            with urllib.request.urlopen(url, timeout=60) as response:
                 return list(json.load(response)["data"]["result"])
 
         def alerts(state: str = "firing|pending") -> set[tuple[str, str]]:

@@ -226,7 +226,7 @@ def post(address: str, method: str, body: bytes, **headers: str) -> tuple[int, s
         {"content-type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}},
     )
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -317,7 +317,7 @@ def test_streams_of_answers_over_grpc_web(envoy: str, kind: str, message: bytes,
     """A stream of answers in bytes and in base64: Watch says SERVING while the call is open."""
     headers = {"content-type": kind, "accept": kind}
     request = urllib.request.Request(f"http://{envoy}/grpc.health.v1.Health/Watch", message, headers)
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.headers["content-type"].startswith(kind)
         assert answer.read(len(first)) == first
 

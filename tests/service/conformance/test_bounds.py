@@ -34,7 +34,7 @@ def _health(server: KanServe) -> int:
     """The status of the server in the health service, over a new connection."""
     with grpc.insecure_channel(server.grpc, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
         method: Any = channel.unary_unary(_CHECK)
-        return int(health_pb2.HealthCheckResponse.FromString(method(b"", timeout=20)).status)
+        return int(health_pb2.HealthCheckResponse.FromString(method(b"", timeout=60)).status)
 
 
 @pytest.mark.slow

@@ -139,7 +139,7 @@ def test_a_stop_while_envoy_starts(models: Path) -> None:
         while not (envoys := _children(process.pid)):
             assert process.poll() is None
         process.terminate()
-        _, log = process.communicate(timeout=20)
+        _, log = process.communicate(timeout=60)
     assert process.returncode == 0, log
     assert not Path(f"/proc/{envoys[0]}").exists()
 

@@ -54,7 +54,7 @@ def launch(models: Path, frontend: str, http: str) -> Iterator[Launch]:
 def _is_ready(process: "subprocess.Popen[bytes]", http: str) -> bool:
     assert process.poll() is None, f"ended with {process.returncode}"
     try:
-        with urllib.request.urlopen(f"http://{http}/readyz", timeout=10):
+        with urllib.request.urlopen(f"http://{http}/readyz", timeout=60):
             return True
     except (urllib.error.URLError, ConnectionError):
         return False

@@ -46,7 +46,7 @@ def test_perf_analyzer_runs_unchanged(kan_serve: Start, write_model: WriteModel,
     assert 0 < run_microseconds < request_microseconds
     with grpc.insecure_channel(server.grpc) as channel:
         ask: Any = channel.unary_unary("/inference.GRPCInferenceService/ModelStatistics")
-        (seen,) = pb.ModelStatisticsResponse.FromString(ask(b"", timeout=10)).model_stats
+        (seen,) = pb.ModelStatisticsResponse.FromString(ask(b"", timeout=60)).model_stats
     assert seen.inference_stats.success.count >= 200
     assert seen.inference_stats.fail.count == 0
     assert seen.inference_count == 8 * seen.inference_stats.success.count

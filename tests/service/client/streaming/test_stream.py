@@ -243,7 +243,7 @@ async def alone() -> None:
     others = [task for task in asyncio.all_tasks() if "_handle_status_once_received" not in str(task)]
     left = [task for task in others if task is not asyncio.current_task()]
     if left:
-        _, late = await asyncio.wait(left, timeout=10)
+        _, late = await asyncio.wait(left, timeout=60)
         assert not late
 
 
@@ -314,7 +314,7 @@ def test_a_stream_that_is_left_after_its_server_ended_it_leaves_nothing(server: 
                 while (await asyncio.to_thread(codes, server.http, "affine"))["OK"] < before + 31:
                     pass
                 others = asyncio.all_tasks() - {asyncio.current_task()}
-                _, left = await asyncio.wait(others, timeout=10) if others else (set(), set())
+                _, left = await asyncio.wait(others, timeout=60) if others else (set(), set())
                 assert not left
             assert asyncio.all_tasks() == {asyncio.current_task()}
 
@@ -375,7 +375,7 @@ def test_the_next_block_may_depend_on_the_last_answer(server: KanServe, answer: 
     following: queue.Queue[Floats | None] = queue.Queue()
 
     def blocks() -> Iterator[Floats]:
-        while (block := following.get(timeout=10)) is not None:
+        while (block := following.get(timeout=60)) is not None:
             yield block
 
     block = ROWS

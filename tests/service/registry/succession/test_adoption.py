@@ -349,7 +349,7 @@ def test_a_search_that_hangs_is_waited_for_in_bounded_time(
             await registry.adoption.end(prepared)
             await registry.scan()
 
-    run_test(test(), seconds=20)
+    run_test(test())
 
 
 @pytest.mark.parametrize("is_taken", [True, False])

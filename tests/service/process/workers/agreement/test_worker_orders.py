@@ -295,4 +295,4 @@ def test_a_worker_that_stops_leaves_orders_to_the_others(models: Path, write_mod
             assert (first.batch_rows(), second.left) == (7, [])
             await first.registry.load("affine")
 
-    run_test(check(), seconds=20)
+    run_test(check())
