@@ -102,6 +102,10 @@ class StartupError(Exception):
     """The server cannot start. The message is for the person who started it."""
 
 
+class WrongArguments(StartupError):
+    """What the arguments of a command ask for cannot be. The message says what came and what was wanted."""
+
+
 class SettingsError(Exception):
     """Settings do not fit, or cannot be read.
 

@@ -10,7 +10,8 @@ _FIRST_SECONDS: Final = 3.0
 _EVERY_SECONDS: Final = 0.5
 _EVERY_WAIT_SECONDS: Final = 30.0
 _CLEAR: Final = "\r\x1b[K"
-_SHORTEST_WAIT: Final = re.compile(r"; (?:send it|come) again after \S+ s\b(?:, or)?")
+# With another advice behind it, which then stands alone: "; send it again after 5 s, or ask" becomes "; ask".
+_SHORTEST_WAIT: Final = re.compile(r"(?<=; )send it again after \S+ s, or |; (?:send it|come) again after \S+ s\b")
 
 
 class Progress:
