@@ -29,7 +29,8 @@ class TokenQuotas:
         if wait_seconds := bucket.take(rows):
             raise QuotaExceeded(
                 f"the request has {rows} rows, and token {token.name!r} may send "
-                f"{bucket.told(token.rows_per_second)}; send it again after {wait_seconds:.3g} s, or ask the server's operator for a larger quota",
+                f"{bucket.told(token.rows_per_second)}; send it again after {wait_seconds:.3g} s, or ask the server's "
+                "operator for a larger quota",
                 wait_seconds,
             )
 
