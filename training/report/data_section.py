@@ -12,8 +12,8 @@ _ATTRIBUTION = (
     "shares of independent features add up to more than 1."
 )
 _WORDS = (
-    "Read the 0/1 features of one column of words together: they can cancel, so each may have a large share although the "
-    "column as a whole hardly moves the answers."
+    "Read the 0/1 features of one column of words together: they can cancel, so each may have a large share although "
+    "the column as a whole hardly moves the answers."
 )
 
 
