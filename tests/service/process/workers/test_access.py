@@ -153,7 +153,8 @@ def test_a_worker_starts_with_the_last_valid_certificate(
     wait_for(lambda: {shown_serial(server.grpc, mine) for _ in range(_CALLS)} == {after}, "the new certificate")
     assert codes(server, ca=authority.file) == {"UNAVAILABLE"}  # without a certificate
     assert codes(server, ca=authority.file, mine=mine) == {"OK"}
-    assert server.sample("kan_access_file_valid", file="certificates") == 1
+    # A worker writes its gauges twice a second.
+    wait_for(lambda: server.sample("kan_access_file_valid", file="certificates") == 1, "the gauge")
     assert copies(server) == []
 
 
