@@ -4,6 +4,8 @@ BIN := .venv/bin
 WEB := tests/kan_model/lowering tests/service/client
 # How many processes share the tests. 3 are best on two cores, because tests also wait; 0 means pytest's own alone.
 WORKERS ?= 3
+# pip alone would be silent, and look as if it hung.
+SAY := @echo "make: pip installs packages into .venv, up to several gigabytes. It takes a minute or more, and prints nothing."
 export ORT_DISABLE_TELEMETRY := 1
 # The tests start hundreds of processes. Each would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -13,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/.installed-train  ## Train on digits, export, serve, call, measure; then stop (3 minutes)
+demo: .venv/.installed-train  ## Train on digits, export, serve, call, measure; then stop (half a minute)
 	$(BIN)/python deploy/demo.py
 
 docs: .venv/.installed-docs  ## Build the documentation site in site/; python3 -m http.server -d site shows it
@@ -97,24 +99,31 @@ clean:  ## Remove what make made; models/ and runs/ stay
 
 # One stamp an install, newer than pyproject.toml when it is up to date.
 .venv/.installed-train: pyproject.toml | .venv/bin/pip
+	$(SAY)
 	$(BIN)/pip install --quiet --editable '.[serve,train]'
 	@touch $@
 .venv/.installed-test: pyproject.toml | .venv/bin/pip
+	$(SAY)
 	$(BIN)/pip install --quiet --editable '.[test]'
 	@touch $@
 .venv/.installed-faults: pyproject.toml | .venv/bin/pip
+	$(SAY)
 	$(BIN)/pip install --quiet --editable '.[faults]'
 	@touch $@
 .venv/.installed-deploy: pyproject.toml | .venv/bin/pip
+	$(SAY)
 	$(BIN)/pip install --quiet --editable '.[deploy]'
 	@touch $@
 .venv/.installed-docs: pyproject.toml | .venv/bin/pip
+	$(SAY)
 	$(BIN)/pip install --quiet --editable '.[docs]'
 	@touch $@
 .venv/.installed-bench: pyproject.toml | .venv/bin/pip
+	$(SAY)
 	$(BIN)/pip install --quiet --editable '.[bench]'
 	@touch $@
 .venv/.installed-dev: pyproject.toml | .venv/bin/pip
+	$(SAY)
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	@touch $@
 

@@ -42,8 +42,9 @@ def main() -> None:
         say("4. What Prometheus sees")
         p50, p99, requests = latency(http)
         print(f"   {requests:.0f} requests on http://{http}/metrics, p50 {p50 * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms")
+        say("5. Stop the server: it answers what it accepted, then ends")
 
-    say("5. What came out")
+    say("6. What came out")
     print(f"   accuracy over the wire {accuracy:.4f}, in training {expected:.4f}")
     print(f"   the whole way took {time.monotonic() - started:.0f} s; the server is stopped, models/ is kept")
     print(
@@ -140,6 +141,7 @@ def server(*command: str) -> Iterator[tuple[str, str]]:
         addresses = dict(part.split("=", 1) for part in line.split() if "=" in part)
         yield addresses["grpc"], addresses["http"]
     finally:
+        print(f"$ kill {process.pid}", flush=True)
         process.terminate()
         process.wait(STOP_SECONDS)
 

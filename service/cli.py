@@ -14,7 +14,7 @@ from typing import Any, Literal, NoReturn, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from kan_api.completion import complete
-from service.errors import SettingsError, StartupError
+from service.errors import SettingsError, StartupError, WrongArguments
 from service.process import life
 from service.process.output import log, standard_streams
 from service.process.reload import Reload
@@ -115,7 +115,7 @@ def _make_token(arguments: Sequence[str]) -> int:
             print(f"kan-serve token: {note}", file=sys.stderr)
     except StartupError as error:
         print(f"kan-serve token: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, WrongArguments) else 1
     return 0
 
 

@@ -1,5 +1,8 @@
 """Errors of serving, independent of gRPC. service/rpc/status.py maps them to status codes."""
 
+import json
+import shlex
+import sys
 from collections.abc import Sequence
 
 # A reason goes into log lines, listings and messages. It may quote long foreign text: onnxruntime's messages can hold a
@@ -102,6 +105,22 @@ class StartupError(Exception):
     """The server cannot start. The message is for the person who started it."""
 
 
+class MissingExtra(StartupError):
+    """An optional part was asked for and is not installed.
+
+    Args:
+        message: What needs the extra.
+        extra: Its name in pyproject.toml. The command that installs it follows the message.
+    """
+
+    def __init__(self, message: str, extra: str) -> None:
+        super().__init__(f"{message}: {install_command(extra)}")
+
+
+class WrongArguments(StartupError):
+    """What the arguments of a command ask for cannot be. The message says what came and what was wanted."""
+
+
 class SettingsError(Exception):
     """Settings do not fit, or cannot be read.
 
@@ -129,6 +148,25 @@ class StorageError(StartupError):
     def __init__(self, message: str, *, may_pass: bool = True) -> None:
         super().__init__(message)
         self.may_pass = may_pass
+
+
+def install_command(extra: str) -> str:
+    """The command that installs an extra: in a clone the clone's, as no index has the package then.
+
+    Source: PEP 610, direct_url.json.
+    """
+    from importlib import metadata  # slow, and only a server that does not start needs it
+    from urllib.parse import urlsplit
+    from urllib.request import url2pathname
+
+    try:
+        origin = json.loads(metadata.distribution("kan-serving").read_text("direct_url.json") or "{}")
+    except metadata.PackageNotFoundError:
+        origin = {}
+    if origin.get("dir_info", {}).get("editable"):
+        clone = url2pathname(urlsplit(origin["url"]).path)
+        return shlex.join([sys.executable, "-m", "pip", "install", "--editable", f"{clone}[{extra}]"])
+    return f"pip install 'kan-serving[{extra}]'"
 
 
 def excerpt(text: str, most_characters: int) -> str:

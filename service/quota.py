@@ -31,6 +31,15 @@ class TokenBucket:
         self._rows = rows_per_second
         self._filled_at = clock()
 
+    def told(self, rows_per_second: float) -> str:
+        """The rate for a message, such as "100 rows a second, 50 of them by each worker".
+
+        Args:
+            rows_per_second: That of all processes together.
+        """
+        share = "" if self.rows_per_second == rows_per_second else f", {self.rows_per_second:g} of them by each worker"
+        return f"{rows_per_second:g} rows a second{share}"
+
     def take(self, rows: int) -> float:
         """Take rows, if there are enough.
 

@@ -127,16 +127,14 @@ class Authorizer:
         self.file = ReloadedFiles("token file", [file], lambda found: self._told(parse_tokens(found[0], paths)), start)
         self.file.on_taken = self._taken
 
-    def token(self, metadata: Iterable[tuple[str, str | bytes]], path: str) -> Token:
-        """The token of a call, which may call this method.
+    def token(self, metadata: Iterable[tuple[str, str | bytes]]) -> Token:
+        """The token of a call. What it may do is not looked at: :meth:`check` does that.
 
         Args:
             metadata: Of the call, keys in lower case.
-            path: "/package.Service/Method".
 
         Raises:
-            Unauthenticated: There is no token, or it is unknown, or has expired.
-            Forbidden: The token may not call this method.
+            Unauthenticated: There is no token, or it is unknown.
         """
         given = [value for key, value in metadata if key == _HEADER]
         if not given:
@@ -153,17 +151,44 @@ class Authorizer:
             token = self._find(hashlib.sha256(given_token.encode()).digest())
         if token is None:
             raise Unauthenticated("the token is unknown here; ask the server's operator for a new one")
-        return self._checked(token, path)
+        return token
+
+    def check(self, token: Token, path: str) -> None:
+        """Refuse a call that the token may not make.
+
+        Args:
+            token: Of :meth:`token`.
+            path: "/package.Service/Method".
+
+        Raises:
+            Unauthenticated: The token has expired.
+            Forbidden: The token may not call this method.
+        """
+        if token.expires is not None and self._now() >= token.expires:
+            raise Unauthenticated(
+                f"token {token.name!r} has expired ({token.expires.isoformat()}); "
+                "ask the server's operator for a new one"
+            )
+        if not token.may_call(path):
+            raise Forbidden(
+                f"token {token.name!r} may not call {path[:120]}; ask the server's operator for a token that may"
+            )
 
     def renewed(self, before: Token, path: str) -> Token:
-        """The token of a call that began before, with its rights of now; errors are those of :meth:`token`."""
+        """The token of a call that began before, with its rights of now.
+
+        Raises:
+            Unauthenticated: The token was taken away, or has expired.
+            Forbidden: The token may not call this method.
+        """
         # By identity: comparing each field with those of 1000 tokens would take 125 µs.
         if not any(before is each for each in self.file.value):
             found = self._find(before.digest)
             if found is None:
                 raise Unauthenticated(f"token {before.name!r} was taken away; ask the server's operator for a new one")
             before = found
-        return self._checked(before, path)
+        self.check(before, path)
+        return before
 
     def tell_tokens(self, tell: Callable[[Sequence[Token]], object]) -> None:
         """Tell somebody the tokens of the file: now, and at each change, in the thread that looks.
@@ -186,18 +211,6 @@ class Authorizer:
             if hmac.compare_digest(token.digest, digest):
                 found = token
         return found
-
-    def _checked(self, token: Token, path: str) -> Token:
-        if token.expires is not None and self._now() >= token.expires:
-            raise Unauthenticated(
-                f"token {token.name!r} has expired ({token.expires.isoformat()}); "
-                "ask the server's operator for a new one"
-            )
-        if not token.may_call(path):
-            raise Forbidden(
-                f"token {token.name!r} may not call {path[:120]}; ask the server's operator for a token that may"
-            )
-        return token
 
     def _taken(self) -> None:
         self.quotas.keep({token.name for token in self.file.value})

@@ -7,14 +7,14 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from service.access.token_file import Token, parse_tokens
-from service.errors import StartupError
+from service.errors import StartupError, WrongArguments
 from service.settings.toml_text import quoted
 
 # 256 random bits: no guess finds it, so its plain SHA-256 may be kept.
@@ -49,14 +49,16 @@ def make_token(arguments: Sequence[str], paths: Collection[str]) -> NewToken:
         paths: The methods of a server.
 
     Raises:
-        StartupError: The file cannot be written, or a server would not take it, or would refuse the token.
+        WrongArguments: A server would not take the file with such a token, or would refuse the token.
+        StartupError: The file is invalid as it is, or cannot be written.
     """
     given = _parser().parse_args(arguments)
     token = _PREFIX + secrets.token_urlsafe(_TOKEN_BYTES)
     try:
         text, is_new_file = _change(given.file, lambda before: _with_token(before, given, token, paths))
     except (StartupError, OSError) as error:
-        raise StartupError(f"token file {str(given.file)!r}: {error}") from error
+        kind = WrongArguments if isinstance(error, WrongArguments) else StartupError
+        raise kind(f"token file {str(given.file)!r}: {error}") from error
     made = next(each for each in parse_tokens(text.encode(), paths) if each.name == given.name)
     notes = [f"made the new token file {str(given.file)!r}; a server reads it with --tokens"] if is_new_file else []
     return NewToken(token, [*notes, *_warnings(made)])
@@ -105,13 +107,22 @@ def _patterns(text: str) -> list[str]:
 
 def _with_token(before: str, given: argparse.Namespace, token: str, paths: Collection[str]) -> str:
     """The text of the file with the token."""
+    tokens = parse_tokens(before.encode(), paths) if before.strip() else ()
+    try:
+        return _changed(before, {each.name: each for each in tokens}, given, token, paths)
+    except StartupError as error:  # the file was valid before
+        raise WrongArguments(str(error)) from error
+
+
+def _changed(
+    before: str, there: Mapping[str, Token], given: argparse.Namespace, token: str, paths: Collection[str]
+) -> str:
     for pattern in given.models or ():
         if _MODELS.fullmatch(pattern) is None:
             raise StartupError(
                 f"--models has {pattern!r}, and no model can have such a name; wanted names with commas between them, "
                 "of letters, digits, '_', '-' and '.', or with the signs * ? [ ] of a pattern"
             )
-    there = {each.name: each for each in parse_tokens(before.encode(), paths)} if before.strip() else {}
     digest, old = hashlib.sha256(token.encode()).hexdigest(), there.get(given.name)
     if given.replace:
         if old is None:

@@ -28,8 +28,9 @@ class TokenQuotas:
         bucket = self._held[token.name] = self._quotas.of(token.name, token.rows_per_second)
         if wait_seconds := bucket.take(rows):
             raise QuotaExceeded(
-                f"the request has {rows} rows, and token {token.name!r} may send {token.rows_per_second:g} rows a "
-                f"second; send it again after {wait_seconds:.3g} s, or ask the server's operator for a larger quota",
+                f"the request has {rows} rows, and token {token.name!r} may send "
+                f"{bucket.told(token.rows_per_second)}; send it again after {wait_seconds:.3g} s, or ask the server's "
+                "operator for a larger quota",
                 wait_seconds,
             )
 

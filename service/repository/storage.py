@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.errors import StartupError, StorageError, excerpt
+from service.errors import MissingExtra, StartupError, StorageError, excerpt
 
 _LIST_SECONDS = 30.0
 # The time for one file: this long, and one second more for each `_SLOWEST_BYTES_A_SECOND` of its size.
@@ -54,10 +54,8 @@ class Storage:
             # No caches of fsspec: each scan must read the listing again, and each Storage its own configuration.
             self._system, self._root = core.url_to_fs(url, use_listings_cache=False, skip_instance_cache=True)
         except ImportError as error:
-            raise StartupError(
-                f"model repository {self.shown_url!r} needs a package that is not installed ({error}): "
-                "pip install 'kan-serving[storage]'"
-            ) from error
+            needs = f"model repository {self.shown_url!r} needs a package that is not installed ({error})"
+            raise MissingExtra(needs, "storage") from error
         except Exception as error:  # each library behind fsspec raises its own errors
             raise StartupError(
                 f"model repository {self.shown_url!r} is no address to read from: {self._said(error)}"

@@ -58,7 +58,7 @@ class Entrance:
         """Find out who calls, and whether they may call this method.
 
         Args:
-            call: Gets the caller.
+            call: Gets the caller, also where a known token is refused: the access log names it.
             path: Of the method, "/package.Service/Method".
             given: The call's metadata "authorization" where a front end has it at hand; else it is looked for.
 
@@ -67,5 +67,6 @@ class Entrance:
             Forbidden: The token may not call this method.
         """
         if self._authorizer is not None:
-            token = self._authorizer.token(call.metadata() if given is None else given, path)
+            token = self._authorizer.token(call.metadata() if given is None else given)
             call.caller = Caller(call.caller.peer, call.caller.subject, token, self._authorizer)
+            self._authorizer.check(token, path)

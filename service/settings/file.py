@@ -54,7 +54,8 @@ def read_settings_file(path: Path) -> SettingsFile:
     """Read and check a file.
 
     Raises:
-        SettingsError: It cannot be read, is no TOML, or holds a key or value that does not fit. All mistakes are told.
+        SettingsError: It cannot be read, is no TOML, or holds a key or value that does not fit. All mistakes are told,
+            in the order of their lines.
     """
     text = _read_text(path)
     try:
@@ -75,8 +76,14 @@ def read_settings_file(path: Path) -> SettingsFile:
         for name, table in models.items():
             wrong += _check_table(content, name, table, tables)
     if wrong:
-        raise SettingsError(wrong)
+        raise SettingsError(sorted(wrong, key=lambda each: _line_in(each.removeprefix(str(path)))))
     return SettingsFile(str(path), text, server, tables)
+
+
+def _line_in(place: str) -> int:
+    """The line of ":6: wanted …"; 0 where none is told."""
+    found = re.match(r":(\d+):", place)
+    return 0 if found is None else int(found[1])
 
 
 def _read_text(path: Path) -> str:

@@ -10,13 +10,14 @@ from pydantic_core import ErrorDetails
 from service.settings.settings import flag, variable
 
 _WANTED = {
-    "bool_type": "true or false",
-    "int_type": "a whole number",
-    "float_type": "a number",
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
     "string_type": 'text, e.g. "word"',
     "is_instance_of": 'text, e.g. "folder"',
     "path_type": 'text, e.g. "folder"',
     "finite_number": "a finite number",
+    "string_too_short": "text that is not empty",
 }
 _BOUND = {
     "greater_than": ("more than", "gt"),
@@ -28,17 +29,13 @@ _BOUND = {
 
 def of_value(mistake: ErrorDetails) -> str:
     """What came in the file and what was wanted: "0: wanted at least 1"."""
-    kind, context = mistake["type"], mistake.get("ctx", {})
     came = json.dumps(mistake["input"], ensure_ascii=False, default=str)
     came = came if len(came) <= 60 else came[:59] + "…"
-    if kind == "value_error":
-        return f"{came}: {context['error']}"
-    if kind == "literal_error":
-        return f"{came}: wanted " + str(context["expected"]).replace("'", '"')
-    if kind in _BOUND:
-        words, key = _BOUND[kind]
-        return f"{came}: wanted {words} {context[key]}"
-    return f"{came}: wanted {_WANTED.get(kind, mistake['msg'])}"
+    if mistake["type"] == "value_error":
+        return f"{came}: {mistake['ctx']['error']}"
+    wanted = _wanted(mistake)
+    # As TOML writes words.
+    return f"{came}: wanted " + (wanted.replace("'", '"') if mistake["type"] == "literal_error" else wanted)
 
 
 def of_flags(found: Iterable[ErrorDetails], place: str) -> list[str]:
@@ -54,12 +51,23 @@ def of_flags(found: Iterable[ErrorDetails], place: str) -> list[str]:
         if not mistake["loc"]:
             lines[reason] = f"{place}{reason}"
             continue
-        name, reason = str(mistake["loc"][0]), f"{reason[0].lower()}{reason[1:]}"
+        name = str(mistake["loc"][0])
         if name in lines:
-            lines[name] += f", or {reason.removeprefix('input should be ')}"
+            lines[name] += f", or {_wanted(mistake)}"
         else:
-            lines[name] = f"{flag(name)} (or {variable(name)}) is {mistake['input']!r}: {reason}"
+            told = reason if mistake["type"] == "value_error" else f"wanted {_wanted(mistake)}"
+            lines[name] = f"{flag(name)} (or {variable(name)}) is {mistake['input']!r}: {told}"
     return list(lines.values())
+
+
+def _wanted(mistake: ErrorDetails) -> str:
+    kind, context = mistake["type"], mistake.get("ctx", {})
+    if kind == "literal_error":
+        return str(context["expected"])
+    if kind in _BOUND:
+        words, key = _BOUND[kind]
+        return f"{words} {context[key]}"
+    return _WANTED.get(kind, mistake["msg"].removeprefix("Input should be "))
 
 
 def of_name(name: str, known: Iterable[str]) -> str:

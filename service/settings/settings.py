@@ -109,6 +109,15 @@ class Settings(
         return found
 
     @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        names: dict[int, str] = {}
+        for name in ("grpc_port", "http_port", "metrics_port"):
+            port = getattr(self, name)
+            if port and (other := names.setdefault(port, name)) != name:
+                raise ValueError(f"{other} and {name} are both {port}: wanted a port for each, or 0 for a free one")
+        return self
+
+    @model_validator(mode="after")
     def _workers_serve_alike(self) -> Self:
         if self.workers != 1 and self.loads_on_call:
             raise ValueError(

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from service.errors import StartupError
+from service.errors import MissingExtra
 from service.tracing.head import Head
 
 if TYPE_CHECKING:
@@ -49,5 +49,5 @@ def _new_exporter(address: str, count: "Callable[[Result, int], None]") -> "Expo
     try:
         from service.tracing.exporter import Exporter
     except ModuleNotFoundError as error:
-        raise StartupError(f"traces need the extra: pip install 'kan-serving[otel]' ({error})") from error
+        raise MissingExtra(f"traces need the extra [otel] ({error})", "otel") from error
     return Exporter(address, count)

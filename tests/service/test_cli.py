@@ -24,9 +24,14 @@ def _lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
         (["--grpc-port", "70000"], "--grpc-port (or KAN_GRPC_PORT) is '70000'"),
         (["--provider", "tpu"], "--provider (or KAN_PROVIDER) is 'tpu'"),
         (["--max-queue-rows", "9"], "max_request_rows is 4096"),
+        (["--workers", "0"], "--workers (or KAN_WORKERS) is '0': wanted at least 1, or 'auto'"),
+        (["--workers", "many"], "--workers (or KAN_WORKERS) is 'many': wanted a whole number, or 'auto'"),
+        (["--grace-seconds", "x"], "--grace-seconds (or KAN_GRACE_SECONDS) is 'x': wanted a number"),
+        (["--drift", "yes"], "--drift (or KAN_DRIFT) is 'yes': wanted 'on' or 'off'"),
+        (["--host", ""], "--host (or KAN_HOST) is '': wanted text that is not empty"),
         (
-            ["--workers", "0"],
-            "--workers (or KAN_WORKERS) is '0': input should be greater than or equal to 1, or 'auto'",
+            ["--grpc-port", "9001", "--http-port", "9001"],
+            "grpc_port and http_port are both 9001: wanted a port for each, or 0 for a free one",
         ),
     ],
 )

@@ -53,6 +53,12 @@ def test_each_of_several_processes_has_its_share() -> None:
     assert [bucket.take(10), bucket.take(1)] == [0, pytest.approx(0.1)]
 
 
+def test_a_rate_is_told_with_the_share_of_a_worker() -> None:
+    """Only where a process gives a part of it."""
+    assert Quotas(1.0).of("digits", 100).told(100) == "100 rows a second"
+    assert Quotas(0.5).of("digits", 100).told(100) == "100 rows a second, 50 of them by each worker"
+
+
 @given(_RATES, st.lists(st.tuples(st.integers(1, 10_000), st.floats(0, 10)), max_size=40))
 def test_the_mean_rate_holds(rate: float, requests: list[tuple[int, float]]) -> None:
     """Whatever comes and when, no more is accepted than a burst, the rate times the time, and one request's debt."""

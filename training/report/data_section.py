@@ -11,6 +11,10 @@ _ATTRIBUTION = (
     "Attribution: how much the answers to the training rows depend on the feature, as a share of their spread; the "
     "shares of independent features add up to more than 1."
 )
+_WORDS = (
+    "Read the 0/1 features of one column of words together: they can cancel, so each may have a large share although "
+    "the column as a whole hardly moves the answers."
+)
 
 
 def data_table(manifest: ModelManifest) -> str:
@@ -47,7 +51,10 @@ def feature_table(manifest: ModelManifest) -> str:
             row.append(number(feature.attribution))
     more = len(manifest.features) - len(features)
     text = table(head, rows) + (paragraph(f"and {more:,} more") if more else "")
-    return text + (paragraph(_ATTRIBUTION) if "attribution" in head else "")
+    if "attribution" not in head:
+        return text
+    has_words = any(column.categories for column in manifest.columns)
+    return text + paragraph(f"{_ATTRIBUTION} {_WORDS}" if has_words else _ATTRIBUTION)
 
 
 def _remark(manifest: ModelManifest, feature: Feature) -> str:

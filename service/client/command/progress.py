@@ -10,7 +10,8 @@ _FIRST_SECONDS: Final = 3.0
 _EVERY_SECONDS: Final = 0.5
 _EVERY_WAIT_SECONDS: Final = 30.0
 _CLEAR: Final = "\r\x1b[K"
-_SHORTEST_WAIT: Final = re.compile(r"; (?:send it|come) again after \S+ s\b(?:, or)?")
+# Advice behind it then stands alone: "; send it again after 5 s, or ask" becomes "; ask".
+_SHORTEST_WAIT: Final = re.compile(r"; (?:send it|come) again after \S+ s\b(, or)?")
 
 
 class Progress:
@@ -51,7 +52,7 @@ class Progress:
         if self._waited_seconds >= _FIRST_SECONDS and (now := self._clock()) >= self._next_wait:
             self._next_wait = now + _EVERY_WAIT_SECONDS
             # The refusal tells the shortest wait. A second number of seconds would only confuse.
-            why = _SHORTEST_WAIT.sub("", str(refusal))
+            why = _SHORTEST_WAIT.sub(lambda wait: ";" if wait[1] else "", str(refusal))
             self.tell(f"{self._rows:,} rows are answered; waiting {seconds:.3g} s: {why}")
 
     def tell(self, message: str) -> None:

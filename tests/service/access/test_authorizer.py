@@ -19,9 +19,9 @@ _PATHS = (_PREDICT, _LIST, _LOAD)
 def test_a_token_is_found_by_its_hash(tokens: WriteTokens) -> None:
     """A call with a token of the file is that token's, whatever the case of the scheme."""
     authorizer = Authorizer(tokens(alice="", bob=""), _PATHS)
-    assert authorizer.token(bearer("bob"), _PREDICT).name == "bob"
-    assert authorizer.token([("authorization", f"bearer  {secret('alice')} ")], _PREDICT).name == "alice"
-    assert authorizer.token([("authorization", f"BEARER {secret('alice')}".encode())], _PREDICT).name == "alice"
+    assert authorizer.token(bearer("bob")).name == "bob"
+    assert authorizer.token([("authorization", f"bearer  {secret('alice')} ")]).name == "alice"
+    assert authorizer.token([("authorization", f"BEARER {secret('alice')}".encode())]).name == "alice"
 
 
 def test_all_tokens_are_compared_in_constant_time(tokens: WriteTokens, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,7 +37,7 @@ def test_all_tokens_are_compared_in_constant_time(tokens: WriteTokens, monkeypat
     monkeypatch.setattr(hmac, "compare_digest", note)
     for name in ("alice", "carol", "eve"):
         with suppress(Unauthenticated):
-            assert authorizer.token(bearer(name), _PREDICT).name == name
+            assert authorizer.token(bearer(name)).name == name
         hashes = [bytes.fromhex(sha256(secret(each))) for each in ("alice", "bob", "carol")]
         assert compared == [(each, bytes.fromhex(sha256(secret(name)))) for each in hashes]
         compared.clear()
@@ -62,7 +62,7 @@ def test_all_tokens_are_compared_in_constant_time(tokens: WriteTokens, monkeypat
 def test_other_metadata_is_refused(tokens: WriteTokens, metadata: list[tuple[str, str]], word: str) -> None:
     """Without a token of the file a call is unauthenticated; the message says what to send and quotes no token."""
     with pytest.raises(Unauthenticated, match=word) as caught:
-        Authorizer(tokens(alice=""), _PATHS).token(metadata, _PREDICT)
+        Authorizer(tokens(alice=""), _PATHS).token(metadata)
     assert "secret" not in str(caught.value)
 
 
@@ -72,9 +72,9 @@ def test_a_token_has_a_bounded_length(tmp_path: Path) -> None:
     file = tmp_path / "tokens.toml"
     file.write_text("".join(f'[tokens.t{len(each)}]\nsha256 = "{sha256(each)}"\n' for each in (fits, f"{fits}x")))
     authorizer = Authorizer(file, _PATHS)
-    assert authorizer.token([("authorization", f"Bearer {fits}")], _PREDICT).name == f"t{MOST_TOKEN_BYTES}"
+    assert authorizer.token([("authorization", f"Bearer {fits}")]).name == f"t{MOST_TOKEN_BYTES}"
     with pytest.raises(Unauthenticated, match="unknown"):
-        authorizer.token([("authorization", f"Bearer {fits}x")], _PREDICT)
+        authorizer.token([("authorization", f"Bearer {fits}x")])
 
 
 def test_tokens_are_told_no_later_than_they_are_valid(tokens: WriteTokens) -> None:
@@ -105,7 +105,7 @@ def test_a_change_that_cannot_be_told_is_not_taken(tokens: WriteTokens) -> None:
         is_full = not is_current
         authorizer.file.look()
         authorizer.file.look()
-        assert authorizer.token(bearer(name), _PREDICT).name == name
+        assert authorizer.token(bearer(name)).name == name
         assert authorizer.file.is_current == is_current
 
 
@@ -113,10 +113,11 @@ def test_a_token_expires_at_its_moment(tokens: WriteTokens) -> None:
     """A token is good until its moment, and refused from then on."""
     now = datetime(2027, 1, 30, 23, 59, 59, tzinfo=UTC)
     authorizer = Authorizer(tokens(alice="expires = 2027-01-31"), _PATHS, now=lambda: now)
-    token = authorizer.token(bearer("alice"), _PREDICT)
+    token = authorizer.token(bearer("alice"))
+    authorizer.check(token, _PREDICT)
     now = datetime(2027, 1, 31, tzinfo=UTC)
     with pytest.raises(Unauthenticated, match="'alice' has expired"):
-        authorizer.token(bearer("alice"), _PREDICT)
+        authorizer.check(token, _PREDICT)
     with pytest.raises(Unauthenticated, match="'alice' has expired"):
         authorizer.renewed(token, _PREDICT)
 
@@ -126,8 +127,8 @@ def test_rights_are_the_tokens(tokens: WriteTokens) -> None:
     file = tokens(alice='methods = ["Predict"]\nmodels = ["wine"]\nrows_per_second = 10')
     authorizer = Authorizer(file, _PATHS)
     with pytest.raises(Forbidden, match=r"'alice' may not call /a\.Service/ListModels"):
-        authorizer.token(bearer("alice"), _LIST)
-    caller = Caller("peer", "", authorizer.token(bearer("alice"), _PREDICT), authorizer)
+        authorizer.check(authorizer.token(bearer("alice")), _LIST)
+    caller = Caller("peer", "", authorizer.token(bearer("alice")), authorizer)
     caller.check_model("wine")
     with pytest.raises(Forbidden, match="may not use model 'digits'; it may use wine"):
         caller.check_model("digits")
@@ -149,7 +150,7 @@ def test_a_call_that_goes_on_has_the_rights_of_now(tokens: WriteTokens) -> None:
     """A stream whose token lost a right, or was taken away, loses it too; other changes leave it alone."""
     file = tokens(alice="", bob="")
     authorizer = Authorizer(file, _PATHS)
-    caller = Caller("peer", "", authorizer.token(bearer("alice"), _PREDICT), authorizer)
+    caller = Caller("peer", "", authorizer.token(bearer("alice")), authorizer)
     assert caller.renewed(_PREDICT) is caller
     _change(authorizer, tokens, alice='models = ["wine"]')
     caller = caller.renewed(_PREDICT)

@@ -81,11 +81,11 @@ def test_what_the_maker_should_know_is_told(tmp_path: Path, capsys: pytest.Captu
 def test_a_mistake_leaves_the_file_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], word: str
 ) -> None:
-    """A name that is taken or invalid, or a wrong value: exit code 1, one line that says so, the file as it was."""
+    """A name that is taken or invalid, or a wrong value: exit code 2, one line that says so, the file as it was."""
     file = tmp_path / "tokens.toml"
     _make(capsys, "one", str(file))
     before = file.read_bytes()
-    assert main(["token", arguments[0], str(file), *arguments[1:]]) == 1
+    assert main(["token", arguments[0], str(file), *arguments[1:]]) == 2
     out, err = capsys.readouterr()
     assert (out, len(err.splitlines())) == ("", 1)
     assert word in err
@@ -127,6 +127,15 @@ def test_a_file_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFix
     """It is one line and exit code 1."""
     assert main(["token", "one", str(tmp_path / "absent" / "tokens.toml")]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_file_that_is_broken_already(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No argument is wrong: exit code 1, as of a server that starts with the file."""
+    file = tmp_path / "tokens.toml"
+    file.write_text("[tokens")
+    assert main(["token", "one", str(file)]) == 1
+    assert "it is no TOML" in capsys.readouterr().err
+    assert file.read_text() == "[tokens"
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ def test_quotas_belong_to_tokens() -> None:
     quotas.take(two, 5)
     quotas.take(free, 10**9)
     quotas.keep({"one", "two"})
-    with pytest.raises(QuotaExceeded, match=r"'one' may send 10 rows a second.*send it again after 0.2 s") as caught:
+    with pytest.raises(QuotaExceeded, match=r"'one' may send 10 rows.*, 5 of.*; send it again after 0.2 s") as caught:
         quotas.take(one, 1)
     assert caught.value.retry_after_seconds == pytest.approx(0.2)
     quotas.keep({"two"})

@@ -84,6 +84,26 @@ def test_a_line_a_request(start: Start, write_model: WriteModel, tmp_path: Path)
     assert secret("alice").encode() not in file.read_bytes()
 
 
+def test_a_refused_call_has_the_name_of_its_token(start: Start, write_model: WriteModel, tmp_path: Path) -> None:
+    """Refused for its method, or since it has expired: the line names the token if the server knows it, and never has
+    the token itself.
+    """
+    write_model("affine")
+    file = tmp_path / "access.log"
+    tables = {"bob": 'methods = ["GetModel"]', "old": "expires = 2020-01-31"}
+    server = start("--access-log", str(file), "--tokens", str(write_tokens(tmp_path / "tokens.toml", **tables)))
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            for token in ("bob", "old", "eve"):
+                await failure_of(predict(channel, "affine", token=token))
+
+    asyncio.run(check())
+    told = [(line["token"], line["code"]) for line in _lines(server, file)]
+    assert told == [("bob", "PERMISSION_DENIED"), ("old", "UNAUTHENTICATED"), (None, "UNAUTHENTICATED")]
+    assert not any(secret(token).encode() in file.read_bytes() for token in ("bob", "old", "eve"))
+
+
 def test_a_line_has_bounded_length_and_no_payload(start: Start, write_model: WriteModel, tmp_path: Path) -> None:
     """Whatever callers send, a line fits into one write to a pipe, is one line, and holds nothing of a message."""
     write_model("affine")

@@ -1,6 +1,7 @@
-"""The commands of docs/security.md, run as a reader would."""
+"""The commands of docs/security.md, run as a reader would, and the methods that it names for each."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from service.client.cli import main as kan_client
+from tests.kit.callers.tokens import secret, write_tokens
 from tests.kit.models.repository import WriteModel
 from tests.kit.server.kan_serve import Start
 from tests.kit.waiting import wait_for
@@ -90,3 +93,29 @@ def test_the_commands_of_the_page_work(shell: _Shell, start: Start, write_model:
     assert "give --ca" in plain.stderr
     log = server.stop()[1]
     assert all(line.startswith("20") for line in log.splitlines()), log  # no line of gRPC's own
+
+
+def test_a_token_of_the_named_methods_serves_each_command(
+    start: Start,
+    write_model: WriteModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """None of them is refused for a method; with the right to another method alone, each of them is."""
+    write_model("affine")
+    needs = dict(re.findall(r"^\| `kan-client (\w+)` \| (.+) \|$", _PAGE.read_text(), re.MULTILINE))
+    assert sorted(needs) == ["describe", "explain", "health", "models", "predict"]
+    tables = {name: f"methods = [{methods.replace('`', chr(34))}]" for name, methods in needs.items()}
+    tokens = write_tokens(tmp_path / "tokens.toml", other='methods = ["RepositoryIndex"]', **tables)
+    monkeypatch.setenv("KAN_ADDRESS", start("--tokens", str(tokens)).grpc)
+    (tmp_path / "rows.csv").write_text("x0,x1,x2,x3\n1,2,3,4\n")
+    table = ["affine", str(tmp_path / "rows.csv")]
+    of_command = {"predict": table, "explain": table, "describe": ["affine"]}
+    for name in needs:
+        for token, is_refused in ((name, False), ("other", True)):
+            monkeypatch.setenv("KAN_TOKEN", secret(token))
+            code = kan_client([name, *of_command.get(name, [])])
+            told = capsys.readouterr().err
+            assert ("may not call" in told) is is_refused, (name, token, told)
+            assert code == 2 if is_refused else code == 0 or name == "explain", (name, told)

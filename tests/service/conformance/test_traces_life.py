@@ -117,4 +117,5 @@ def test_without_the_extra_a_start_says_which_one_is_needed(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "hidden"))
     ended = run_kan_serve(models, "--frontend", frontend, "--trace-endpoint", "http://127.0.0.1:4317")
     assert ended.returncode == 1, ended.stderr
-    assert "pip install 'kan-serving[otel]'" in ended.stderr
+    assert "traces need the extra [otel]" in ended.stderr
+    assert "[otel]'" in ended.stderr.partition(" install ")[2]

@@ -171,7 +171,8 @@ def test_a_package_that_is_not_installed(package: str) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("kan-serve: model repository 's3://models/production' needs a package")
-    assert line.endswith("pip install 'kan-serving[storage]'")
+    assert " install " in line
+    assert line.endswith("[storage]'")
 
 
 def test_a_folder_needs_none(tmp_path: Path) -> None:

@@ -71,9 +71,11 @@ def test_a_mistake_is_told_by_its_line(file: Path, text: str, told: str) -> None
 
 
 def test_all_mistakes_are_told(file: Path) -> None:
-    """An operator corrects them in one go."""
-    file.write_text("[server]\ngrpc_port = -1\nhttp_port = -1\nx = 1\n[models.a]\npriority = 1.5\n")
-    assert [each.split(" ")[0] for each in _mistakes(file)] == [":4:", ":2:", ":3:", ":6:"]
+    """An operator corrects them in one go, from the first line to the last, whatever table they are in."""
+    file.write_text("[models.a]\npriority = 1.5\n[server]\nhttp_port = -1\ngrpc_port = -1\nx = 1\n[oops]\n" + 3 * "\n")
+    with file.open("a") as opened:
+        opened.write("[models.b]\nprio = 1\n")
+    assert [each.split(" ")[0] for each in _mistakes(file)] == [":2:", ":4:", ":5:", ":6:", ":7:", ":12:"]
 
 
 def _pipe(path: Path) -> None:

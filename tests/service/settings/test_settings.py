@@ -74,6 +74,14 @@ def test_bad_values_are_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: s
         Settings()
 
 
+@pytest.mark.parametrize("given", [{"http_port": 8001}, {"metrics_port": 8001}, {"http_port": 9, "metrics_port": 9}])
+def test_each_listener_has_a_port_of_its_own(given: dict[str, int]) -> None:
+    """All listen on one host, so the second would fail with the system's words; free ports never collide."""
+    with pytest.raises(ValidationError, match=f"_port and {list(given)[-1]} are both {max(given.values())}: wanted a"):
+        Settings.model_validate(given)
+    assert Settings.model_validate({"grpc_port": 0, "http_port": 0, "metrics_port": 0}).metrics_port == 0
+
+
 def test_queue_must_hold_the_largest_request() -> None:
     """A queue smaller than the largest request would refuse that request for ever, so it is an error at start."""
     with pytest.raises(ValidationError, match="refused"):

@@ -66,9 +66,13 @@ def test_waits_are_told_once_they_take_long() -> None:
     assert stream.getvalue() == line * 2
 
 
-@pytest.mark.parametrize("whose", ["token", "model"])
-def test_a_wait_is_told_with_one_number_of_seconds(whose: str) -> None:
-    """That of the client, which adds a random part to what the quota of a token, or of a model, asks for."""
+@pytest.mark.parametrize(
+    ("whose", "advice"), [("token", "; ask the server's operator for a larger quota"), ("model", "")]
+)
+def test_a_wait_is_told_with_one_number_of_seconds(whose: str, advice: str) -> None:
+    """That of the client, which adds a random part to what the quota of a token, or of a model, asks for. The rest of
+    the refusal stays one whole sentence.
+    """
     if whose == "token":
         quotas, token = TokenQuotas(), Token("alice", b"", rows_per_second=1e-3)
         take = partial(quotas.take, token, 1)
@@ -83,5 +87,5 @@ def test_a_wait_is_told_with_one_number_of_seconds(whose: str) -> None:
     Progress(stream, False, lambda: 0.0).wait(1200.0, refused.value)
     said = stream.getvalue()
     assert said.startswith("kan-client: 0 rows are answered; waiting 1.2e+03 s: ")
-    assert "0.001 rows a second" in said
+    assert said.endswith(f"0.001 rows a second{advice}\n")
     assert "1e+03" not in said
