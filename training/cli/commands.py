@@ -29,7 +29,7 @@ def init(options: argparse.Namespace, output: Output) -> None:
     path = options.output or Path(options.table.stem + ".toml")
     check_output(path, options.table)
     inspection = inspect(options.table, options.target)
-    text = draft_recipe(inspection, path.parent, formula=options.formula, additive=options.additive)
+    text = draft_recipe(inspection, path.parent, name=path.stem, formula=options.formula, additive=options.additive)
     write_recipe(path, text, replace=options.force)
     remarks = [*columns_left_out(inspection), *columns_in_doubt(inspection)]
     wrote = f"wrote {path}; read its comments, then: kan-train run {shlex.quote(str(path))}"

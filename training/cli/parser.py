@@ -42,7 +42,10 @@ def _add_init(adding: "Commands") -> None:
     init.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
     recipe = init.add_argument_group("the recipe")
     recipe.add_argument(
-        "--output", type=Path, metavar="FILE", help="the recipe to write (default: DATA.toml in the working folder)"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the recipe to write; its model is named after it (default: DATA.toml in the working folder)",
     )
     recipe.add_argument("--force", action="store_true", help="replace the file if it exists")
     kind = recipe.add_mutually_exclusive_group()
