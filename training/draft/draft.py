@@ -16,11 +16,14 @@ from training.errors import DataError, quoted
 from training.recipe.config import parse_recipe
 from training.recipe.toml_text import toml_string
 
+_GROUND_COMMENT = (
+    '# unknown_ground = "flag"  # answers tell of rows that no training row resembles; "refuse" refuses them'
+)
 _FORMULA_COMMENT = ("# `kan-train init --formula` writes a recipe that ends in a formula.",)
 # Lines of [split]: of a recipe for a fit and its refit, and of one that ends in a formula.
 _SHARES = (
     (
-        "validation = 0.15  # share of the rows that judge [prune] and [symbolic]; here they train like the others",
+        "validation = 0.15  # these rows train too; only [prune] and [symbolic], not used here, are judged by them",
         "test = 0.2  # share of the rows that test the fit, before the refit takes them too",
     ),
     (
@@ -29,7 +32,7 @@ _SHARES = (
     ),
 )
 _SHARES_OF_CURVES = (
-    "validation = 0.15  # share of the rows that judge [symbolic]; the curves are fitted to them too",
+    "validation = 0.15  # the curves are fitted to these rows too; only [symbolic], not used here, is judged by them",
     "test = 0.2  # share of the rows that judge the curves",
 )
 # The most left-out columns that the terminal lists, and the most in doubt.
@@ -122,6 +125,7 @@ def render(
         "",
         "[model]",
         f"name = {toml_string(_model_name(name or inspection.path.stem))}",
+        _GROUND_COMMENT,
         "",
         "[data]",
         f"path = {toml_string(relative)}  # relative to this file's folder",

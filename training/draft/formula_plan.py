@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+from training.draft.fit_plan import OUTSIDE_LINE
+
 Choice = Literal["by-edge", "in-context"]
 
 # With more inputs the shapes of a search in context have too many edges, and each costs a second and more.
@@ -28,7 +30,7 @@ def formula_lines(choice: Choice) -> list[str]:
             "[network]",
             "hidden = [3]  # the network beside the formula, which is searched in shapes of its own",
             "degree = 3",
-            'outside = "clamp"',
+            OUTSIDE_LINE,
             'dtype = "float64"',
             "",
             "[fit]",
@@ -49,7 +51,7 @@ def formula_lines(choice: Choice) -> list[str]:
         "[network]",
         "hidden = [2]  # few nodes: a formula that can be read",
         "degree = 3",
-        'outside = "clamp"',
+        OUTSIDE_LINE,
         'dtype = "float64"',
         "",
         "[fit]",
