@@ -90,8 +90,9 @@ def _add_formula(adding: "Commands") -> None:
     formula = adding.add_parser(
         "formula",
         help="search the formula of a finished run again, with other bounds",
-        description="Take [prune] and [symbolic] again after a finished fit. The formula is told, and nothing is "
-        "published. To publish one, write what was found to work into the recipe's [symbolic].",
+        description="Take [prune] and [symbolic] again after a finished fit, by edge in about a second an edge. The "
+        "formula is told, and nothing is published. To publish one, write what was found to work into the recipe's "
+        "[symbolic].",
         epilog=_EXIT_CODES,
     )
     formula.add_argument("run", type=Path, metavar="RUN", help="the folder of the run: runs/NAME")
