@@ -9,7 +9,7 @@ from training.data.dataset import prepare_table
 from training.data.split import Split, shortage
 from training.draft.comments import comment, comment_text, describe, describe_rare
 from training.draft.fit_plan import curve_lines, fit_lines
-from training.draft.formula_plan import Choice, formula_choice, formula_lines
+from training.draft.formula_plan import Choice, for_formula, formula_choice, formula_lines
 from training.draft.inspection import Inspection
 from training.draft.proposal import Proposal, SplitChoice, propose
 from training.errors import DataError, quoted
@@ -58,7 +58,7 @@ def draft_recipe(
         DataError: no recipe works for the table. The target is constant, missing, or a different text in every row; or
             there are too few rows; or there are no inputs.
     """
-    proposal = propose(inspection)
+    proposal = _propose(inspection, formula=formula)
     choice = formula_choice(proposal.task, count_features(proposal)) if formula else None
     refusal: DataError | None = None
     for split in proposal.splits:
@@ -77,15 +77,20 @@ def draft_recipe(
     raise refusal
 
 
-def columns_left_out(inspection: Inspection) -> list[str]:
+def columns_left_out(inspection: Inspection, *, formula: bool = False) -> list[str]:
     """One line for each column that the drafted recipe does not read, with the reason; at most ten columns."""
-    return _tell("left out", propose(inspection).left_out)
+    return _tell("left out", _propose(inspection, formula=formula).left_out)
 
 
-def columns_in_doubt(inspection: Inspection) -> list[str]:
+def columns_in_doubt(inspection: Inspection, *, formula: bool = False) -> list[str]:
     """One line for each input that is nearly dates and is used as numbers or words; at most ten columns."""
-    inputs = propose(inspection).inputs
+    inputs = _propose(inspection, formula=formula).inputs
     return _tell("in doubt", [(facts.name, f"used as {facts.kind}; {facts.doubt}") for facts in inputs if facts.doubt])
+
+
+def _propose(inspection: Inspection, *, formula: bool) -> Proposal:
+    proposal = propose(inspection)
+    return for_formula(inspection, proposal) if formula else proposal
 
 
 def _tell(what: str, columns: Sequence[tuple[str, str]]) -> list[str]:
@@ -134,7 +139,7 @@ def render(
         *(f"  {toml_string(facts.name)},  # {describe(facts)}" for facts in proposal.inputs),
         "]",
         *_left_out_lines(inspection, proposal),
-        f'missing = "indicator"  # {proposal.gaps}',
+        f"missing = {toml_string(proposal.missing)}  # {proposal.gaps}",
         *_unseen(proposal),
         *_by_target(proposal),
         "",

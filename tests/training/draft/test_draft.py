@@ -71,7 +71,7 @@ def test_a_shops_table_becomes_a_recipe_that_says_why(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [{}, {"formula": True}, {"additive": True}])
-def test_the_policy_on_unknown_ground_is_one_comment_sign_away(tmp_path: Path, kind: dict[str, bool]) -> None:
+def test_the_policy_on_unknown_ground_is_one_comment_sign_away(tmp_path: Path, kind: dict[str, Any]) -> None:
     """A draft answers such rows, and names the key that changes it where the key belongs."""
     shop().to_csv(tmp_path / "t.csv", index=False)
     text = draft_recipe(inspect(tmp_path / "t.csv", "paid"), tmp_path, **kind)
