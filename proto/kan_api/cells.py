@@ -6,8 +6,9 @@ A cell is compared in lower case, without spaces around it.
 import json
 
 MISSING_WORDS = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "<na>", "?"})
-# In a column of numbers. "None" may be a category (no masonry, no damage), so a column of words keeps it.
-MISSING_NUMBERS = MISSING_WORDS | {"none"}
+# In a column of numbers. "None" may be a category (no masonry, no damage), and so may "-", so a column of words keeps
+# them.
+MISSING_NUMBERS = MISSING_WORDS | {"none", "-", "--", "."}
 
 _SHOWN_CHARACTERS = 60
 

@@ -29,9 +29,10 @@ def init(options: argparse.Namespace, output: Output) -> None:
     path = options.output or Path(options.table.stem + ".toml")
     check_output(path, options.table)
     inspection = inspect(options.table, options.target)
-    text = draft_recipe(inspection, path.parent, formula=options.formula, additive=options.additive)
+    text = draft_recipe(inspection, path.parent, name=path.stem, formula=options.formula, additive=options.additive)
     write_recipe(path, text, replace=options.force)
-    remarks = [*columns_left_out(inspection), *columns_in_doubt(inspection)]
+    told = [what(inspection, formula=options.formula) for what in (columns_left_out, columns_in_doubt)]
+    remarks = [*told[0], *told[1]]
     wrote = f"wrote {path}; read its comments, then: kan-train run {shlex.quote(str(path))}"
     output.tell("\n".join([*remarks, wrote]), "wrote", recipe=str(path), target=options.target, remarks=remarks)
 

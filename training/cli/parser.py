@@ -42,7 +42,10 @@ def _add_init(adding: "Commands") -> None:
     init.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
     recipe = init.add_argument_group("the recipe")
     recipe.add_argument(
-        "--output", type=Path, metavar="FILE", help="the recipe to write (default: DATA.toml in the working folder)"
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="the recipe to write; its model is named after it (default: DATA.toml in the working folder)",
     )
     recipe.add_argument("--force", action="store_true", help="replace the file if it exists")
     kind = recipe.add_mutually_exclusive_group()
@@ -87,8 +90,9 @@ def _add_formula(adding: "Commands") -> None:
     formula = adding.add_parser(
         "formula",
         help="search the formula of a finished run again, with other bounds",
-        description="Take [prune] and [symbolic] again after a finished fit. The formula is told, and nothing is "
-        "published. To publish one, write what was found to work into the recipe's [symbolic].",
+        description="Take [prune] and [symbolic] again after a finished fit, by edge in about a second an edge. The "
+        "formula is told, and nothing is published. To publish one, write what was found to work into the recipe's "
+        "[symbolic].",
         epilog=_EXIT_CODES,
     )
     formula.add_argument("run", type=Path, metavar="RUN", help="the folder of the run: runs/NAME")

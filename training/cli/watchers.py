@@ -33,6 +33,7 @@ class JsonLines(Watcher):
         self._recipe, self._output = recipe, output
         self._metric = LossFunction.of(recipe.task).metric
         self._last: Record | None = None
+        self._phase = "fit"
 
     def on_prepared(self, dataset: Dataset) -> None:
         """The table."""
@@ -40,12 +41,13 @@ class JsonLines(Watcher):
 
     def on_refit(self, dataset: Dataset, recipe: Recipe) -> None:
         """The rows of the refit."""
+        self._phase = "refit"
         self._tell_table("refit", dataset, recipe)
 
     def on_step(self, state: FitState) -> None:
         """The evaluation, if this step ended with one."""
         if state.history and state.history[-1] != self._last:
-            self._tell_evaluation(state.history[-1])
+            self._tell_evaluation(state.history[-1], state.candidate, state.members)
 
     def on_evaluation(self, record: Record, *, ended: bool) -> None:
         """An evaluation while a published version learns on."""
@@ -58,17 +60,31 @@ class JsonLines(Watcher):
         self._output.tell_object("step", text=text)
 
     def _tell_table(self, event: str, dataset: Dataset, recipe: Recipe) -> None:
+        train, validation = len(dataset.train), len(dataset.validation)
+        if recipe.validation_trains:
+            train, validation = train + validation, 0
         self._output.tell_object(
             event,
             model=recipe.model.name,
             source=dataset.source,
             inputs=list(dataset.input_names),
-            train_rows=len(dataset.train),
-            validation_rows=len(dataset.validation),
+            train_rows=train,
+            validation_rows=validation,
             test_rows=len(dataset.test),
+            out_of_fold=recipe.validation_trains,
             warnings=list(dataset.warnings),
         )
 
-    def _tell_evaluation(self, record: Record) -> None:
+    def _tell_evaluation(
+        self, record: Record, candidate: int | None = None, members: tuple[int, int] | None = None
+    ) -> None:
+        """Candidates and members are counted from 1, as in the text of the progress."""
         self._last = record
-        self._output.tell_object("evaluation", metric=self._metric, **asdict(record))
+        self._output.tell_object(
+            "evaluation",
+            phase=self._phase,
+            candidate=None if candidate is None else candidate + 1,
+            members=None if members is None else [members[0] + 1, members[1]],
+            metric=self._metric,
+            **asdict(record),
+        )

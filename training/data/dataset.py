@@ -210,10 +210,12 @@ def _check_constant(
     table: Table, features: tuple[Feature, ...], constant: tuple[bool, ...], gaps: tuple[int, ...]
 ) -> list[str]:
     names = [feature.name for feature, same in zip(features, constant, strict=True) if same]
-    text = f"{len(names)} of {len(features)} inputs hold one value only in the training rows"
+    of_all = f"{len(names)} of {len(features)} inputs"
+    text = f"{of_all} {'holds' if len(names) == 1 else 'hold'} one value only in the training rows"
     if len(names) == len(features) and not gaps:
         raise DataError(f"{table.source}: {text}; wanted one that varies: {quoted_list(names)}")
-    return [f"{text} and get weight zero: {quoted_list(names)}"] if names else []
+    gets = "gets" if len(names) == 1 else "get"
+    return [f"{text} and {gets} weight zero: {quoted_list(names)}"] if names else []
 
 
 def _shortage_warnings(recipe: Recipe, split: Split) -> list[str]:

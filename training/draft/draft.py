@@ -7,20 +7,23 @@ from pathlib import Path
 
 from training.data.dataset import prepare_table
 from training.data.split import Split, shortage
+from training.draft.comments import comment, comment_text, describe, describe_rare
 from training.draft.fit_plan import curve_lines, fit_lines
-from training.draft.formula_plan import Choice, formula_choice, formula_lines
-from training.draft.inspection import FEWEST_ROWS_OF_WORD, ColumnFacts, Inspection
+from training.draft.formula_plan import Choice, for_formula, formula_choice, formula_lines
+from training.draft.inspection import Inspection
 from training.draft.proposal import Proposal, SplitChoice, propose
 from training.errors import DataError, quoted
 from training.recipe.config import parse_recipe
 from training.recipe.toml_text import toml_string
 
-_WORDS_SHOWN = 5
+_GROUND_COMMENT = (
+    '# unknown_ground = "flag"  # answers tell of rows that no training row resembles; "refuse" refuses them'
+)
 _FORMULA_COMMENT = ("# `kan-train init --formula` writes a recipe that ends in a formula.",)
 # Lines of [split]: of a recipe for a fit and its refit, and of one that ends in a formula.
 _SHARES = (
     (
-        "validation = 0.15  # share of the rows that judge [prune] and [symbolic]; here they train like the others",
+        "validation = 0.15  # these rows train too; only [prune] and [symbolic], not used here, are judged by them",
         "test = 0.2  # share of the rows that test the fit, before the refit takes them too",
     ),
     (
@@ -29,19 +32,22 @@ _SHARES = (
     ),
 )
 _SHARES_OF_CURVES = (
-    "validation = 0.15  # share of the rows that judge [symbolic]; the curves are fitted to them too",
+    "validation = 0.15  # the curves are fitted to these rows too; only [symbolic], not used here, is judged by them",
     "test = 0.2  # share of the rows that judge the curves",
 )
 # The most left-out columns that the terminal lists, and the most in doubt.
 _MOST_TOLD = 10
 
 
-def draft_recipe(inspection: Inspection, folder: Path, *, formula: bool = False, additive: bool = False) -> str:
+def draft_recipe(
+    inspection: Inspection, folder: Path, *, name: str = "", formula: bool = False, additive: bool = False
+) -> str:
     """Write a recipe that runs unchanged, with a comment on each choice.
 
     Args:
         inspection: The table and the column to predict.
         folder: The folder of the new recipe; the table's path in it is relative to this folder.
+        name: What the model is named after, such as the stem of the recipe's file; "": the stem of the table's.
         formula: Whether the recipe ends in a formula.
         additive: Whether the model is a sum of curves, one a column.
 
@@ -52,11 +58,11 @@ def draft_recipe(inspection: Inspection, folder: Path, *, formula: bool = False,
         DataError: no recipe works for the table. The target is constant, missing, or a different text in every row; or
             there are too few rows; or there are no inputs.
     """
-    proposal = propose(inspection)
+    proposal = _propose(inspection, formula=formula)
     choice = formula_choice(proposal.task, count_features(proposal)) if formula else None
     refusal: DataError | None = None
     for split in proposal.splits:
-        text = render(inspection, proposal, split, folder, formula=choice, additive=additive)
+        text = render(inspection, proposal, split, folder, name=name, formula=choice, additive=additive)
         recipe = parse_recipe(text, folder=folder, name="the drafted recipe")
         try:
             dataset = prepare_table(recipe, inspection.table, recipe.data.columns, recipe.data.target)
@@ -71,15 +77,20 @@ def draft_recipe(inspection: Inspection, folder: Path, *, formula: bool = False,
     raise refusal
 
 
-def columns_left_out(inspection: Inspection) -> list[str]:
+def columns_left_out(inspection: Inspection, *, formula: bool = False) -> list[str]:
     """One line for each column that the drafted recipe does not read, with the reason; at most ten columns."""
-    return _tell("left out", propose(inspection).left_out)
+    return _tell("left out", _propose(inspection, formula=formula).left_out)
 
 
-def columns_in_doubt(inspection: Inspection) -> list[str]:
+def columns_in_doubt(inspection: Inspection, *, formula: bool = False) -> list[str]:
     """One line for each input that is nearly dates and is used as numbers or words; at most ten columns."""
-    inputs = propose(inspection).inputs
+    inputs = _propose(inspection, formula=formula).inputs
     return _tell("in doubt", [(facts.name, f"used as {facts.kind}; {facts.doubt}") for facts in inputs if facts.doubt])
+
+
+def _propose(inspection: Inspection, *, formula: bool) -> Proposal:
+    proposal = propose(inspection)
+    return for_formula(inspection, proposal) if formula else proposal
 
 
 def _tell(what: str, columns: Sequence[tuple[str, str]]) -> list[str]:
@@ -94,6 +105,7 @@ def render(
     split: SplitChoice,
     folder: Path,
     *,
+    name: str = "",
     formula: Choice | None = None,
     additive: bool = False,
 ) -> str:
@@ -104,6 +116,7 @@ def render(
         proposal: For this table.
         split: The split.
         folder: As for :func:`draft_recipe`.
+        name: Likewise.
         formula: How the functions of the formula are chosen that the recipe ends in; None: it ends in splines.
         additive: Whether the model is a sum of curves.
     """
@@ -111,21 +124,22 @@ def render(
     relative = Path(os.path.relpath(inspection.path, folder)).as_posix()
     is_class = proposal.task == "classification"
     lines = [
-        f"# Drafted by kan-train init from {_comment(table.source)}.",
+        f"# Drafted by kan-train init from {comment(table.source)}.",
         f"# The table: {table.rows:,} rows, {len(inspection.columns):,} columns.",
         "# It runs as it is; every choice below may be changed.",
         "",
         "[model]",
-        f"name = {toml_string(_model_name(inspection.path))}",
+        f"name = {toml_string(_model_name(name or inspection.path.stem))}",
+        _GROUND_COMMENT,
         "",
         "[data]",
         f"path = {toml_string(relative)}  # relative to this file's folder",
-        f"target = {toml_string(inspection.target)}  # {_describe(inspection.facts(inspection.target))}",
+        f"target = {toml_string(inspection.target)}  # {describe(inspection.facts(inspection.target))}",
         "columns = [  # the inputs, in the order of the file",
-        *(f"  {toml_string(facts.name)},  # {_describe(facts)}" for facts in proposal.inputs),
+        *(f"  {toml_string(facts.name)},  # {describe(facts)}" for facts in proposal.inputs),
         "]",
         *_left_out_lines(inspection, proposal),
-        f'missing = "indicator"  # {proposal.gaps}',
+        f"missing = {toml_string(proposal.missing)}  # {proposal.gaps}",
         *_unseen(proposal),
         *_by_target(proposal),
         "",
@@ -169,7 +183,7 @@ def count_features(proposal: Proposal) -> int:
 
 
 def _left_out_lines(inspection: Inspection, proposal: Proposal) -> list[str]:
-    lines = [f"#   {_comment(name)}: {_comment_text(why)}" for name, why in proposal.left_out]
+    lines = [f"#   {comment(name)}: {comment_text(why)}" for name, why in proposal.left_out]
     if inspection.table.unnamed_columns:
         lines.append(f"#   {inspection.table.unnamed_columns} without a name (a row number, mostly)")
     return ["# Left out:", *lines] if lines else []
@@ -190,7 +204,7 @@ def _by_target(proposal: Proposal) -> list[str]:
 
 def _categories(proposal: Proposal) -> list[str]:
     lines = [
-        f"{toml_string(facts.name)} = [{', '.join(map(toml_string, facts.own_words))}]{_describe_rare(facts)}"
+        f"{toml_string(facts.name)} = [{', '.join(map(toml_string, facts.own_words))}]{describe_rare(facts)}"
         for facts in proposal.inputs
         if facts.words
     ]
@@ -210,38 +224,6 @@ def _dates(proposal: Proposal) -> list[str]:
     return ["[data.dates]  # three inputs each: days since the first day, month, weekday", *lines, ""]
 
 
-def _describe_rare(facts: ColumnFacts) -> str:
-    if not facts.rare:
-        return ""
-    shown = ", ".join(_comment(word) for word in facts.rare[:_WORDS_SHOWN])
-    more = f" and {len(facts.rare) - _WORDS_SHOWN} more" if len(facts.rare) > _WORDS_SHOWN else ""
-    return f"  # other: {shown}{more}, in fewer than {FEWEST_ROWS_OF_WORD} rows each"
-
-
-def _describe(facts: ColumnFacts) -> str:
-    if facts.kind == "numbers":
-        what = f"{'whole numbers' if facts.is_whole else 'numbers'}, {facts.low:g} to {facts.high:g}"
-        if facts.distinct == 1:
-            what = f"always {facts.low:g}: useless, gets weight zero"
-    elif facts.kind == "words":
-        shown = ", ".join(_comment(word) for word in facts.words[:_WORDS_SHOWN])
-        more = f" and {len(facts.words) - _WORDS_SHOWN} more" if len(facts.words) > _WORDS_SHOWN else ""
-        what = f"words: {shown}{more}"
-    else:
-        what = f"{facts.kind}, {facts.distinct:,} different ones"
-    missing = f"; {facts.missing:,} missing" if facts.missing else ""
-    return what + missing + (f"; {_comment_text(facts.doubt)}" if facts.doubt else "")
-
-
-def _model_name(path: Path) -> str:
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", path.stem).lstrip(".-")[:100]
+def _model_name(text: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "_", text).lstrip(".-")[:100]
     return name if name.strip("_") else "model"
-
-
-def _comment(name: str) -> str:
-    return quoted(name).replace("\x7f", "\\u007f")
-
-
-def _comment_text(text: str) -> str:
-    """The text without control characters, which a TOML comment must not contain."""
-    return re.sub(r"[\x00-\x1f\x7f]", " ", text)

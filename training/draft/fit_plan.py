@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass
 
+OUTSIDE_LINE = (
+    'outside = "clamp"  # beyond its range a spline keeps its end value; w·silu(x), the rest of each edge, goes on'
+)
 # The share of the rows that may train: all but the test rows.
 _TRAINS = 0.8
 # Beyond so many rows that may train, networks are deeper, and fits get longer with the root of the number of rows.
@@ -128,7 +131,7 @@ def fit_lines(plan: FitPlan, what: str) -> list[str]:
         "[network]",
         f"hidden = {list(first.hidden)}  # nodes of each member between the inputs and {what}",
         "degree = 3",
-        'outside = "clamp"',
+        OUTSIDE_LINE,
         "",
         "[fit]",
         'optimizer = "adam"',

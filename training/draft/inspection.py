@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kan_api.cells import MISSING_NUMBERS
 from kan_api.dates import is_missing_date
 from training.data.column import looks_like_dates, times, too_large, words
 from training.data.float32_limits import input_flaw
@@ -17,6 +18,9 @@ from training.errors import DataError, quoted
 
 MOST_WORDS = 20
 FEWEST_ROWS_OF_WORD = 5
+
+# For people: the marks of a missing cell among numbers.
+_MISSING = ", ".join(sorted(MISSING_NUMBERS - {""}))
 
 Kind = Literal["empty", "numbers", "words", "text", "dates"]
 
@@ -106,8 +110,8 @@ def _facts(table: Table, name: str) -> ColumnFacts:
     filled = [cell for cell in cells.tolist() if cell != ""]
     distinct = sorted(set(filled))
     missing = len(cells) - len(filled)
-    if not distinct:
-        return ColumnFacts(name, "empty", missing, 0)
+    if not distinct or (texts == 0 and not len(present)):  # "None" and "-" are words, but no numbers either.
+        return ColumnFacts(name, "empty", len(cells), 0)
     form = date_form([word for word in distinct if not is_missing_date(word)])
     if texts == 0 and not form:
         return replace(_number_facts(table, name, values), doubt=describe_stray(table, cells))
@@ -123,7 +127,11 @@ def _facts(table: Table, name: str) -> ColumnFacts:
     flaw = stray
     if not flaw and len(present) > texts:
         row = int(np.argmax(is_text))
-        flaw = f"mostly numbers, but {table.place(row)} holds {quoted(str(cells[row]))} ({texts} cells like it)"
+        count = "1 cell is no number" if texts == 1 else f"{texts:,} cells are no numbers"
+        flaw = (
+            f"mostly numbers, but {table.place(row)} holds {quoted(str(cells[row]))} ({count}); to use it as numbers, "
+            f"empty or correct such cells and draft again with --force ({_MISSING} count as empty)"
+        )
     return ColumnFacts(name, "text", missing, len(distinct), flaw=flaw)
 
 

@@ -38,7 +38,7 @@ class SplitChoice:
 class Proposal:
     """Choices for a recipe. `splits` are in order of preference, because the first may not work on the table.
 
-    `gaps` says how many rows miss a cell, and what becomes of them.
+    `missing` is that of [data]; `gaps` says how many rows miss a cell, and what becomes of them.
     """
 
     task: Literal["classification", "regression"]
@@ -49,6 +49,7 @@ class Proposal:
     splits: tuple[SplitChoice, ...]
     fit: FitPlan
     is_log_scale: bool
+    missing: Literal["indicator", "drop_rows"] = "indicator"
 
 
 def propose(inspection: Inspection) -> Proposal:
@@ -103,7 +104,7 @@ def _plan(
         why_task=why_task,
         inputs=inputs,
         left_out=tuple(left_out.items()),
-        gaps=_describe_gaps(inspection, inputs),
+        gaps=describe_gaps(inspection, inputs),
         splits=_splits(inspection, task),
         is_log_scale=task == "regression" and is_for_log_scale(inspection.table.numbers(target.name)[0]),
         fit=plan_fit(inspection.table.rows, width, target.distinct if task == "classification" else 1),
@@ -192,23 +193,31 @@ def _is_counter(inspection: Inspection, facts: ColumnFacts) -> bool:
     return facts.is_ordered or expected_pairs >= _MOST_EXPECTED_PAIRS
 
 
-def _describe_gaps(inspection: Inspection, inputs: tuple[ColumnFacts, ...]) -> str:
+def describe_gaps(inspection: Inspection, inputs: tuple[ColumnFacts, ...]) -> str:
     """The comment on missing = "indicator", which costs no row that is served."""
     rows = inspection.table.rows
-    target = inspection.facts(inspection.target)
-    incomplete = np.zeros(rows, dtype=bool)
-    for facts in inputs:
-        if facts.missing:
-            incomplete |= _gap(inspection, facts)
-    if count := int(incomplete.sum()):
+    if count := count_incomplete(inspection, inputs):
         text = f"{count:,} of {rows:,} rows miss an input: the model fills in the median and is told of the gap"
     else:
         text = "no cell is missing; if a row that is served lacks one, the model fills in the median"
     if any(facts.words and facts.missing for facts in inputs):
         text += ', "" is a word of its own'
-    if target.missing:
-        text += f"; the {target.missing:,} rows without a target are dropped"
-    return text
+    return text + describe_no_target(inspection)
+
+
+def describe_no_target(inspection: Inspection) -> str:
+    """The end of a comment on rows without a target; "" if there are none."""
+    missing = inspection.facts(inspection.target).missing
+    return f"; the {missing:,} rows without a target are dropped" if missing else ""
+
+
+def count_incomplete(inspection: Inspection, inputs: tuple[ColumnFacts, ...]) -> int:
+    """The number of rows that miss one of these inputs."""
+    incomplete = np.zeros(inspection.table.rows, dtype=bool)
+    for facts in inputs:
+        if facts.missing:
+            incomplete |= _gap(inspection, facts)
+    return int(incomplete.sum())
 
 
 def _gap(inspection: Inspection, facts: ColumnFacts) -> NDArray[np.bool_]:

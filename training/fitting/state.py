@@ -48,6 +48,8 @@ class FitState:
         blocks: What a search has fitted so far.
         share_done: The share of its work that a search has done; None: there is no search.
         apart: The out-of-fold answers of an ensemble that intervals are made from; None: there are none.
+        candidate: Index of the candidate whose step it is; None: there is no search.
+        members: Index of the first member that it fits, and the index after the last one; None likewise.
     """
 
     kan: KAN
@@ -61,6 +63,8 @@ class FitState:
     blocks: list[Block] = field(default_factory=list)
     share_done: float | None = None
     apart: Apart | None = None
+    candidate: int | None = None
+    members: tuple[int, int] | None = None
 
 
 def note_divergence(state: FitState) -> list[str]:

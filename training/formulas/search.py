@@ -1,9 +1,11 @@
 """The search for a formula: shapes, then functions, then exchanges, by one criterion."""
 
 import math
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -13,7 +15,7 @@ from training.data.samples import Samples
 from training.formulas.descent import error
 from training.formulas.in_context import choose_in_context
 from training.formulas.local_search import Form, improve, make_form
-from training.formulas.shapes import EXACT, Shape, count_edges, fit_shape, shapes
+from training.formulas.shapes import EXACT, Shape, count_edges, fit_shape, shape_text, shapes
 from training.formulas.work import Work
 
 # The common functions. Rare ones, such as x^1.5 or arccos, are close to these on most ranges, and each costs time.
@@ -113,10 +115,15 @@ def search_formula(
         seeds: Of the searches; one at least.
         budget: The most work of one search, in edges times steps (:class:`training.formulas.work.Work`).
         check: Called often; it may raise to end the work.
-        on_message: Is told of each shape.
+        on_message: Is told of each search and of each shape in it.
     """
     some, judges = _thin(train, _ROWS), _thin(validation, _ROWS)
-    results = [_search(some, judges, functions or COMMON, seed, Work(budget, check), on_message) for seed in seeds]
+    results = []
+    for number, seed in enumerate(seeds, 1):
+        tell = partial(_tell, on_message, f"search {number} of {len(seeds)} (seed {seed})")
+        work, start = Work(budget, check), time.monotonic()
+        results.append(_search(some, judges, functions or COMMON, seed, work, tell))
+        tell(f"took {time.monotonic() - start:.0f} s and {work.share:.0%} of its budget")
     found = [each for each in results if isinstance(each, FormulaSearch)]
     if not found:
         return next(each for each in results if isinstance(each, NoFormula))
@@ -127,6 +134,10 @@ def search_formula(
         agreeing=sum(_form(each.kan) == _form(best.kan) for each in found),
         searches=len(seeds),
     )
+
+
+def _tell(on_message: Callable[[str], None], which: str, text: str) -> None:
+    on_message(f"symbolic: {which} {text}")
 
 
 def _fit_to_more(found: FormulaSearch, train: Samples, validation: Samples, check: Callable[[], None]) -> FormulaSearch:
@@ -143,11 +154,12 @@ def _search(
     functions: Sequence[str],
     seed: int,
     work: Work,
-    on_message: Callable[[str], None],
+    tell: Callable[[str], None],
 ) -> FormulaSearch | NoFormula:
-    fitted = []
+    fitted, every = [], shapes(train.x.shape[1])
+    tell(f"fits networks of {len(every)} shapes")
     with work.up_to(_FOR_SHAPES):
-        for shape in shapes(train.x.shape[1]):
+        for shape in every:
             if (kan := fit_shape(shape, train, validation, seed, work)) is not None:
                 # Not extend: what was fitted before the budget was spent is kept.
                 fitted.append(_Fitted(shape, kan, error(kan, validation), count_edges(kan)))  # noqa: PERF401
@@ -160,7 +172,8 @@ def _search(
     forms: list[tuple[Form, Shape]] = []
     with work.up_to(_FOR_FUNCTIONS):
         for each in good[:_MOST_SEARCHED]:
-            on_message(f"symbolic: seed {seed}, shape {list(each.shape)}, {each.edges} edges, functions in context")
+            edges = "1 edge" if each.edges == 1 else f"{each.edges} edges"
+            tell(f"chooses functions in shape {shape_text(each.shape)}, {edges}; {work.share:.0%} of its budget used")
             for kan in choose_in_context(each.kan, train, functions, work):
                 is_whole = not any((layer.edge_mask != 0).any() for layer in kan.layers)
                 if is_whole and (form := make_form(kan, train, work)) is not None:
@@ -169,6 +182,7 @@ def _search(
                 break  # The other shapes have more edges.
     if not forms:
         return _explain(close, good, work)
+    tell(f"exchanges functions; {work.share:.0%} of its budget used")
     better = [(improve(form, train, functions, work), shape) for form, shape in _different(forms)[:_IMPROVED]]
     form, shape = min(better, key=lambda each: each[0].criterion)
     kan = _without_idle_edges(form, train)

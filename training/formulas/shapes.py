@@ -63,6 +63,11 @@ def fit_shape(shape: Shape, train: Samples, validation: Samples, seed: int, work
     return best
 
 
+def shape_text(shape: Shape) -> str:
+    """As pykan writes it, with a pair of nodes that add and nodes that multiply: "[2, [0, 1], 1]"."""
+    return str([list(level) if isinstance(level, tuple) else level for level in shape])
+
+
 def count_edges(kan: KAN) -> int:
     """Edges that are not pruned."""
     return sum(int(layer.active_edges.sum()) for layer in kan.layers)

@@ -31,6 +31,11 @@ class Work:
         self.done = 0.0
         self.is_spent = False
 
+    @property
+    def share(self) -> float:
+        """The share of the budget that is used; 0 of one without a bound."""
+        return self.done / self._most
+
     def add(self, steps: float, edges: int = 1) -> None:
         """Count a piece of work before it is done.
 

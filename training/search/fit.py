@@ -122,11 +122,25 @@ class SearchFit:
     def notes(self, state: FitState) -> list[str]:
         """What was compared, and what was chosen."""
         lines = [
-            f"search    candidate {index + 1}: out-of-fold loss {_loss(state.blocks, index):.4g} "
-            f"({_count(_members(state.blocks, index))}): {candidate.text}"
+            f"search    candidate {index + 1}: out-of-fold loss {self._compared(state, index)}: {candidate.text}"
             for index, candidate in enumerate(self.plan.candidates)
         ]
-        return [*self.plan.notes, *lines, f"search    candidate {_ranking(state.blocks)[0] + 1} was chosen"]
+        winner = _ranking(state.blocks)[0]
+        chosen = f"search    candidate {winner + 1} was chosen"
+        if len(self.plan.rounds) > 1:
+            members = _members(state.blocks, winner)
+            chosen += f"; of all {members} members its out-of-fold loss is {_loss(state.blocks, winner):.4g}"
+        return [*self.plan.notes, *lines, chosen]
+
+    def _compared(self, state: FitState, candidate: int) -> str:
+        """The losses by which a candidate was compared with others, each over the same members as theirs."""
+        ends = [each.end for each in self.plan.rounds if each.candidates > 1] or [self.plan.rounds[-1].end]
+        took_part = {block.end for block in state.blocks if block.candidate == candidate}
+        return ", ".join(
+            f"{_loss([block for block in state.blocks if block.end <= end], candidate):.4g} of {_first_members(end)}"
+            for end in ends
+            if end in took_part
+        )
 
     def _winner(self, state: FitState) -> EnsembleFit:
         return self.fits[_ranking(state.blocks)[0]]
@@ -135,6 +149,7 @@ class SearchFit:
         return self.fits[job.candidate].some(job.first, job.end)
 
     def _fit_block(self, state: FitState, job: _Job) -> Iterator[FitState]:
+        state.candidate, state.members = job.candidate, (job.first, job.end)
         fit, plan = self._fit_of(job), self.plan
         done = sum(_work(plan, b) for b in state.blocks)
         steps = fit.recipe.fit.steps * len(fit.recipe.fit.grids)
@@ -176,8 +191,8 @@ def _check_candidates(plan: SearchPlan, dataset: Dataset, inputs: InputTransform
             raise DataError(f"[search] candidates, entry {number}: {error}") from None
 
 
-def _count(members: int) -> str:
-    return "1 member" if members == 1 else f"{members} members"
+def _first_members(count: int) -> str:
+    return "member 1" if count == 1 else f"members 1 to {count}"
 
 
 def _restart(state: FitState, start: FitState) -> None:

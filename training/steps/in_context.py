@@ -11,6 +11,7 @@ from kan_model.network.transform import Affine
 from training.data.samples import Samples
 from training.errors import quoted_list
 from training.formulas import FormulaSearch, NoFormula, search_formula
+from training.formulas.shapes import shape_text
 from training.recipe.fit_sections import FormulaSection, SymbolicSection
 from training.steps.gate import decline, find_silence
 from training.steps.state import Check, Finished, FoundFormula, OnMessage, StepData, StepFailed, validation_loss
@@ -90,7 +91,7 @@ def _explain(found: NoFormula, table: StepData) -> str:
 
 
 def _describe(found: FormulaSearch) -> str:
-    shape = f"a network of shape {[list(level) if isinstance(level, tuple) else level for level in found.shape]}"
+    shape = f"a network of shape {shape_text(found.shape)}"
     if found.searches == 1:
         return f"the formula is {shape}"
     return f"the formula is {shape}; {found.agreeing} of {found.searches} searches found the same form"

@@ -1,16 +1,11 @@
 """[symbolic]: edges that become formulas."""
 
 import copy
-import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-import torch
-
 from kan_model import KAN, EdgeReport, Symbolized, auto_symbolic, fit_constants
 from kan_model.analysis.pruning import Pruned
-from kan_model.network.functions import FUNCTIONS
 from training.fitting.fit import fit_module
 from training.publishing.export import Trained
 from training.publishing.whole_formula import WholeFormula, whole_formula
@@ -18,10 +13,9 @@ from training.recipe.fit_sections import FitSection, FormulaSection, PruneSectio
 from training.steps.gate import decline, find_silence
 from training.steps.pruning import cut
 from training.steps.state import Check, Finished, FoundFormula, OnMessage, StepData, StepFailed, validation_loss
+from training.steps.symbolic_notes import count_functions, describe_splines, foretell, list_limited_functions
 
-# A looser bound than this is not advised.
-_LEAST_ADVISED_R2 = 0.8
-# Splines that are named in a note.
+# Edges without an answer to some row that are named in a note.
 _MOST_NAMED = 6
 
 
@@ -44,7 +38,7 @@ def find_formulas(
     """
     kan, edges, notes = _fix_formulas(done.kan, section, table, check, on_message)
     if not any(edge.fixed for edge in edges):
-        named = _describe_splines(edges, table.dataset.input_names)
+        named = describe_splines(edges, table.dataset.input_names)
         _refuse_to_serve(formula, len(edges), len(edges), [named, *notes])
         text = f"symbolic: no function meets any of {len(edges)} edges with R² {section.min_r2:g}; all stay splines"
         return replace(done, notes=(*done.notes, *(notes or [text, named])))
@@ -67,13 +61,13 @@ def find_formulas(
             kan, notes, edges = smaller_kan, [*notes, *dropped], [_renumber(edge, kan, smaller) for edge in left]
     splines = [edge for edge in edges if not edge.fixed]
     notes += [
-        f"symbolic: {len(edges) - len(splines)} of {len(edges)} edges are formulas ({_count_functions(kan)}); "
+        f"symbolic: {len(edges) - len(splines)} of {len(edges)} edges are formulas ({count_functions(kan)}); "
         f"validation loss {before:.3g} of the splines, {validation_loss(kan, table):.3g} of the formulas"
     ]
-    if limited := _list_limited_functions(kan):
+    if limited := list_limited_functions(kan):
         notes.append(f"{', '.join(limited)}: rows outside the training ranges may be answered with NaN")
     if splines:
-        named = _describe_splines(splines, table.dataset.input_names)
+        named = describe_splines(splines, table.dataset.input_names)
         _refuse_to_serve(formula, len(splines), len(edges), [named, *notes])
         notes += [named, "no formula of the whole network: it has splines"]
         return replace(done, kan=done.kan if formula else kan, notes=(*done.notes, *notes))
@@ -132,10 +126,10 @@ def _fix_formulas(
     """The network, what became of its edges, and of those that have no answer to some row, why they stay splines."""
     edges: list[EdgeReport] = []
     silent: list[str] = []
-    for layer in range(len(kan.layers)):
-        on_message(
-            f"symbolic: layer {layer}, {int(kan.layers[layer].edge_mask.count_nonzero())} edges, all functions on each"
-        )
+    counts = [int(layer.edge_mask.count_nonzero()) for layer in kan.layers]
+    on_message(foretell(sum(counts)))
+    for layer, count in enumerate(counts):
+        on_message(f"symbolic: layer {layer}, {count} {'edge' if count == 1 else 'edges'}")
         try:
             found = auto_symbolic(
                 kan,
@@ -209,39 +203,3 @@ def write_formula(kan: KAN, table: StepData) -> WholeFormula:
     dataset = table.dataset
     trained = Trained(kan, table.inputs, table.outputs)
     return whole_formula(trained, dataset.input_names, dataset.classes or dataset.targets)
-
-
-def _count_functions(kan: KAN) -> str:
-    """The functions of its edges, the most frequent first."""
-    counts = Counter(function for layer in kan.layers for function in layer.symbolic_functions)
-    return ", ".join(f"{count} {function}" for function, count in counts.most_common())
-
-
-def _list_limited_functions(kan: KAN) -> list[str]:
-    """The functions of its edges that have no answer to some number, poles apart that no float is."""
-    used = {function for layer in kan.layers for function in layer.symbolic_functions}
-    return sorted(name for name in used if not FUNCTIONS[name].guard(torch.tensor([-2.0, 0.0, 2.0])).all())
-
-
-def _describe_splines(splines: Sequence[EdgeReport], names: Sequence[str]) -> str:
-    """The first of them, with the column that the first layer reads."""
-    named = ", ".join(
-        f"layer {edge.layer} from {edge.input if edge.layer else names[edge.input]} to {edge.output}"
-        + (f" (nearest: {edge.best.edge.function}, R² {edge.best.r2:.3f}{_loosen(edge.best.r2)})" if edge.best else "")
-        for edge in splines[:_MOST_NAMED]
-    )
-    more = f" and {len(splines) - _MOST_NAMED} more" if len(splines) > _MOST_NAMED else ""
-    bound = min(_looser_bound(edge.best.r2) if edge.best else 0.0 for edge in splines)
-    remedy = f"; to take all of them: kan-train formula RUN --min-r2 {bound:g}" if bound >= _LEAST_ADVISED_R2 else ""
-    return f"still splines: {named}{more}{remedy}"
-
-
-def _loosen(r2: float) -> str:
-    """What would take the nearest function, where it is near."""
-    bound = _looser_bound(r2)
-    return f"; min_r2 = {bound:g} would take it" if bound >= _LEAST_ADVISED_R2 else ""
-
-
-def _looser_bound(r2: float) -> float:
-    """A bound of two digits that a function with this R² meets."""
-    return math.floor(100 * r2 - 0.1) / 100

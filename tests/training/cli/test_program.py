@@ -179,31 +179,6 @@ def test_the_process_ends_with_the_code_and_no_traceback(tmp_path: Path) -> None
     assert done.stderr.count("\n") == 1
 
 
-def test_init_writes_where_it_is_told_and_replaces_only_if_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The table's path counts from the recipe's folder. Not even --force writes over the table."""
-    pd.DataFrame({"x": np.arange(60) % 7 * 1.5, "y": np.arange(60) % 7 * 0.25}).to_csv(tmp_path / "t.csv", index=False)
-    (tmp_path / "recipes").mkdir()
-    monkeypatch.chdir(tmp_path)
-    command = ["init", "t.csv", "--target", "y", "--output", "recipes/mine.toml"]
-    assert main(command) == 0
-    assert "kan-train run recipes/mine.toml" in capsys.readouterr().out
-    recipe = tmp_path / "recipes" / "mine.toml"
-    assert 'path = "../t.csv"' in recipe.read_text()
-    recipe.write_text("edited")
-    assert main(command) == 2
-    assert "--force replaces it" in capsys.readouterr().err
-    assert recipe.read_text() == "edited"
-    assert main([*command, "--force"]) == 0
-    assert recipe.read_text().startswith("# Drafted by")
-    table = (tmp_path / "t.csv").read_bytes()
-    assert main(["init", "t.csv", "--target", "y", "--output", "t.csv", "--force"]) == 2
-    assert "this is the table" in capsys.readouterr().err
-    assert (tmp_path / "t.csv").read_bytes() == table
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine.toml", "recipes", "t.csv"]
-
-
 def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
     """As kan-serve and kan-client print theirs."""
     with pytest.raises(SystemExit) as ended:

@@ -15,8 +15,8 @@ def table(*cells: str) -> Table:
 
 def test_numbers_are_python_floats_and_missing_cells_nan() -> None:
     """Every spelling of a missing cell is NaN; every other cell is its float()."""
-    got = numbers(table("1", " 2.5 ", "-1e-3", "", "NA", "nan", "?", "NULL", "None", "n/a"), "c")
-    np.testing.assert_array_equal(got, [1.0, 2.5, -0.001] + [np.nan] * 7)
+    got = numbers(table("1", " 2.5 ", "-1e-3", "", "NA", "nan", "?", "NULL", "None", "n/a", "-", " -- ", "."), "c")
+    np.testing.assert_array_equal(got, [1.0, 2.5, -0.001] + [np.nan] * 10)
 
 
 @pytest.mark.parametrize(
@@ -42,9 +42,9 @@ def test_what_is_no_number_is_named_with_column_and_row(cell: str, wanted: str) 
 
 def test_words_stay_as_written_and_missing_ones_are_empty() -> None:
     """A word that looks like a missing cell is one, unless the recipe knows it as a word."""
-    cells = table("Ja", "NA", " nan ", "", "None")
-    assert words(cells, "c").tolist() == ["Ja", "", "", "", "None"]
-    assert words(cells, "c", known=["NA"]).tolist() == ["Ja", "NA", "", "", "None"]
+    cells = table("Ja", "NA", " nan ", "", "None", "-")
+    assert words(cells, "c").tolist() == ["Ja", "", "", "", "None", "-"]
+    assert words(cells, "c", known=["NA"]).tolist() == ["Ja", "NA", "", "", "None", "-"]
 
 
 def test_numbers_as_words_have_no_needless_point() -> None:

@@ -163,7 +163,7 @@ def test_constant_inputs_are_refused_unless_their_gaps_tell_something(tmp_path: 
     frame.loc[::3, "age"] = np.nan
     told = prepared(tmp_path, frame, data='columns = ["age"]\nmissing = "indicator"', words=None)
     assert (told.constant, told.gaps) == ((True,), (0,))
-    with pytest.raises(DataError, match=r'1 of 1 inputs hold one value only .* wanted one that varies: "age"'):
+    with pytest.raises(DataError, match=r'1 of 1 inputs holds one value only .* wanted one that varies: "age"'):
         prepared(tmp_path, frame, data='columns = ["age"]\nmissing = "median"', words=None)
 
 
@@ -371,11 +371,11 @@ def test_targets_without_anything_to_learn_are_refused(tmp_path: Path) -> None:
 def test_columns_that_do_not_exist_are_answered_with_the_nearest(tmp_path: Path) -> None:
     """Target, input and the column of the split alike."""
     frame = make_table()
-    with pytest.raises(DataError, match=r'"prices" .*nearest are "price"'):
+    with pytest.raises(DataError, match=r'"prices" .*nearest is "price"'):
         prepared(tmp_path, frame, target="prices")
     with pytest.raises(DataError, match='no column "age"'):
         prepared(tmp_path, frame.drop(columns="age"))
-    with pytest.raises(DataError, match=r'"days" .*nearest are "day"'):
+    with pytest.raises(DataError, match=r'"days" .*nearest is "day"'):
         prepared(tmp_path, frame, split='kind = "time"\ncolumn = "days"')
 
 

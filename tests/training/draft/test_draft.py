@@ -70,6 +70,15 @@ def test_a_shops_table_becomes_a_recipe_that_says_why(tmp_path: Path) -> None:
     assert recipe.baseline.kinds == ("trivial", "linear", "boosted")
 
 
+@pytest.mark.parametrize("kind", [{}, {"formula": True}, {"additive": True}])
+def test_the_policy_on_unknown_ground_is_one_comment_sign_away(tmp_path: Path, kind: dict[str, Any]) -> None:
+    """A draft answers such rows, and names the key that changes it where the key belongs."""
+    shop().to_csv(tmp_path / "t.csv", index=False)
+    text = draft_recipe(inspect(tmp_path / "t.csv", "paid"), tmp_path, **kind)
+    for recipe, policy in ((text, "answer"), (text.replace("# unknown_ground", "unknown_ground"), "flag")):
+        assert parse_recipe(recipe, folder=tmp_path, name="t").model.unknown_ground == policy
+
+
 def test_parquet_and_csv_of_one_table_draft_the_same(tmp_path: Path) -> None:
     """The kind of file makes no difference to what is learned."""
     from_csv = drafted(tmp_path, shop(), "paid")

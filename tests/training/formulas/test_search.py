@@ -1,5 +1,7 @@
 """Formulas are found again from rows of known laws."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +13,7 @@ from training.data.samples import Samples
 from training.formulas import FormulaSearch, NoFormula, search_formula
 from training.formulas.descent import error
 from training.formulas.local_search import improve, make_form
-from training.formulas.shapes import shapes
+from training.formulas.shapes import shape_text, shapes
 from training.formulas.work import Work
 
 
@@ -63,6 +65,28 @@ def test_a_spent_budget_is_told_and_what_was_found_is_kept() -> None:
         assert isinstance(found, FormulaSearch)
         assert found.is_cut_short == is_cut_short
         assert found.error < 0.03
+
+
+def test_the_progress_counts_the_searches_and_their_budget() -> None:
+    """Which search of how many, from which seed, and how much of its budget is used, ever more."""
+    rows, told = line(200), list[str]()
+    train, validation = rows.take(torch.arange(150)), rows.take(torch.arange(150, 200))
+    search_formula(train, validation, functions=("x",), seeds=(3, 8), budget=5000, on_message=told.append)
+    for number, seed in ((1, 3), (2, 8)):
+        start = f"symbolic: search {number} of 2 (seed {seed}) "
+        own = [text.removeprefix(start) for text in told if text.startswith(start)]
+        assert own[0] == "fits networks of 2 shapes"
+        assert own[1].startswith("chooses functions in shape [1, 1], 1 edge; ")
+        assert re.fullmatch(r"took \d+ s and \d+% of its budget", own[-1])
+        shares = [int(found[1]) for text in own if (found := re.search(r"(\d+)% of its budget", text))]
+        assert shares == sorted(shares)
+        assert 0 < shares[0] <= shares[-1] <= 100
+    assert len(told) == sum("search 1 of 2" in text or "search 2 of 2" in text for text in told)
+
+
+def test_a_shape_is_told_as_pykan_writes_it() -> None:
+    """A pair of nodes that add and nodes that multiply is a list in the list."""
+    assert shape_text((8, (0, 1), 1)) == "[8, [0, 1], 1]"
 
 
 def test_a_search_in_many_rows_takes_few_and_fits_constants_to_more() -> None:

@@ -14,7 +14,7 @@ def test_work_that_does_not_fit_is_refused_before_it_is_done() -> None:
     assert not work.is_spent
     with pytest.raises(WorkSpent):
         work.add(4)
-    assert (work.is_spent, work.done) == (True, 8)
+    assert (work.is_spent, work.done, work.share) == (True, 8, 0.8)
     work.add(2)
     assert (work.done, len(calls)) == (10, 4)
 

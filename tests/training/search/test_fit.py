@@ -78,10 +78,30 @@ def test_the_candidate_with_the_lowest_loss_is_published(run: Callable[..., Run]
     losses = [metrics[f"search_candidate_{number}_loss"] for number in (1, 2, 3)]
     assert min(losses) == losses[1]
     assert sorted(metrics[f"search_candidate_{number}_members"] for number in (1, 2, 3)) == [2, 2, 4]
-    assert any("candidate 2 was chosen" in note for note in published.notes)
+    chosen = f"search    candidate 2 was chosen; of all 4 members its out-of-fold loss is {losses[1]:.4g}"
+    assert chosen in published.notes
     assert watching.messages[0].startswith("candidate 1 of 3, members 1 to 2: out-of-fold loss")
     assert watching.shares == sorted(watching.shares)
     assert watching.shares[-1] == 1.0
+
+
+def test_the_losses_that_are_shown_are_those_that_were_compared(run: Callable[..., Run]) -> None:
+    """All over the same members, as the progress told them; the winner's later members would make it look worse."""
+    watching = Watching()
+    notes = train(run(), watching).notes
+    told = [message.split("out-of-fold loss ")[1].split()[0] for message in watching.messages[:3]]
+    for number, loss in enumerate(told, 1):
+        start = f"search    candidate {number}: out-of-fold loss {loss} of members 1 to 2: "
+        assert sum(note.startswith(start) for note in notes) == 1
+    assert min(map(float, told)) == float(told[1])
+
+
+def test_one_candidate_was_compared_with_none(run: Callable[..., Run]) -> None:
+    """Its loss is that of all members."""
+    one = "[ensemble]\nmembers = 2\n[search]\n[[search.candidates]]\nhidden = [2]\n"
+    notes = train(run(one), Watching()).notes
+    assert any("candidate 1: out-of-fold loss" in note and " of members 1 to 2: hidden = [2]" in note for note in notes)
+    assert "search    candidate 1 was chosen" in notes
 
 
 def test_an_interrupted_search_goes_on_to_the_same_network(run: Callable[..., Run], tmp_path: Path) -> None:

@@ -51,7 +51,9 @@ class Table:
         names = list(self.cells)
         near = difflib.get_close_matches(column, names, n=3, cutoff=0.5)
         near += [name for name in names if name.strip().lower() == column.strip().lower() and name not in near]
-        known = f"the nearest are {quoted_list(near)}" if near else f"the columns are {quoted_list(names)}"
+        known = f"the columns are {quoted_list(names)}"
+        if near:
+            known = f"the nearest {'is' if len(near) == 1 else 'are'} {quoted_list(near)}"
         if all(re.fullmatch(r"\s*[-+.\deE]+\s*", name) for name in names):
             known += "; the first line holds numbers only, is the header missing?"
         raise DataError(f"{self.source}: there is no column {quoted(column)} ({why}); {known}")

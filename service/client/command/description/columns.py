@@ -76,10 +76,11 @@ def _describe_gaps(column: Column, manifest: ModelManifest) -> str:
     feature = _feature_of(column, manifest)
     if not feature.HasField("imputed"):
         return "gives no answer"
+    told = ", and the network is told of the gap" if feature.has_gap_input else ""
     if column.HasField("date"):
         first_day = datetime.date.fromisoformat(column.date.first_day)
-        return f"counts as {first_day + datetime.timedelta(days=feature.imputed)}"
-    return f"counts as {feature.imputed:.6g}"
+        return f"counts as {first_day + datetime.timedelta(days=feature.imputed)}{told}"
+    return f"counts as {feature.imputed:.6g}{told}"
 
 
 def _last_day(column: Column, manifest: ModelManifest) -> datetime.date:

@@ -196,7 +196,7 @@ def test_what_is_no_matrix_of_numbers_is_refused(rows: object, wanted: str) -> N
 
 
 TEXTS = st.one_of(
-    st.sampled_from(["", " ", "NA", " na ", "n/a", "None", "none", "NULL", "?", "red", "blue", "1", "1.0", "-2.5e3"]),
+    st.sampled_from(["", " ", "NA", " na ", "n/a", "None", "none", "NULL", "?", "-", "--", ".", "red", "1", "1.0"]),
     st.sampled_from(["1_0", "inf", "-nan", "1e39", "3.4028235e38", "3.4028236e38", "0x1", "1,5", "١٢", "+.5", " 7 "]),
     st.floats(allow_nan=False).map(repr),
     st.text(max_size=4),

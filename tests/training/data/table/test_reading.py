@@ -118,9 +118,11 @@ def test_an_index_with_a_name_is_a_column(tmp_path: Path) -> None:
 
 def test_an_unknown_column_is_answered_with_the_nearest(tmp_path: Path) -> None:
     """A misspelt name is corrected, a lost header is suspected."""
-    with pytest.raises(DataError, match=r'"prise" .*nearest are "price"'):
+    with pytest.raises(DataError, match=r'"prise" .*nearest is "price"'):
         read(tmp_path, "price,area\n1,2\n").require("prise", "the target")
-    with pytest.raises(DataError, match='the nearest are "PRICE"'):
+    with pytest.raises(DataError, match='the nearest is "PRICE"'):
         read(tmp_path, "PRICE,area\n1,2\n").require("price", "the target")
+    with pytest.raises(DataError, match=r'the nearest are "pri[cd]e", "pri[cd]e"'):
+        read(tmp_path, "price,pride,area\n1,2,3\n").require("prise", "the target")
     with pytest.raises(DataError, match="is the header missing"):
         read(tmp_path, "1.5,-2e3\n1,2\n").require("price", "the target")

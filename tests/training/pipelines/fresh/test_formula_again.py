@@ -1,6 +1,7 @@
 """`kan-train formula`: the steps after a finished fit are taken again."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def test_the_formula_of_a_finished_run_is_told_and_nothing_is_published(
     assert "sin(" in told[0]["formula"]
     assert told[0]["formula_metrics"]["test_rmse"] < 0.1
     assert main(["formula", str(finished), "--functions", "x,x^2", "--min-r2", "0.999"]) == 0
-    text = capsys.readouterr().out
+    text, progress = capsys.readouterr()
+    assert re.search(r"^symbolic: \d edges?, all functions on each: about \d s$", progress, re.MULTILINE)
     assert "no formula of the whole network" in text
     assert "layer 0 from a to 0 (nearest: " in text
     assert sorted(path.name for path in (tmp_path / "models" / "wave").iterdir()) == before

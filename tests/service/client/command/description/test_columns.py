@@ -84,6 +84,19 @@ def test_gaps_of_dates_and_of_other_words() -> None:
     assert colour.rstrip().endswith("counts as another word")
 
 
+def test_a_gap_that_the_network_is_told_of_is_more_than_its_value() -> None:
+    """With an input of its own a gap has an answer of its own, so the value alone would mislead."""
+    columns = [Column(name="dose"), Column(name="sold", date=DateEncoding(format="iso", first_day="2020-01-01"))]
+    features = [
+        Feature(name="dose", column="dose", high=9, imputed=6.3259, has_gap_input=True),
+        Feature(name="sold: days", column="sold", category="days", high=366, imputed=31, has_gap_input=True),
+    ]
+    manifest = ModelManifest(name="m", version=1, task=TASK_REGRESSION, columns=columns, features=features)
+    dose, sold = list(column_lines(manifest))[-2:]
+    assert dose.rstrip().endswith("counts as 6.3259, and the network is told of the gap")
+    assert sold.rstrip().endswith("counts as 2020-02-01, and the network is told of the gap")
+
+
 @pytest.mark.parametrize(
     ("words", "gap"), [(["", "red"], "is a word of its own"), (["red", "blue"], "counts as another word")]
 )

@@ -1,0 +1,60 @@
+"""What --json tells while a run goes on."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from training.cli import main
+
+SEARCH = """
+[ensemble]
+members = 4
+refit = true
+[search]
+[[search.candidates]]
+hidden = [2]
+[[search.candidates]]
+hidden = [3]
+"""
+
+
+def test_a_search_and_its_refit_are_told_as_people_are_told(
+    write_recipe: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The rows of the validation part train too, and each evaluation says of which candidate and members it is."""
+    recipe = write_recipe(steps=2)
+    recipe.write_text(recipe.read_text() + SEARCH)
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", str(recipe), "--json"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    tables = {each["event"]: each for each in told if each["event"] in ("prepared", "refit")}
+    rows = {name: (each["train_rows"], each["validation_rows"], each["test_rows"]) for name, each in tables.items()}
+    assert rows == {"prepared": (160, 0, 40), "refit": (200, 0, 0)}
+    assert all(each["out_of_fold"] for each in tables.values())
+    evaluations = [each for each in told if each["event"] == "evaluation"]
+    of_fit = [(each["candidate"], tuple(each["members"])) for each in evaluations if each["phase"] == "fit"]
+    assert set(of_fit[:4]) == {(1, (1, 2)), (2, (1, 2))}
+    assert {members for _, members in of_fit[4:]} == {(3, 4)}
+    of_refit = [(each["candidate"], each["members"]) for each in evaluations if each["phase"] == "refit"]
+    assert set(of_refit) == {(None, None)}
+
+
+def test_rows_that_only_validate_are_told_apart(
+    write_recipe: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Without members no row that trains is left out, and there is no candidate."""
+    recipe = write_recipe(steps=2)
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", str(recipe), "--json"]) == 0
+    prepared, *told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (prepared["train_rows"], prepared["validation_rows"], prepared["out_of_fold"]) == (130, 30, False)
+    evaluations = [each for each in told if each["event"] == "evaluation"]
+    assert {(each["phase"], each["candidate"], each["members"]) for each in evaluations} == {("fit", None, None)}
