@@ -133,10 +133,11 @@ def test_a_worker_that_cannot_begin_a_load_lets_no_other_wait(is_late: bool) -> 
 
     async def test(_: Agreements, first: Worker, second: Worker) -> None:
         first.say(ask=[2, "load", "digits"])
+        number = await first.ordered("load")
         if not is_late:
             second.say(loaded=["digits", 3, "a"])
         first.say(refused=["digits", 0, "cannot be read"])
-        await first.obey("load", _UNREADABLE)
+        first.say(did=[number, None, [_UNREADABLE, False]])
         if is_late:
             second.say(loaded=["digits", 3, "a"])
         assert {"refuse": ["digits", 3, "another worker refused it: cannot be read"]} in second.told
