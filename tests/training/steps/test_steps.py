@@ -202,10 +202,11 @@ def test_long_steps_are_told_as_they_begin(wave: Callable[[str], Recipe], tmp_pa
     )
     assert [line.split(",")[0] for line in watcher.lines] == [
         "prune: cutting edges",
+        "symbolic: 2 edges",
         "symbolic: layer 0",
         "baseline: fitting an MLP",
     ]
-    assert "symbolic: layer 0, 2 edges" in watcher.lines[1]
+    assert "symbolic: layer 0, 2 edges" in watcher.lines[2]
 
 
 @pytest.mark.slow
