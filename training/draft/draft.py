@@ -7,7 +7,7 @@ from pathlib import Path
 
 from training.data.dataset import prepare_table
 from training.data.split import Split, shortage
-from training.draft.fit_plan import curve_lines, fit_lines
+from training.draft.fit_plan import SHARES, SHARES_OF_CURVES, curve_lines, fit_lines
 from training.draft.formula_plan import Choice, formula_choice, formula_lines
 from training.draft.inspection import FEWEST_ROWS_OF_WORD, ColumnFacts, Inspection
 from training.draft.proposal import Proposal, SplitChoice, propose
@@ -17,26 +17,13 @@ from training.recipe.toml_text import toml_string
 
 _WORDS_SHOWN = 5
 _FORMULA_COMMENT = ("# `kan-train init --formula` writes a recipe that ends in a formula.",)
-# Lines of [split]: of a recipe for a fit and its refit, and of one that ends in a formula.
-_SHARES = (
-    (
-        "validation = 0.15  # share of the rows that judge [prune] and [symbolic]; here they train like the others",
-        "test = 0.2  # share of the rows that test the fit, before the refit takes them too",
-    ),
-    (
-        "validation = 0.15  # share of the rows that choose the networks",
-        "test = 0.2  # share of the rows that judge the formula",
-    ),
-)
-_SHARES_OF_CURVES = (
-    "validation = 0.15  # share of the rows that judge [symbolic]; the curves are fitted to them too",
-    "test = 0.2  # share of the rows that judge the curves",
-)
 # The most left-out columns that the terminal lists, and the most in doubt.
 _MOST_TOLD = 10
 
 
-def draft_recipe(inspection: Inspection, folder: Path, *, formula: bool = False, additive: bool = False) -> str:
+def draft_recipe(
+    inspection: Inspection, folder: Path, *, formula: bool = False, additive: bool = False, pairs: int = 0
+) -> str:
     """Write a recipe that runs unchanged, with a comment on each choice.
 
     Args:
@@ -44,6 +31,7 @@ def draft_recipe(inspection: Inspection, folder: Path, *, formula: bool = False,
         folder: The folder of the new recipe; the table's path in it is relative to this folder.
         formula: Whether the recipe ends in a formula.
         additive: Whether the model is a sum of curves, one a column.
+        pairs: How many terms of two columns an additive model has beside them.
 
     Returns:
         TOML. It has been tried on the table: `prepare` accepts it.
@@ -56,7 +44,7 @@ def draft_recipe(inspection: Inspection, folder: Path, *, formula: bool = False,
     choice = formula_choice(proposal.task, count_features(proposal)) if formula else None
     refusal: DataError | None = None
     for split in proposal.splits:
-        text = render(inspection, proposal, split, folder, formula=choice, additive=additive)
+        text = render(inspection, proposal, split, folder, formula=choice, additive=additive, pairs=pairs)
         recipe = parse_recipe(text, folder=folder, name="the drafted recipe")
         try:
             dataset = prepare_table(recipe, inspection.table, recipe.data.columns, recipe.data.target)
@@ -96,6 +84,7 @@ def render(
     *,
     formula: Choice | None = None,
     additive: bool = False,
+    pairs: int = 0,
 ) -> str:
     """A proposal with one of its splits as a recipe, which was not tried on the table.
 
@@ -106,10 +95,11 @@ def render(
         folder: As for :func:`draft_recipe`.
         formula: How the functions of the formula are chosen that the recipe ends in; None: it ends in splines.
         additive: Whether the model is a sum of curves.
+        pairs: How many terms of two columns it has beside them.
     """
     table = inspection.table
     relative = Path(os.path.relpath(inspection.path, folder)).as_posix()
-    is_class = proposal.task == "classification"
+    what = "the classes" if proposal.task == "classification" else "the output"
     lines = [
         f"# Drafted by kan-train init from {_comment(table.source)}.",
         f"# The table: {table.rows:,} rows, {len(inspection.columns):,} columns.",
@@ -141,7 +131,7 @@ def render(
         "[split]",
         f"kind = {toml_string(split.kind)}  # {split.why}",
         *([f"column = {toml_string(split.column)}"] if split.column is not None else []),
-        *(_SHARES_OF_CURVES if additive else _SHARES[formula is not None]),
+        *(SHARES_OF_CURVES if additive else SHARES[formula is not None]),
         *(["seed = 0"] if split.kind != "time" else []),
         "",
         *(
@@ -151,7 +141,7 @@ def render(
                 "[inputs]",
                 'scaling = "minmax"',
                 "",
-                *(curve_lines() if additive else fit_lines(proposal.fit, "the classes" if is_class else "the output")),
+                *(curve_lines(pairs) if additive else fit_lines(proposal.fit, what)),
             ]
         ),
         "",

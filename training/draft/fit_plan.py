@@ -13,6 +13,21 @@ _MANY = 10_000
 _GRID, _FINE_GRID = 6, 12
 # With fewer rows that may train a finer grid mostly overfits, and its candidate would be a third of the fit's time.
 _FEWEST_FOR_FINE = 640
+# Lines of [split]: of a recipe for a fit and its refit, and of one that ends in a formula.
+SHARES = (
+    (
+        "validation = 0.15  # share of the rows that judge [prune] and [symbolic]; here they train like the others",
+        "test = 0.2  # share of the rows that test the fit, before the refit takes them too",
+    ),
+    (
+        "validation = 0.15  # share of the rows that choose the networks",
+        "test = 0.2  # share of the rows that judge the formula",
+    ),
+)
+SHARES_OF_CURVES = (
+    "validation = 0.15  # share of the rows that judge [symbolic]; the curves are fitted to them too",
+    "test = 0.2  # share of the rows that judge the curves",
+)
 
 
 @dataclass(frozen=True)
@@ -103,11 +118,12 @@ def _shapes(trains: int, outputs: int) -> tuple[int, tuple[int, ...], tuple[int,
     return (4, (32,), (32, 16)) if trains <= _MANY else (4, (64,), (32, 32))
 
 
-def curve_lines() -> list[str]:
-    """The sections of an additive model as TOML."""
+def curve_lines(pairs: int) -> list[str]:
+    """The sections of an additive model as TOML, with so many pairs of columns."""
     return [
         "[network]",
         "additive = true  # the answer is a sum of curves, one for each input; cross-validation smooths them",
+        *([f"pairs = {pairs}  # and of terms of two columns, the strongest ones"] if pairs else []),
         "degree = 3",
         "",
         "[fit]",

@@ -149,6 +149,7 @@ def test_ctrl_c_keeps_the_run_and_resume_finishes_it(
             ".: this is a folder; wanted a file, such as fl",
         ),
         (["init", "flowers.csv", "--target", "weight", "--output", "no/r.toml"], "no/r.toml: there is no folder no;"),
+        (["init", "flowers.csv", "--target", "weight", "--pairs", "3"], "--pairs 3: only with --additive"),
     ],
 )
 def test_a_mistake_is_one_message_and_exit_code_2(
@@ -202,6 +203,15 @@ def test_init_writes_where_it_is_told_and_replaces_only_if_told(
     assert "this is the table" in capsys.readouterr().err
     assert (tmp_path / "t.csv").read_bytes() == table
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine.toml", "recipes", "t.csv"]
+
+
+@pytest.mark.parametrize("count", ["101", "-1", "some"])
+def test_a_number_of_pairs_that_cannot_be_is_told_at_once(count: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the table is read."""
+    with pytest.raises(SystemExit) as ended:
+        main(["init", "none.csv", "--target", "y", "--additive", f"--pairs={count}"])
+    assert ended.value.code == 2
+    assert f"argument --pairs: '{count}': wanted a number of pairs, from 0 to 100" in capsys.readouterr().err
 
 
 def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
