@@ -119,11 +119,15 @@ def _shapes(trains: int, outputs: int) -> tuple[int, tuple[int, ...], tuple[int,
 
 
 def curve_lines(pairs: int) -> list[str]:
-    """The sections of an additive model as TOML, with so many pairs of columns."""
+    """The sections of an additive model as TOML, with at most this number of pairs of columns."""
     return [
         "[network]",
         "additive = true  # the answer is a sum of curves, one for each input; cross-validation smooths them",
-        *([f"pairs = {pairs}  # and of terms of two columns, the strongest ones"] if pairs else []),
+        *(
+            [f"pairs = {pairs}  # and of at most {pairs} terms of two columns, where they are stronger than noise"]
+            if pairs
+            else []
+        ),
         "degree = 3",
         "",
         "[fit]",
