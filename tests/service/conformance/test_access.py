@@ -370,7 +370,7 @@ def test_tokens_rotate_under_load(start: Start, write_model: WriteModel, tmp_pat
             await predict(channel, "affine", token="comes")
             write_tokens(file, stays='models = ["affine"]')
             await _until_code(channel, "comes", "UNAUTHENTICATED")
-            assert server.sample("kan_access_file_valid", file="tokens") == 1
+            await until_elsewhere(lambda: server.sample("kan_access_file_valid", file="tokens") == 1)
             over.set()
             await asyncio.gather(*callers)
 

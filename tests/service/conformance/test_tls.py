@@ -192,7 +192,7 @@ def test_certificates_rotate_under_load(
     asyncio.run(check())
     assert answered > 50
     assert shown_serial(server.grpc) != before
-    assert server.sample("kan_access_file_valid", file="certificates") == 1
+    wait_for(lambda: server.sample("kan_access_file_valid", file="certificates") == 1, "the gauge")
 
 
 def _mount(folder: Path, pair: Pair, how: str) -> Pair:

@@ -147,7 +147,7 @@ def test_a_worker_starts_with_the_last_valid_certificate(
         workers(server)[0].kill()
         wait_for_workers(server, 2, restarts=restarts)
     assert {shown_serial(server.grpc, mine) for _ in range(_CALLS)} == {before}
-    assert server.sample("kan_access_file_valid", file="certificates") == 0
+    wait_for(lambda: server.sample("kan_access_file_valid", file="certificates") == 0, "the gauge")
     assert {file.stat().st_mode & 0o777 for file in copies(server)} <= {0o600}
     after = serial(authority.issue("server").cert.read_bytes())
     wait_for(lambda: {shown_serial(server.grpc, mine) for _ in range(_CALLS)} == {after}, "the new certificate")
@@ -169,7 +169,7 @@ def test_both_workers_take_a_new_certificate(two_workers: Start, write_model: Wr
     after = serial(authority.issue("server").cert.read_bytes())
     wait_for(lambda: {shown_serial(server.grpc) for _ in range(_CALLS)} == {after}, "the new certificate")
     assert codes(server, ca=authority.file) == {"OK"}
-    assert server.sample("kan_access_file_valid", file="certificates") == 1
+    wait_for(lambda: server.sample("kan_access_file_valid", file="certificates") == 1, "the gauge")
 
 
 def test_no_process_keeps_the_file_with_the_last_valid_tokens(two_workers: Start, write_model: WriteModel) -> None:
