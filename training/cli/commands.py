@@ -31,8 +31,8 @@ def init(options: argparse.Namespace, output: Output) -> None:
     inspection = inspect(options.table, options.target)
     text = draft_recipe(inspection, path.parent, name=path.stem, formula=options.formula, additive=options.additive)
     write_recipe(path, text, replace=options.force)
-    told = [what(inspection, formula=options.formula) for what in (columns_left_out, columns_in_doubt)]
-    remarks = [*told[0], *told[1]]
+    left_out, in_doubt = (each(inspection, formula=options.formula) for each in (columns_left_out, columns_in_doubt))
+    remarks = [*left_out, *in_doubt]
     wrote = f"wrote {path}; read its comments, then: kan-train run {shlex.quote(str(path))}"
     output.tell("\n".join([*remarks, wrote]), "wrote", recipe=str(path), target=options.target, remarks=remarks)
 

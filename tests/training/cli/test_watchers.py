@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,18 +21,28 @@ hidden = [3]
 """
 
 
-def test_a_search_and_its_refit_are_told_as_people_are_told(
+@pytest.fixture
+def tell(
     write_recipe: Callable[..., Path],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:
+) -> Callable[[str], list[dict[str, Any]]]:
+    """What a run tells whose recipe ends in these sections."""
+
+    def run(sections: str) -> list[dict[str, Any]]:
+        recipe = write_recipe(steps=2)
+        recipe.write_text(recipe.read_text() + sections)
+        monkeypatch.chdir(tmp_path)
+        assert main(["run", str(recipe), "--json"]) == 0
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    return run
+
+
+def test_a_search_and_its_refit_are_told_as_people_are_told(tell: Callable[[str], list[dict[str, Any]]]) -> None:
     """The rows of the validation part train too, and each evaluation says of which candidate and members it is."""
-    recipe = write_recipe(steps=2)
-    recipe.write_text(recipe.read_text() + SEARCH)
-    monkeypatch.chdir(tmp_path)
-    assert main(["run", str(recipe), "--json"]) == 0
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = tell(SEARCH)
     tables = {each["event"]: each for each in told if each["event"] in ("prepared", "refit")}
     rows = {name: (each["train_rows"], each["validation_rows"], each["test_rows"]) for name, each in tables.items()}
     assert rows == {"prepared": (160, 0, 40), "refit": (200, 0, 0)}
@@ -44,17 +55,9 @@ def test_a_search_and_its_refit_are_told_as_people_are_told(
     assert set(of_refit) == {(None, None)}
 
 
-def test_rows_that_only_validate_are_told_apart(
-    write_recipe: Callable[..., Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_rows_that_only_validate_are_told_apart(tell: Callable[[str], list[dict[str, Any]]]) -> None:
     """Without members no row that trains is left out, and there is no candidate."""
-    recipe = write_recipe(steps=2)
-    monkeypatch.chdir(tmp_path)
-    assert main(["run", str(recipe), "--json"]) == 0
-    prepared, *told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    prepared, *told = tell("")
     assert (prepared["train_rows"], prepared["validation_rows"], prepared["out_of_fold"]) == (130, 30, False)
     evaluations = [each for each in told if each["event"] == "evaluation"]
     assert {(each["phase"], each["candidate"], each["members"]) for each in evaluations} == {("fit", None, None)}
