@@ -212,10 +212,10 @@ class Registry:
 
     def _unsettled(self, changed: Collection[str]) -> Collection[str]:
         """The models to settle after a scan. Of ten thousand models those alone for which something has changed."""
-        names = self._listing.names - self._unloaded
         if not self._settings.loads_on_call:
-            return names
-        return names & {*changed, *(entry.name for entry in self._entries if entry.held or entry.due)}
+            return self._listing.names - self._unloaded
+        unsettled = {*changed, *(entry.name for entry in self._entries if entry.held or entry.due)}
+        return (unsettled & self._listing.names) - self._unloaded
 
     def _settle(self, name: str) -> None:
         self._succession.settle(name, *self._listing.wanted(name))
