@@ -139,8 +139,8 @@ def predicted_against_true(
     some = np.unique(np.linspace(0, len(truth) - 1, _MOST_POINTS).astype(int))
     figure = Figure(figsize=(7.2, 3.6))
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-    set_margins(figure, 1.0, 0.5, 0.2, 0.22)
-    figure.subplots_adjust(wspace=0.35)
+    set_margins(figure, 0.97, 0.5, 0.15, 0.22)
+    figure.subplots_adjust(wspace=0.27)
     alpha = 0.5 if len(some) < 1000 else 0.25
     left.plot(truth[some], answers[some], ".", color=_VALIDATION_COLOUR, alpha=alpha, markersize=4)
     ends = [min(truth.min(), answers.min()), max(truth.max(), answers.max())]
