@@ -3,6 +3,7 @@
 The figures are matplotlib's, made without pyplot, so no global state changes.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import groupby
 
@@ -10,6 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from kan_model.plot.axes import label_powers, set_margins, text_width
+from kan_model.plot.names import short
 from training.fitting.record import Record
 from training.report.class_scores import Calibration
 
@@ -19,6 +22,8 @@ _TRAIN_COLOUR, _VALIDATION_COLOUR = "0.55", "#1f4e79"
 # The names and counts of more classes are too small to read.
 _MOST_CLASSES = 20
 _MOST_POINTS = 5000
+# Longer names would leave no room for what they name.
+_NAME_LENGTH = 24
 
 
 def staircase(history: Sequence[Record]) -> Figure:
@@ -36,8 +41,9 @@ def staircase(history: Sequence[Record]) -> Figure:
     """
     if not history:
         raise ValueError("the history is empty; wanted one record or more")
-    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
+    figure = Figure(figsize=(7.2, 4.2))
     axes = figure.subplots()
+    set_margins(figure, 0.95, 0.5, 0.2, 0.3)
     numbers = np.arange(len(history))
     axes.plot(numbers, [record.train_loss for record in history], color=_TRAIN_COLOUR, label="training")
     axes.plot(numbers, [record.validation_loss for record in history], color=_VALIDATION_COLOUR, label="validation")
@@ -56,6 +62,7 @@ def staircase(history: Sequence[Record]) -> Figure:
         begin = end
     if min(min(record.train_loss, record.validation_loss) for record in history) > 0:
         axes.set_yscale("log")
+        label_powers(axes.yaxis)
     axes.set(xlabel="evaluations on the validation rows", ylabel="loss", xlim=(-0.5, len(history) - 0.5))
     axes.legend(frameon=False)
     return figure
@@ -88,19 +95,25 @@ def confusion(classes: Sequence[str], truth: NDArray[np.int64], answers: NDArray
     np.add.at(counts, (truth, answers), 1)
     mistakes = counts.sum(axis=0) + counts.sum(axis=1) - 2 * counts.diagonal()
     shown = np.sort(np.argsort(-mistakes, kind="stable")[:_MOST_CLASSES])
-    size = 2.2 + 0.42 * len(shown)
-    figure = Figure(figsize=(size, size), layout="constrained")
+    names = [short(classes[index], _NAME_LENGTH) for index in shown]
+    hidden = len(classes) - len(shown)
+    side, longest = 1.4 + 0.42 * len(shown), max(map(text_width, names))
+    # The names below are aslant, each with its middle under its column.
+    aslant = (longest + 0.15) / math.sqrt(2)
+    left, below, above = 0.45 + longest, 0.45 + aslant, 0.3 if hidden else 0.08
+    right = max(0.08, (aslant - side / len(shown)) / 2)
+    figure = Figure(figsize=(left + side + right, below + side + above))
     axes = figure.subplots()
+    set_margins(figure, left, below, right, above)
     part = counts[np.ix_(shown, shown)]
     axes.imshow(part, cmap="Blues", vmin=0, vmax=max(1, int(part.max())))
     for row, column in zip(*part.nonzero(), strict=True):
         colour = "white" if part[row, column] > part.max() / 2 else "black"
         axes.text(column, row, f"{part[row, column]:,}", ha="center", va="center", fontsize=8, color=colour)
-    names = [classes[index] for index in shown]
     for axis, rotation in ((axes.xaxis, 45), (axes.yaxis, 0)):
         axis.set_ticks(range(len(shown)), names, rotation=rotation, parse_math=False)
     axes.set(xlabel="answered", ylabel="true")
-    if hidden := len(classes) - len(shown):
+    if hidden:
         axes.set_title(f"the {len(shown)} classes with most mistakes; {hidden} more are not shown", fontsize=9)
     return figure
 
@@ -124,25 +137,30 @@ def predicted_against_true(
     if not (np.isfinite(truth).all() and np.isfinite(answers).all()):
         raise ValueError("truth or answers hold NaN or an infinity; wanted finite numbers")
     some = np.unique(np.linspace(0, len(truth) - 1, _MOST_POINTS).astype(int))
-    figure = Figure(figsize=(7.2, 3.6), layout="constrained")
+    figure = Figure(figsize=(7.2, 3.6))
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    set_margins(figure, 0.97, 0.5, 0.15, 0.22)
+    figure.subplots_adjust(wspace=0.27)
     alpha = 0.5 if len(some) < 1000 else 0.25
     left.plot(truth[some], answers[some], ".", color=_VALIDATION_COLOUR, alpha=alpha, markersize=4)
     ends = [min(truth.min(), answers.min()), max(truth.max(), answers.max())]
     left.plot(ends, ends, color="0.3", linewidth=0.9, label="answer = truth")
     if constant is not None:
         left.axhline(constant, color="#b3261e", linestyle="--", linewidth=0.9, label="one number alone")
-    left.set_xlabel(f"true {name}", parse_math=False)
+    left.set_xlabel(f"true {short(name, _NAME_LENGTH)}", parse_math=False)
     left.set_ylabel("answer")
     if is_log and ends[0] > 0:
         left.set(xscale="log", yscale="log")
+        for axis in (left.xaxis, left.yaxis):
+            label_powers(axis)
     left.legend(frameon=False, fontsize=8)
     unit = np.abs(truth) if is_log and ends[0] > 0 else 1.0
     off = (answers - truth) / unit
     # Few rows that are far off would leave the others one bar.
     wide = 1.5 * float(np.quantile(np.abs(off), 0.98)) or float(np.abs(off).max()) or 1.0
     bins = np.linspace(-wide, wide, 41)
-    right.hist(np.clip(off, -wide, wide), bins=bins, color="0.6")
+    # One patch: a patch for each bar takes ten times as long.
+    right.stairs(*np.histogram(np.clip(off, -wide, wide), bins=bins), fill=True, color="0.6")
     right.set_xlabel("answer / truth − 1" if is_log else "answer − truth")
     right.set_ylabel("rows; at the ends also those beyond", fontsize=8)
     return figure
@@ -180,12 +198,13 @@ def coverage_curve(names: Sequence[str], levels: Values, found: Values) -> Figur
         levels: ``[levels]``, the shares that were asked for.
         found: ``[levels, targets]``, the shares that were found.
     """
-    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    figure = Figure(figsize=(4.6, 4.2))
     axes = figure.subplots()
+    set_margins(figure, 0.65, 0.5, 0.1, 0.1)
     axes.plot([0, 1], [0, 1], color="0.6", linewidth=0.9, label="as asked")
     for place, name in enumerate(names):
         colour = _VALIDATION_COLOUR if len(names) == 1 else None
-        label = "found" if len(names) == 1 else name.replace("$", r"\$")
+        label = "found" if len(names) == 1 else short(name, _NAME_LENGTH).replace("$", r"\$")
         axes.plot(levels, found[:, place], "o-", color=colour, markersize=4, label=label)
     axes.set(xlabel="asked for", ylabel="found between the bounds", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.legend(frameon=False, fontsize=8)

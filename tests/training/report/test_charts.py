@@ -8,8 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from sklearn.metrics import confusion_matrix
 
+from tests.kit.pictures import texts_cut_off, texts_on_each_other
 from training.fitting.record import Record
-from training.report.charts import calibration_curve, confusion, predicted_against_true, staircase
+from training.report.charts import calibration_curve, confusion, coverage_curve, predicted_against_true, staircase
 from training.report.class_scores import Calibration
 
 
@@ -82,7 +83,7 @@ def test_answers_against_the_truth(is_log: bool) -> None:
     np.testing.assert_allclose(np.asarray(points.get_ydata()), answers)
     assert set(np.asarray(constant.get_ydata())) == {0.5}
     assert left.get_xscale() == ("log" if is_log else "linear")
-    assert sum(bar.get_height() for bar in right.patches) == 200  # type: ignore[attr-defined]
+    assert right.patches[0].get_data().values.sum() == 200  # type: ignore[attr-defined]
 
 
 def test_a_calibration_curve_shows_what_it_is_given() -> None:
@@ -94,6 +95,38 @@ def test_a_calibration_curve_shows_what_it_is_given() -> None:
     assert np.asarray(curve.get_ydata()).tolist() == [0.2, 0.7]
     assert np.asarray(alone.get_xydata()).tolist() == [[0.3, 0.3]]
     assert [bar.get_height() for bar in lower.patches] == [10, 12]  # type: ignore[attr-defined]
+
+
+LONG = "the third class of all classes of the table"
+
+
+@pytest.mark.parametrize("classes", [2, 3, 8, 40])
+@pytest.mark.parametrize("name", ["c", LONG])
+def test_no_class_is_cut_off(classes: int, name: str) -> None:
+    """Short names and long ones, of few classes and of many."""
+    truth = np.arange(5 * classes) % classes
+    answers = np.where(np.arange(len(truth)) % 3, truth, (truth + 1) % classes)
+    figure = confusion([f"{name} {number}" for number in range(classes)], truth, answers)
+    assert texts_cut_off(figure) == []
+    assert texts_on_each_other(figure) == []
+
+
+@pytest.mark.parametrize(("scale", "is_log"), [(1e-9, False), (1.0, False), (3e5, False), (1.0, True), (1e-9, True)])
+def test_no_number_of_an_axis_is_cut_off(scale: float, is_log: bool) -> None:
+    """Small and large numbers on both kinds of axes, and a target with a long name."""
+    random = np.random.default_rng(0)
+    truth = scale * (np.exp(random.normal(size=200)) if is_log else random.normal(size=200))
+    answers = truth * random.uniform(0.5, 2, size=200)
+    history = [Record(3, i, scale / (i + 1), 1.1 * scale / (i + 1), 0.5) for i in range(4)]
+    levels = np.linspace(0, 1, 5)
+    figures = (
+        predicted_against_true(LONG, truth, answers, float(truth.mean()), is_log=is_log),
+        staircase(history),
+        coverage_curve([LONG, "y"], levels, np.stack([levels, levels**2], axis=1)),
+    )
+    for figure in figures:
+        assert texts_cut_off(figure) == []
+        assert texts_on_each_other(figure) == []
 
 
 def test_what_cannot_be_drawn_is_refused() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.kit.pictures import texts_cut_off, texts_on_each_other
 from training.report.wrong_images import wrong_images
 
 CLASSES = ("bar", "$ring$")
@@ -51,6 +52,16 @@ def test_at_most_twelve_are_shown() -> None:
     figure = wrong_images(_images(1), (1, 2, 3), CLASSES, np.zeros(20, np.int64), np.tile([0.2, 0.8], (20, 1)))
     assert figure is not None
     assert len(figure.axes) == 12
+
+
+@pytest.mark.parametrize("classes", [("ankle boot", "sneaker"), ("a name that is rather long", "another long name")])
+def test_titles_do_not_meet(classes: tuple[str, str]) -> None:
+    """Names of usual length are whole, longer ones are cut in the middle."""
+    figure = wrong_images(_images(1), (1, 2, 3), classes, np.zeros(20, np.int64), np.tile([0.2, 0.8], (20, 1)))
+    assert figure is not None
+    assert (figure.axes[0].get_title() == f"{classes[0]} as {classes[1]}\n80 %") == (len(classes[0]) < 20)
+    assert texts_cut_off(figure) == []
+    assert texts_on_each_other(figure) == []
 
 
 def test_no_mistake_no_picture() -> None:

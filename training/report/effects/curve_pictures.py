@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from training.data.encoding import Numbers
 from training.data.split import RowNumbers
-from training.report.effects.drawn import shorten, without_middle
+from training.report.effects.drawn import LEGEND_LENGTH, shorten, without_middle
 from training.report.effects.small_pictures import small_pictures
 
 _ACROSS = 3
@@ -58,7 +58,7 @@ def draw_curves(curves: Sequence[ColumnCurve], names: Sequence[str], outputs: Se
         min(_ACROSS, max(1, len(curves))),
         _limits(curves, outputs),
         shorten(f"added to {names[outputs[0]]}", 28) if len(outputs) == 1 else "added to the score",
-        [shorten(names[output], 20) for output in outputs] if len(outputs) > 1 else (),
+        [without_middle(names[output], LEGEND_LENGTH) for output in outputs] if len(outputs) > 1 else (),
     )
     for axes, curve in zip(pictures, curves, strict=True):
         axes.axhline(0.0, color="0.8", linewidth=0.6, zorder=0)

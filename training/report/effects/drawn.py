@@ -17,6 +17,8 @@ _WIDER = 0.6
 # Lines that move this many times as far as the means, up in some rows and down in others, are what the picture is for.
 _CROSSING = 2.0
 _NAME_LENGTH, _WORD_LENGTH = 34, 12
+# Six names of this length fit side by side.
+LEGEND_LENGTH = 14
 _COLOUR, _LINE_COLOUR, _ROWS_COLOUR = "#1f4e79", "0.72", "#e8d9b5"
 
 
@@ -37,7 +39,7 @@ def draw_effects(
         across,
         _limits(drawn, outputs),
         "probability" if len(outputs) > 1 else shorten(of_one, 28),
-        [shorten(names[place], 20) for place in outputs] if len(outputs) > 1 else (),
+        [without_middle(names[place], LEGEND_LENGTH) for place in outputs] if len(outputs) > 1 else (),
     )
     for axes, one in zip(pictures, drawn, strict=True):
         _draw_rows(axes, one)

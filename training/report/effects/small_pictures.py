@@ -26,23 +26,25 @@ def small_pictures(
     down = -(-len(titles) // across)
     height = 0.9 + 2.3 * down
     figure = Figure(figsize=(_WIDTH * across, height))
-    grid = figure.subplots(down, across, squeeze=False, sharey=True)
     # A layout of fixed places takes half the time of one that is computed from all texts.
-    figure.subplots_adjust(0.24 / across, 0.75 / height, 0.99, 1 - 0.5 / height, wspace=0.08, hspace=0.65)
-    for axes in grid.flat[len(titles) :]:
-        axes.set_axis_off()
+    places = {"left": 0.24 / across, "bottom": 0.75 / height, "right": 0.99, "top": 1 - 0.5 / height}
+    grid = figure.add_gridspec(down, across, **places, wspace=0.08, hspace=0.65)
     low, high = limits
-    pictures: list[Axes] = list(grid.flat[: len(titles)])
-    for axes, title in zip(pictures, titles, strict=True):
+    ticks = [tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
+    pictures: list[Axes] = []
+    for place, title in enumerate(titles):
+        # Axes that share their limits take longer: each of them tells all others of a change.
+        axes = figure.add_subplot(grid[place])
         axes.set_ylim(low - 0.22 * (high - low), high + 0.05 * (high - low))
-        axes.set_yticks([tick for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high])
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_title(title, fontsize=9, parse_math=False)
         axes.tick_params(labelsize=7)
-    for axes in grid[:, 1:].flat:
-        axes.yaxis.set_visible(False)  # The first column's is for all.
-    for axes in grid[:, 0]:
-        axes.set_ylabel(label, fontsize=8, parse_math=False)
+        if place % across:
+            axes.yaxis.set_visible(False)  # The first column's is for all.
+        else:
+            axes.set_yticks(ticks)
+            axes.set_ylabel(label, fontsize=8, parse_math=False)
+        pictures.append(axes)
     if legend:
         handles = [Line2D([], [], color=f"C{place}") for place in range(len(legend))]
         figure.legend(handles, legend, loc="upper center", ncols=len(legend), fontsize=8, frameon=False)

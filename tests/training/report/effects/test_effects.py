@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Column, Feature, ModelManifest
 from kan_model import KAN, Effect, KANLayer, SymbolicEdge
 from kan_model.network.transform import Affine, InputTransform, Softmax
+from tests.kit.pictures import texts_cut_off, texts_on_each_other
 from training.data.target_statistics import fit_statistics
 from training.publishing.export import Trained
 from training.report.effects.computed import DrawnEffect, compute_effects
@@ -207,6 +208,16 @@ def test_classes(classes: int, caption: str) -> None:
     assert caption in html
     figure = draw_effects(drawn, list(told.classes), range(classes) if classes > 2 else [1])
     assert len(figure.legends) == (classes > 2)
+
+
+def test_names_of_six_classes_fit() -> None:
+    """Long names differ in the legend, and no text is cut off or lies on another."""
+    x, names = rows(), [f"the class of the number {place}" for place in range(6)]
+    drawn = compute_effects(trained(6), x, shown_columns(manifest(), trained(6), x))
+    figure = draw_effects(drawn, names, range(6))
+    assert len({text.get_text() for text in figure.legends[0].get_texts()}) == 6
+    assert texts_cut_off(figure) == []
+    assert texts_on_each_other(figure) == []
 
 
 @pytest.mark.parametrize(("slope", "offset", "whole"), [(10.0, 0.0, True), (0.0, 100.0, False)])
