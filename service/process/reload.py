@@ -87,5 +87,5 @@ class Reload:
 
     def _refuse(self, reason: str, count: Callable[[bool], None]) -> None:
         self._is_refused = True
-        count(False)
         _log.error("the settings of %s are refused, and nothing has changed: %s", self.sources.file, reason)
+        count(False)  # as with settings that are taken: who sees the count finds the line

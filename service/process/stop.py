@@ -51,15 +51,16 @@ class Stop:
 
     Args:
         grace_seconds: Longest wait for accepted requests.
+        clock: Monotonic seconds.
 
     Attributes:
         asked: Set by the first signal.
         at_once: Set by the second one.
     """
 
-    def __init__(self, grace_seconds: float) -> None:
+    def __init__(self, grace_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.asked, self.at_once = asyncio.Event(), asyncio.Event()
-        self._grace_seconds = grace_seconds
+        self._grace_seconds, self._clock = grace_seconds, clock
         self._asked_at = self._at_once_at = math.inf
         self._loop: asyncio.AbstractEventLoop | None = None
         self._abandon: list[Callable[[], None]] = []
@@ -75,13 +76,13 @@ class Stop:
         Args:
             at: Time of the request, on the clock time.monotonic; None is now.
         """
-        self._asked_at = min(self._asked_at, time.monotonic() if at is None else at)
+        self._asked_at = min(self._asked_at, self._clock() if at is None else at)
         self._set_events()
 
     def ask_at_once(self) -> None:
         """Ask for a stop without a grace period. Any thread may call it."""
         self.ask()
-        self._at_once_at = min(self._at_once_at, time.monotonic())
+        self._at_once_at = min(self._at_once_at, self._clock())
         self._set_events()
 
     @property
@@ -100,7 +101,7 @@ class Stop:
             self._asked_at + self._grace_seconds + milestone.after_grace_seconds,
             self._at_once_at + milestone.after_at_once_seconds,
         )
-        return max(0.0, reached_at - time.monotonic())
+        return max(0.0, reached_at - self._clock())
 
     async def wait(self, task: "asyncio.Task[Any]", milestone: Milestone) -> bool:
         """Wait until a task is done, but not longer than to a milestone. A second signal brings the milestone nearer.

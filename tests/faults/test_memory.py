@@ -145,8 +145,8 @@ class _Stuck:
 
 
 def _run(those: Iterable[_Stuck], until: Callable[[], bool]) -> None:
-    """Let them read and write until something holds; fails after 40 s."""
-    late = time.monotonic() + 40
+    """Let them read and write until something holds; fails after 90 s."""
+    late = time.monotonic() + 90
     with selectors.DefaultSelector() as selector:
         for each in those:
             selector.register(each.socket, selectors.EVENT_READ, each)

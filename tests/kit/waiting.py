@@ -6,6 +6,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
+# A longer pause between two looks is one of the machine.
+_LONGEST_PAUSE_SECONDS = 0.1
 
 
 def wait_for(ask: Callable[[], _T], what: str = "the condition", seconds: float = 90) -> _T:
@@ -15,6 +17,23 @@ def wait_for(ask: Callable[[], _T], what: str = "the condition", seconds: float 
         assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}; got {answer!r}"
         time.sleep(0.02)  # a pause between two questions to another program
     return answer
+
+
+def seconds_until(holds: Callable[[], bool], what: str = "the condition", seconds: float = 90) -> float:
+    """How long something did not hold, for a bound that a program promises. The look must be quick.
+
+    The time ends with the last look that was in vain. A pause between two looks counts at most 0.1 s: in a longer one
+    the machine stood still, which says nothing of the program.
+    """
+    counted, before = 0.0, time.monotonic()
+    deadline = before + seconds
+    while True:
+        now = time.monotonic()
+        if holds():
+            return counted
+        assert now < deadline, f"waited {seconds:g} s for {what}"
+        counted, before = counted + min(now - before, _LONGEST_PAUSE_SECONDS), now
+        time.sleep(0.005)  # a pause between two questions to another program
 
 
 async def until(holds: Callable[[], bool], seconds: float = 60) -> None:

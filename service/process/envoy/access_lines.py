@@ -12,7 +12,7 @@ from service.access.access_log import AccessLog
 _log = logging.getLogger(__name__)
 
 _END: Final = b"\n"  # Envoy writes no empty line
-_CLOSE_SECONDS: Final = 0.1
+_LEAST_CLOSE_SECONDS: Final = 0.1
 
 
 class AccessLines:
@@ -36,10 +36,14 @@ class AccessLines:
         self._thread = threading.Thread(target=self._read_all, name="Envoy's access log", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Write what Envoy has left in the pipe, once it has ended, and end."""
+    def close(self, seconds: float = 0.0) -> None:
+        """Write what Envoy has left in the pipe, once it has ended, and end.
+
+        Args:
+            seconds: Time for that; 0.1 s at least.
+        """
         os.write(self._pipe, 2 * _END)  # one may end half a line of an Envoy that was killed
-        self._thread.join(_CLOSE_SECONDS)
+        self._thread.join(max(seconds, _LEAST_CLOSE_SECONDS))
         self._access_log.close()
 
     def _read_all(self) -> None:

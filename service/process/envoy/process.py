@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from http import HTTPStatus
@@ -33,8 +34,7 @@ _log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.01
 _START_SECONDS = 30.0
-_ADMIN_SECONDS = 5.0
-_END_SECONDS = 5.0
+_ADMIN_SECONDS, _END_SECONDS = 5.0, 5.0
 
 
 class EnvoyProcess:
@@ -81,19 +81,20 @@ class EnvoyProcess:
         """End the process.
 
         Args:
-            seconds: Time to write its access log. After that it is killed.
+            seconds: Time for it to end, and for its access log to be written. After that it is killed.
         """
+        late = time.monotonic() + min(seconds, _END_SECONDS)
         if self._process.returncode is None:
             self._process.terminate()
             try:
-                async with asyncio.timeout(min(seconds, _END_SECONDS)):
+                async with asyncio.timeout(late - time.monotonic()):
                     await self._process.wait()
             except TimeoutError:
                 _log.warning("Envoy did not end by itself; it is killed")
                 self._process.kill()
                 await self._process.wait()
         if self._access_lines is not None:
-            await asyncio.to_thread(self._access_lines.close)
+            await asyncio.to_thread(self._access_lines.close, late - time.monotonic())
         self._folder.cleanup()
 
     def kill(self) -> None:

@@ -30,15 +30,24 @@ def counts_folder(where: Path = MEMORY) -> Iterator[Path]:
     try:
         above = where if os.access(where, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
         _remove_abandoned(above)
-        path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=above))
-        lock = os.open(path / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        path, lock = _make_locked(above)
     except OSError as error:
         raise StartupError(f"several workers need a temporary folder that they may write in: {error}") from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+        os.close(lock)
+
+
+def _make_locked(above: Path) -> tuple[Path, int]:
+    """A new folder and its lock. A server that starts at the same moment may remove a folder that has no lock yet."""
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=above))
+        lock = os.open(path / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (path / _LOCK).exists():
+            return path, lock
         os.close(lock)
 
 

@@ -60,7 +60,7 @@ class Replica:
             self.send(by)
             # For one that was stopped by a test that failed.
             self.send(signal.SIGCONT)
-            self.running().finish(40)
+            self.running().finish()
 
     def answered(self) -> int:
         """Predictions that it answered since its start; 0 while nobody listens."""

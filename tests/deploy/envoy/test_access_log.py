@@ -117,7 +117,10 @@ def _code(
 def _line(guarded: Guarded, request_id: str) -> dict[str, Any]:
     """The line of the one call with this id."""
     lines = wait_for(
-        lambda: [each for each in guarded.output.read_text().splitlines() if request_id in each], "the line is there"
+        lambda: [
+            line for line in guarded.output.read_text().splitlines(True) if request_id in line and line[-1] == "\n"
+        ],
+        "the whole line is there",
     )
     (line,) = lines
     found: dict[str, Any] = json.loads(line)

@@ -184,6 +184,6 @@ def accepts(address: str) -> bool:
 @pytest.mark.parametrize("together", [1, 1000])
 def test_a_connection_outlives_cancelled_calls(together: int, front: Any) -> None:
     """5,000 calls that are cancelled at once close no connection of their caller, and both replicas stay healthy."""
-    with http2.connect(front.address, seconds=20) as connection:
+    with http2.connect(front.address) as connection:
         assert check_health(connection, cancel_calls(connection, KanApi.path, 5000, together)) == SERVING
     assert front.statistic("envoy_cluster_membership_healthy") == 2

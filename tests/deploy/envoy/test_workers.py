@@ -47,7 +47,8 @@ def test_calls_of_one_connection_reach_both_workers(two_workers: Front) -> None:
         method: Any = cast(Any, channel.stream_stream("/kan_api.v1.PredictionService/PredictStream"))
         calls = [method(requests(), timeout=60) for _ in range(streams)]
         assert all(next(call) for call in calls)
-        assert two_workers.statistic("envoy_cluster_upstream_cx_active") == streams / WORKERS_CALLS_AT_ONCE
+        connections = streams / WORKERS_CALLS_AT_ONCE
+        wait_for(lambda: two_workers.statistic("envoy_cluster_upstream_cx_active") == connections, "all connections")
         of_workers = rows_by_worker(server, "digits")
         assert 0 < min(of_workers) <= max(of_workers) < streams
         assert of_workers == {streams - rows for rows in of_workers}

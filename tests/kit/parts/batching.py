@@ -140,7 +140,7 @@ async def begin_run(held: HeldRun, batcher: Batcher, *sizes: int) -> list["async
     """Send requests of so many rows in one turn, and return once their run has begun."""
     asked = [asyncio.create_task(batcher.submit(some_rows(rows, place))) for place, rows in enumerate(sizes)]
     await turns()
-    assert await asyncio.to_thread(held.entered.wait, 20)
+    assert await asyncio.to_thread(held.entered.wait, 60)
     return asked
 
 

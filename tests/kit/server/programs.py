@@ -1,17 +1,20 @@
 """Programs that are not ours, run beside the server: Prometheus, Alertmanager, Envoy, kubectl."""
 
 import os
+import random
 import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.kit.waiting import wait_for
 
+# Below those that Linux gives to connections and to servers that ask for any port (ip_local_port_range).
+_PORTS = range(20_000, 32_000)
 # The first line of a program's log that holds these words.
 LineWith = Callable[[str], str]
 
@@ -26,10 +29,25 @@ def find_program(name: str) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [int(each.getsockname()[1]) for each in sockets]
+    """Ports that nobody listens on, kept from all other tests as long as this process lives."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.choice(_PORTS)
+        if _reserve(port):
+            found.append(port)
+    return found
+
+
+def _reserve(port: int) -> bool:
+    """Reserve a port, unless somebody listens on it or another test has it."""
+    with socket.socket(socket.AF_UNIX) as lock:
+        try:
+            lock.bind(f"\0kan-serving tests {port}")  # of Linux: it belongs to the network, and ends with this process
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            return False
+        lock.detach()
+    return True
 
 
 @contextmanager
@@ -49,4 +67,4 @@ def running(*command: str | Path, log: Path) -> Iterator[LineWith]:
             yield line_with
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(60)

@@ -24,6 +24,12 @@ def write_quick_rules(folder: Path) -> None:
             group.pop("interval", None)
             for rule in group["rules"]:
                 if "for" in rule:
-                    # Before the first scrape nothing is there, on a busy machine for seconds.
-                    rule["for"] = "10s" if rule["expr"].startswith("absent(") else "1s"
+                    rule["for"] = _quick_wait(rule["expr"])
         (folder / source.name).write_text(yaml.safe_dump(rules))
+
+
+def _quick_wait(expression: str) -> str:
+    """How long an expression must hold: longer where a busy machine, which scrapes late, makes it hold for seconds."""
+    if expression.startswith("absent("):  # before the first scrape
+        return "10s"
+    return "5s" if "up{" in expression or "instances_up" in expression else "1s"

@@ -1,6 +1,7 @@
 """The worker processes of a kan-serve, from outside."""
 
 from contextlib import suppress
+from operator import itemgetter
 from typing import Any
 
 import grpc
@@ -19,17 +20,43 @@ def ask(server: KanServe, model: str, rows: Rows, version: int = 0) -> int:
         return KanApi.answer(predict(KanApi.request(model, rows, version=version), timeout=60))[1]
 
 
+def starts(server: KanServe) -> list[psutil.Process]:
+    """The processes that the server has started. With Envoy each of them starts one more, which serves."""
+    return psutil.Process(server.process.pid).children()
+
+
 def workers(server: KanServe) -> list[psutil.Process]:
-    """The processes of the workers that serve, oldest first: with Envoy those of Envoy."""
-    workers = psutil.Process(server.process.pid).children()
-    return sorted((_serving(each) for each in workers), key=psutil.Process.create_time)
+    """The processes of the workers that serve, oldest first: with Envoy those of Envoy.
+
+    A worker whose Envoy is not there yet, or has ended before it, is left out.
+    """
+    found: list[tuple[float, psutil.Process]] = []
+    for each in starts(server):
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            found += [(one.create_time(), one) for one in _serving(each) if not has_ended(one)]
+    return [process for _, process in sorted(found, key=itemgetter(0))]
 
 
-def _serving(worker: psutil.Process) -> psutil.Process:
-    """A worker's process that serves. Its first process is shown before that one exists."""
-    with suppress(psutil.NoSuchProcess):
-        return (worker.children() or [worker])[0]
-    return worker
+def _serving(start: psutil.Process) -> list[psutil.Process]:
+    """The process that serves, of one that the server has started."""
+    if start.cmdline()[-1:] == ["service.process.workers.worker"]:
+        return [start]
+    return [each for each in start.children() if "--config-path" in each.cmdline()]
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a process runs no more. What takes the place of its parent may leave it a zombie for some time."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def kill_worker(server: KanServe, worker: psutil.Process) -> None:
+    """Kill a worker, and wait until none of its processes runs: with Envoy the one above it ends a little later."""
+    family = [worker, *(each for each in worker.parents() if each in starts(server))]
+    worker.kill()
+    wait_for(lambda: all(map(has_ended, family)), "the end of a killed worker")
 
 
 def taking_calls(server: KanServe) -> int:

@@ -13,6 +13,12 @@ from service.errors import StartupError
 from tests.kit.waiting import wait_for
 
 
+@pytest.fixture
+def all_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the end of a log wait for its lines, however busy the machine."""
+    monkeypatch.setattr(access_log, "_CLOSE_SECONDS", 60.0)
+
+
 @pytest.mark.parametrize("text", ["x" * 10_000, "é" * 10_000, "\U0001f600" * 10_000, "\n\x00" * 5000, '"\\' * 5000])
 def test_a_line_is_bounded_and_one_line(text: str) -> None:
     """Long texts are cut, so that any line is one write to a pipe; control characters end no line."""
@@ -30,6 +36,7 @@ def test_a_short_text_is_not_cut() -> None:
     assert json.loads(line(fields)) == fields
 
 
+@pytest.mark.usefixtures("all_is_written")
 def test_a_renamed_file_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log that was renamed, as logrotate does, goes on in a new file; no line is lost."""
     monkeypatch.setattr(access_log, "_LOOK_SECONDS", 0.0)
@@ -44,6 +51,7 @@ def test_a_renamed_file_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert log.lost == 0
 
 
+@pytest.mark.usefixtures("all_is_written")
 def test_lines_of_two_writers_do_not_mix(tmp_path: Path) -> None:
     """Two logs on one file append whole lines."""
     file = tmp_path / "log"

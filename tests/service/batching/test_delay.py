@@ -35,13 +35,13 @@ def test_a_delay_that_a_full_batch_ended_starts_no_second_run(sizes: Sequence[in
     async def test() -> None:
         held, over = HeldRun(), asyncio.Event()
         with ThreadPoolExecutor(1) as executor:
-            batcher = new_batcher(held, executor=executor, max_queue_delay_seconds=0.05, max_batch_rows=4)
+            batcher = new_batcher(held, executor=executor, max_queue_delay_seconds=0.3, max_batch_rows=4)
             requests = [some_rows(size, 5.0 * index) for index, size in enumerate((*sizes, 2))]
             tasks = []
             for rows in requests:
                 tasks.append(asyncio.create_task(batcher.submit(rows)))
                 await turns()
-            asyncio.get_running_loop().call_later(0.1, over.set)  # after the delay, on the same timers
+            asyncio.get_running_loop().call_later(0.4, over.set)  # after the delay, on the same timers
             await over.wait()
             held.open.set()
             for rows, task in zip(requests, tasks, strict=True):

@@ -117,7 +117,7 @@ def test_nothing_runs_beside_a_run_in_the_thread(executor: ThreadPoolExecutor) -
 
         batcher = new_batcher(run, executor=executor, placement=Placement(1))
         large = asyncio.create_task(batcher.submit(some_rows(8)))
-        assert await asyncio.to_thread(entered.wait, 20)
+        assert await asyncio.to_thread(entered.wait, 60)
         small = asyncio.create_task(batcher.submit(some_rows(1)))
         await turns(20)
         assert runs == [8]

@@ -16,6 +16,7 @@ from tests.kit.models.repository import write_version
 from tests.kit.server.gate import Gate
 from tests.kit.server.kan_serve import KanServe, serving
 from tests.kit.server.metrics import codes
+from tests.kit.server.programs import free_ports
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]
@@ -86,8 +87,7 @@ def test_both_clients_answer_the_same(server: KanServe, answer: Answer) -> None:
 
 def test_both_clients_fail_the_same(gate: Gate, server: KanServe) -> None:
     """The same class, the same status, the same words."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        nobody = f"127.0.0.1:{listener.getsockname()[1]}"
+    nobody = f"127.0.0.1:{free_ports(1)[0]}"
     cases: list[tuple[str, Callable[[Any], Any]]] = [
         (server.grpc, lambda client: client.predict("nope", ROWS)),
         (server.grpc, lambda client: client.predict("affine", ROWS, version=9)),

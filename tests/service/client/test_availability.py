@@ -18,14 +18,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.client import AsyncClient, Client, ClientError, DeadlineExceeded, Health, Overloaded, Unavailable
+from service.client import AsyncClient, Client, DeadlineExceeded, Health, Overloaded, Unavailable
 from service.process.server import start
 from service.settings import Settings
 from tests.kit.models.repository import WriteModel, write_version
 from tests.kit.server.gate import Gate
 from tests.kit.server.kan_serve import KanServe, Start, serving, stop_here
 from tests.kit.server.metrics import codes
-from tests.kit.waiting import wait_for
+from tests.kit.server.programs import free_ports
+from tests.kit.waiting import seconds_until, wait_for
 
 ROWS: NDArray[np.float32] = np.ones((2, 4), np.float32)
 CALLERS = 16
@@ -67,7 +68,7 @@ def test_one_of_two_servers_stops_and_no_call_fails(
             while min(codes(server.http, "affine")["OK"] for server in servers) < CALLERS:
                 assert not any(caller.done() for caller in callers)
             servers[0].process.send_signal(how)
-            servers[0].process.wait(20)
+            servers[0].process.wait(90)
         finally:
             stopped.set()
         assert all(caller.result() > 0 for caller in callers)
@@ -76,8 +77,7 @@ def test_one_of_two_servers_stops_and_no_call_fails(
 def test_a_server_that_starts_late_is_waited_for(kan_serve: Start, write_model: WriteModel) -> None:
     """The connection is refused at first; without repeats the call is answered once the server is there."""
     write_model("affine")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    (port,) = free_ports(1)
     address = f"127.0.0.1:{port}"
     with ThreadPoolExecutor(1) as pool, Client(address, 60, max_attempts=1, wait_for_ready=True) as client:
         waiting = pool.submit(client.predict, "affine", ROWS)
@@ -183,12 +183,10 @@ def test_between_repeats_lie_waits_that_grow() -> None:
 
 def test_repeats_end_with_the_deadline(server: KanServe) -> None:
     """A call is never longer than it may be."""
-    with Client(server.grpc) as client:
-        began = time.monotonic()
-        with pytest.raises(ClientError) as failed:
-            client.predict("broken", ROWS, timeout_seconds=0.25)
-        assert isinstance(failed.value, DeadlineExceeded | Unavailable)
-        assert time.monotonic() - began < 1.0
+    with ThreadPoolExecutor(1) as pool, Client(server.grpc) as client:
+        call = pool.submit(client.predict, "broken", ROWS, timeout_seconds=0.25)
+        assert seconds_until(call.done, "the end of the call") < 1.0
+        assert isinstance(call.exception(), DeadlineExceeded | Unavailable)
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ import os
 import pty
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from kan_api.v1 import manifest_pb2
 from service.client import cli
 from tests.kit.models.repository import WriteModel, write_version
 from tests.kit.server.kan_serve import KanServe, Start, serving
+from tests.kit.server.programs import free_ports
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]
@@ -63,8 +63,7 @@ def address(server: KanServe, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def nobody(monkeypatch: pytest.MonkeyPatch) -> str:
     """An address without a server, in KAN_ADDRESS, where kan-client connects to."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        found = f"127.0.0.1:{listener.getsockname()[1]}"
+    found = f"127.0.0.1:{free_ports(1)[0]}"
     monkeypatch.setenv("KAN_ADDRESS", found)
     return found
 

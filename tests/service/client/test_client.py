@@ -27,6 +27,7 @@ from service.client import (
 )
 from tests.kit.models.repository import WriteModel, write_version
 from tests.kit.server.kan_serve import KanServe, Start, serving
+from tests.kit.server.programs import free_ports
 
 Floats = NDArray[np.float32]
 Answer = Callable[[str, Floats], Floats]
@@ -254,8 +255,7 @@ def test_a_call_of_megabytes_is_sent_again_too(server: KanServe) -> None:
 
 def test_nobody_there_is_told_within_seconds() -> None:
     """The message has the address and advice."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    (port,) = free_ports(1)
     began = time.monotonic()
     with Client(f"127.0.0.1:{port}") as client, pytest.raises(Unavailable) as nobody:
         client.predict("digits", [[1.0]])

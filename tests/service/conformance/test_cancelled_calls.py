@@ -33,7 +33,7 @@ def server(frontend: str, module_gate: Gate, tmp_path_factory: pytest.TempPathFa
 @pytest.mark.parametrize("together", [1, 1000])
 def test_a_connection_outlives_calls_that_are_reset(together: int, server: KanServe) -> None:
     """5,000 calls are begun and reset, one by one or a thousand at a time; then the connection still answers."""
-    with http2.connect(server.grpc, seconds=20) as connection:
+    with http2.connect(server.grpc) as connection:
         assert check_health(connection, cancel_calls(connection, KanApi.path, _CALLS, together)) == SERVING
 
 

@@ -4,7 +4,6 @@ import asyncio
 import ctypes
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +18,7 @@ from kan_api.v1 import prediction_pb2 as pb
 from tests.kit.models.graphs import endless_where_large
 from tests.kit.models.repository import WriteModel, replace_graph
 from tests.kit.server.kan_serve import KanServe, Start
-from tests.kit.waiting import until_elsewhere, wait_for
+from tests.kit.waiting import seconds_until, until_elsewhere, wait_for
 
 _GRACE_SECONDS = 1.0
 # The contract, whatever hangs: docs/operations.md.
@@ -39,9 +38,7 @@ def _hang(channel: grpc.aio.Channel) -> Any:
 
 def _seconds_to_end(server: KanServe) -> float:
     """Wait for the end of the process; how long that took."""
-    began = time.monotonic()
-    server.process.wait(60)
-    return time.monotonic() - began
+    return seconds_until(lambda: server.process.poll() is not None, "the end of the process")
 
 
 @pytest.mark.slow

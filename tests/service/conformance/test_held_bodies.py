@@ -11,6 +11,7 @@ import pytest
 
 from service.access.token_file import MOST_TOKEN_BYTES
 from tests.kit.callers import http2
+from tests.kit.callers.http1 import read_answer
 from tests.kit.callers.tokens import sha256
 from tests.kit.models.repository import write_version
 from tests.kit.server.kan_serve import KanServe, serving
@@ -73,7 +74,7 @@ def test_no_body_is_held_without_a_valid_token(server: KanServe, authorization: 
     before = server.sample("kan_rejected_total", reason="unauthenticated")
     with _begun(server, method, authorization, "content-type: application/json") as connection:
         connection.sendall(b"{")
-        answer = connection.recv(65536)
+        answer = read_answer(connection)
     assert answer.startswith(b"HTTP/1.1 401 "), answer
     assert b'"code":16' in answer
     assert server.sample("kan_rejected_total", reason="unauthenticated") == before + 1
@@ -120,7 +121,7 @@ def test_a_token_that_python_knows_first_is_answered(tmp_path: Path, method: str
         hashes.write_bytes(b"")
         with _begun(server, method, authorization, "content-type: application/json") as connection:
             connection.sendall(b'{"id": "')
-            answer = connection.recv(65536)
+            answer = read_answer(connection)
         assert answer.startswith(b"HTTP/1.1 401 "), answer
         assert b"send the call again" in answer
         assert server.sample("kan_rejected_total", reason="unauthenticated") == 1
@@ -135,10 +136,8 @@ def _flood(server: KanServe, authorization: str) -> bytes:
         connection.setblocking(False)
         sent, piece = 0, b"x" * 2**16
         while sent < 2**25:
-            readable, writable, _ = select.select([connection], [connection], (), 20)
+            readable, writable, _ = select.select([connection], [connection], (), 60)
             if readable or not writable:
                 break
             sent += connection.send(piece)
-        connection.setblocking(True)
-        connection.settimeout(20)
-        return connection.recv(2**16)
+        return read_answer(connection)

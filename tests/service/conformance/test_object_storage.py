@@ -25,6 +25,7 @@ from service.repository.storage import Storage
 from tests.kit.callers.calls import failure_of, predict
 from tests.kit.models.repository import WriteModel, move_weights
 from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve
+from tests.kit.server.programs import free_ports
 from tests.kit.waiting import wait_for
 
 pytestmark = [pytest.mark.deploy, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
@@ -40,7 +41,7 @@ class Bucket:
 
     def __init__(self) -> None:
         self._server: Any = None
-        self.port = 0
+        self.port = free_ports(1)[0]
         self.come_back()
         # moto's state is the process's: what the test before put there goes.
         urllib.request.urlopen(urllib.request.Request(f"{self.endpoint}/moto-api/reset", b"")).close()
@@ -59,7 +60,6 @@ class Bucket:
         moto = importlib.import_module("moto.server")
         self._server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=self.port, verbose=False)
         self._server.start()
-        self.port = self._server.get_host_and_port()[1]
 
     def go_away(self) -> None:
         """Refuse connections."""

@@ -4,14 +4,13 @@ import os
 import signal
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.kit.models.repository import WriteModel
+from tests.kit.server.kan_serve import get
 from tests.kit.server.programs import free_ports
 from tests.kit.waiting import wait_for
 
@@ -54,9 +53,8 @@ def launch(models: Path, frontend: str, http: str) -> Iterator[Launch]:
 def _is_ready(process: "subprocess.Popen[bytes]", http: str) -> bool:
     assert process.poll() is None, f"ended with {process.returncode}"
     try:
-        with urllib.request.urlopen(f"http://{http}/readyz", timeout=60):
-            return True
-    except (urllib.error.URLError, ConnectionError):
+        return get(http, "/readyz")[0] == 200
+    except OSError:
         return False
 
 
@@ -70,7 +68,7 @@ def test_streams_that_take_nothing(launch: Launch, write_model: WriteModel, redi
     write_model("affine")
     process = launch(redirections)
     process.send_signal(signal.SIGTERM)
-    _, log = process.communicate(timeout=30)
+    _, log = process.communicate(timeout=90)
     assert process.returncode == 0, log
     assert b"Traceback" not in log
 
@@ -87,4 +85,4 @@ def test_a_reader_that_goes(launch: Launch, write_model: WriteModel) -> None:
     finally:
         os.close(writer)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(90) == 0

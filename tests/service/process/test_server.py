@@ -30,6 +30,7 @@ from tests.kit.server.gate import Gate
 from tests.kit.server.kan_serve import KanServe, Serving, Start, stop_here
 from tests.kit.server.metrics import counted
 from tests.kit.server.otlp import Receiver, receiving
+from tests.kit.server.programs import free_ports
 from tests.kit.waiting import until, wait_for
 
 
@@ -95,8 +96,7 @@ def test_ports_are_free_again_after_a_failed_start(models: Path) -> None:
     """A taken gRPC port is an error that names it, and the HTTP port is given back."""
 
     async def check(grpc_port: int) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            http_port = free.getsockname()[1]
+        (http_port,) = free_ports(1)
         with pytest.raises(StartupError, match=f":{grpc_port}: Address already"):
             await start(Settings(models=models, grpc_port=grpc_port, http_port=http_port))
         socket.create_server(("127.0.0.1", http_port)).close()
@@ -125,10 +125,10 @@ def test_a_connection_that_says_nothing_does_not_hold_up_the_end(kan_serve: Star
         with http2.connect(server.grpc), Client(server.grpc) as client:
             client.models()
             began = time.monotonic()
-            for _ in range(signals):
+            server.signal(signal.SIGTERM)
+            if signals == 2:
+                wait_for(lambda: not server.is_ready(), "the first signal to be taken")
                 server.signal(signal.SIGTERM)
-                while signals == 2 and server.is_ready():
-                    pass
             assert server.finish()[0] == 0
             return time.monotonic() - began
 

@@ -17,7 +17,7 @@ def test_no_source_is_read_to_tell_where_threads_are(tmp_path: Path) -> None:
     thread.start()
     assert entered.wait(60)
     told: list[str] = []
-    within(10, lambda: told.append(where_threads_are()))
+    within(60, lambda: told.append(where_threads_are()))
     over.set()
     thread.join(60)
     assert told

@@ -37,7 +37,7 @@ def test_a_superseded_version_answers_by_its_number_for_a_while(models: Path, wr
 
     async def test() -> None:
         metrics = Metrics()
-        async with loaded_registry(Settings(models=models, linger_seconds=0.5), metrics) as registry:
+        async with loaded_registry(Settings(models=models, linger_seconds=2.0), metrics) as registry:
             write_model("affine", 2)
             shutil.rmtree(folder)
             await registry.refresh()

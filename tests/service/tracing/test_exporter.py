@@ -15,7 +15,7 @@ from service.tracing.exporter import Exporter, Result
 from service.tracing.head import Head
 from service.tracing.trace import End, Trace
 from tests.kit.server.otlp import Receiver, attributes, receiving
-from tests.kit.waiting import wait_for
+from tests.kit.waiting import seconds_until, wait_for
 
 _END = End("/a.B/C", "OK", "digits", "3", "seven", 0.25)
 
@@ -151,8 +151,11 @@ def test_a_stop_gives_up_a_receiver_that_hangs(exporter: Exporter, receiver: Rec
     _start(exporter)
     _put(exporter)
     asyncio.run(exporter.stop(0.1))
-    wait_for(lambda: counts == {"failed": 1}, seconds=8)
-    wait_for(lambda: "traces" not in {thread.name for thread in threading.enumerate()}, seconds=8)
+
+    def has_ended() -> bool:
+        return counts == {"failed": 1} and "traces" not in {thread.name for thread in threading.enumerate()}
+
+    assert seconds_until(has_ended, "the end of the thread") < 8
 
 
 def test_a_trace_that_cannot_be_sent_ends_no_thread(

@@ -12,6 +12,12 @@ from service.process.envoy.access_lines import AccessLines
 from tests.kit.waiting import wait_for
 
 
+@pytest.fixture(autouse=True)
+def _all_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the end of the log wait for its lines, however busy the machine."""
+    monkeypatch.setattr(access_log, "_CLOSE_SECONDS", 60.0)
+
+
 def test_lines_that_come_in_pieces_are_written_whole(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """However Envoy cuts them, each is one line of the log, with all that it left at its end; no JSON is an error."""
     file, pipe = tmp_path / "log", tmp_path / "pipe"
@@ -23,7 +29,7 @@ def test_lines_that_come_in_pieces_are_written_whole(tmp_path: Path, caplog: pyt
     for at in range(0, len(text), 1000):
         os.write(envoy, text[at : at + 1000])
     os.close(envoy)
-    lines.close()
+    lines.close(60)
     assert [json.loads(each) for each in file.read_text().splitlines()] == wanted
     assert [each.levelname for each in caplog.records] == ["ERROR"] * 2
 
@@ -38,7 +44,7 @@ def test_a_renamed_file_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyP
         wait_for(file.read_bytes)
         os.rename(file, tmp_path / "log.1")
         print('{"n":2}', file=envoy, flush=True)
-    lines.close()
+    lines.close(60)
     assert [(tmp_path / name).read_text() for name in ("log.1", "log")] == ['{"n":1}\n', '{"n":2}\n']
 
 

@@ -185,7 +185,7 @@ def test_no_process_keeps_the_file_with_the_last_valid_tokens(two_workers: Start
                     found += [file] if "kan-serve-given" in str(file.readlink()) else []
         return found
 
-    wait_for(lambda: not keepers(), "the files are closed", seconds=10)
+    wait_for(lambda: not keepers(), "the files are closed")
 
 
 def test_each_worker_gives_its_share_of_a_quota(two_workers: Start, write_model: WriteModel, tmp_path: Path) -> None:

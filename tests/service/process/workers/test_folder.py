@@ -1,5 +1,6 @@
 """The folder of the workers' counts."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -38,6 +39,25 @@ def test_the_folder_of_a_killed_server_is_removed_by_the_next(tmp_path: Path) ->
         os.kill(server.pid, signal.SIGKILL)
     with counts_folder(tmp_path):
         assert not folder.exists()
+
+
+def test_a_folder_that_is_removed_before_it_is_locked_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that starts at the same moment takes it for abandoned: then another one is made."""
+    lock, removed = fcntl.flock, list[Path]()
+
+    def overtaken(descriptor: int, operation: int) -> None:
+        if not removed:
+            removed.extend(tmp_path.iterdir())
+            with counts_folder(tmp_path):
+                pass
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", overtaken)
+    with counts_folder(tmp_path) as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+        assert [each.exists() for each in removed] == [False]
 
 
 def test_without_a_place_the_server_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

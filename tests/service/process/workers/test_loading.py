@@ -132,7 +132,7 @@ def test_a_change_of_settings_leaves_it_unloaded(
     assert order(server, "Unload") == ("OK", "")
     file.write_text("[models.affine]\nmax_batch_rows = 8\n")
     server.signal(signal.SIGHUP)
-    wait_for(lambda: server.sample("kan_settings_reloads_total", result="taken") == 1, "the change")
+    wait_for(lambda: server.sample("kan_settings_reloads_total", result="taken") >= 1, "the change")
     assert answers(server) == {"NOT_FOUND"}
     assert order(server, "Load") == ("OK", "")
     assert answers(server) == {1}

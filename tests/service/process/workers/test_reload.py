@@ -80,7 +80,7 @@ def test_a_change_reaches_all_workers(server: KanServe, file: Path) -> None:
     assert "are in force: [models.affine] max_batch_rows from 8 to 4" in log
     assert batch_rows(server) == {4}
     file.write_text("[models.affine]\nmax_batch_rows = 6\n")
-    wait_for(lambda: reloads(server) == 2, "the change")
+    wait_for(lambda: reloads(server) >= 2, "the change")
     assert batch_rows(server) == {6}
     log = reload(server, file, "[models.affine]\nmax_batch_rows = \n", "refused")
     assert log.count("kan-serve.toml:2: it is no TOML") == 1
@@ -123,7 +123,7 @@ def test_a_change_waits_for_a_stopped_worker(
     assert (reloads(server), reloads(server, "refused")) == (0, 0)
     assert server.sample("kan_batch_limit_rows", model="affine") == 8
     end(stopped)
-    wait_for(lambda: reloads(server) == 1, "the change")
+    wait_for(lambda: reloads(server) >= 1, "the change")
     wait_for_workers(server, 2, restarts=end is psutil.Process.kill)
     assert batch_rows(server) == {4}
 
@@ -183,7 +183,7 @@ def test_one_core_has_one_process_that_takes_changes(
     assert "kan_workers" not in server.get("/metrics")[1]
     file.write_text('[server]\nworkers = "auto"\n')
     server.signal(signal.SIGHUP)
-    wait_for(lambda: server.sample("kan_settings_reloads_total", result="taken") == 1, "the change")
+    wait_for(lambda: server.sample("kan_settings_reloads_total", result="taken") >= 1, "the change")
     assert server.sample("kan_batch_limit_rows", model="affine") == 512
 
 

@@ -8,14 +8,22 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from tests.kit.models.graphs import KINDS
 from tests.kit.models.repository import WriteModel, cut_short, replace_graph
 from tests.kit.server import metrics
 from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve, starter
-from tests.kit.server.workers import answered, ask, rows_by_worker, taking_calls, wait_for_workers, workers
+from tests.kit.server.workers import (
+    answered,
+    ask,
+    has_ended,
+    rows_by_worker,
+    starts,
+    taking_calls,
+    wait_for_workers,
+    workers,
+)
 from tests.kit.waiting import wait_for
 
 _ROWS = np.ones((2, 4), np.float32)
@@ -145,7 +153,7 @@ def test_a_stop_drains_all_workers_and_leaves_nothing(two_workers: Start, write_
     code, log = server.stop()
     assert code == 0, log
     assert "Traceback" not in log
-    assert not any(each.is_running() for each in processes)
+    assert all(map(has_ended, processes))
     assert not folder.exists()
 
 
@@ -155,8 +163,7 @@ def test_workers_end_with_a_parent_that_is_killed(two_workers: Start, write_mode
     server = two_workers()
     processes = workers(server)
     os.kill(server.process.pid, signal.SIGKILL)
-    _, alive = psutil.wait_procs(processes, timeout=60)
-    assert alive == []
+    wait_for(lambda: all(map(has_ended, processes)), "the end of the workers")
     port = server.grpc.rpartition(":")[2]
     assert two_workers("--grpc-port", port).grpc == server.grpc
 
@@ -184,5 +191,5 @@ def test_one_worker_is_one_process(models: Path, tmp_path: Path, write_model: Wr
     write_model("affine")
     with starter(models, tmp_path) as start:
         server = start()
-        assert workers(server) == []
+        assert starts(server) == []
         assert not any(family.name.startswith("kan_worker") for family in metrics.read(server.http))

@@ -172,7 +172,7 @@ def test_a_model_that_is_let_go_leaves_nothing_behind(four: Path) -> None:
             for name in "abcd" * 5:
                 await call(registry, name)
             await until(lambda: threading.active_count() <= before[0] and len(asyncio.all_tasks()) <= before[2])
-            assert process.num_fds() <= before[1]
+            await until(lambda: process.num_fds() <= before[1])
 
     run_test(test())
 
@@ -228,8 +228,8 @@ def test_a_cold_call_keeps_its_deadline_and_holds_up_no_hot_one(four: Path, held
             held_loads.holding = True
             began = time.monotonic()
             with pytest.raises(ModelNotReady, match="not loaded after"):
-                await call(registry, "b", seconds=0.5)
-            assert time.monotonic() - began < 0.5
+                await call(registry, "b", seconds=2.5)
+            assert time.monotonic() - began < 2.5
             assert await call(registry, "a") == 1
             assert registry.probe("b") is None  # health and lists say that it is ready while it is being loaded
             assert ready(metrics, "b") == 1

@@ -39,7 +39,7 @@ def test_a_model_that_never_fits_beside_the_pinned_ones_is_refused_at_once(asks:
 
     async def test() -> None:
         settings = await settings_for_either(small_and_large, tables={"a": ModelTable(pinned=True)}, allow_load=True)
-        async with loaded_registry(settings) as registry, asyncio.timeout(30):
+        async with loaded_registry(settings) as registry, asyncio.timeout(60):
             await call(registry, "b")
             for _ in range(2):
                 asked: list[Awaitable[object]] = (
@@ -81,7 +81,7 @@ def test_a_request_to_load_waits_for_room_for_a_bounded_time(small_and_large: Pa
 
     async def test() -> None:
         settings = Settings(models=small_and_large, max_loaded_models=1, allow_load=True, max_load_seconds=1)
-        async with loaded_registry(settings) as registry, asyncio.timeout(30):
+        async with loaded_registry(settings) as registry, asyncio.timeout(60):
             with await registry.lease_or_wait("a"):
                 with pytest.raises(ModelNotReady, match="no room within 1 s"):
                     await registry.load("b")

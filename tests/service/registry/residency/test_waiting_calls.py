@@ -40,7 +40,7 @@ def test_a_scan_that_finds_the_files_gone_ends_the_wait(asks: str, four: Path, h
             await asyncio.to_thread(held_loads.begun.wait)
             (four / "a").rename(four / ".a")
             await registry.scan()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 with pytest.raises((ModelNotFound, ModelNotReady)):
                     await waiting
             assert "a" not in {one.name for one in registry.statuses()}
@@ -57,7 +57,7 @@ def test_calls_to_two_versions_of_one_model_share_the_room_for_one(models: Path,
         settings = Settings(models=models, max_loaded_models=1, versions="all")
         async with loaded_registry(settings) as registry:
             for version in (1, 2, 1):
-                assert await call(registry, "affine", version, seconds=20) == version
+                assert await call(registry, "affine", version) == version
                 assert in_memory(registry) == [f"affine/{version}"]
             both = (call(registry, "affine", version) for version in (1, 2) * 10)
             assert await asyncio.gather(*both) == [1, 2] * 10
@@ -95,7 +95,7 @@ def test_a_call_for_a_model_that_is_in_memory_waits_for_no_other(four: Path) -> 
     async def test() -> None:
         async with loaded_registry(Settings(models=four, max_loaded_models=1)) as registry:
             with await registry.lease_or_wait("a"):
-                waiting = [asyncio.create_task(call(registry, name, seconds=20)) for name in "bcbcb"]
+                waiting = [asyncio.create_task(call(registry, name)) for name in "bcbcb"]
                 with pytest.raises(ModelNotReady, match="not loaded after"):
                     await call(registry, "d", seconds=0.1)
             assert await asyncio.gather(*waiting) == [1] * 5
@@ -140,7 +140,7 @@ def test_a_new_version_whose_load_hangs_does_not_hold_up_the_one_before(
             for name in "bc":
                 await call(registry, name)
             assert in_memory(registry) == ["b/1", "c/1"]
-            assert await call(registry, "affine", seconds=20) == 1
+            assert await call(registry, "affine") == 1
             held_loads.go_on.set()
             await until(lambda: "affine/2" in in_memory(registry))
             assert await call(registry, "affine") == 2
