@@ -81,6 +81,15 @@ class EnsembleSection(Section):
     refit: bool = False
 
 
+class CalibrationSection(Section):
+    """[calibration]: divide the scores of the classes by a temperature that out-of-fold answers give.
+
+    The published graph holds the division. Source: Guo et al. 2017.
+    """
+
+    method: Literal["temperature"] = "temperature"
+
+
 class CandidateSection(Section):
     """[[search.candidates]]: the keys of [network] and [fit] that a candidate changes."""
 

@@ -2,10 +2,11 @@
 
 import tomllib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, CalibrationScores, ModelManifest
 from training.intervals.judge import Sureness
 from training.report.charts import calibration_curve, confusion, coverage_curve, predicted_against_true
 from training.report.class_scores import ClassScore, calibrate, score_classes
@@ -77,10 +78,11 @@ def _classes(manifest: ModelManifest, judged: Judged) -> Iterator[str]:
     if rest := sorted(worst[_MOST_CLASSES:]):
         yield folded(f"{len(rest)} classes with fewer mistakes", _class_table(manifest, scores, rest))
     found = calibrate(judged)
+    before = None if judged.uncalibrated is None else calibrate(replace(judged, answers=judged.uncalibrated))
     two = len(scores) == 2
     what = f"probability of {manifest.classes[1]}" if two else "probability of the answered class"
     share = scores[1].share if two else None
-    yield image(calibration_curve(found, what, share), "calibration", "half")
+    yield image(calibration_curve(found, what, share, before), "calibration", "half")
     picture = confusion(manifest.classes, judged.truth.astype("int64"), judged.answers.argmax(axis=1))
     yield image(picture, "confusion matrix", "half")
     yield paragraph(
@@ -88,7 +90,39 @@ def _classes(manifest: ModelManifest, judged: Judged) -> Iterator[str]:
         f"taken at its word. Here the two differ by {100 * found.error:.1f} % on average.{_smoothing(manifest)} Right: "
         "rows by true and by answered class."
     )
+    yield from _temperature(manifest)
     yield from _wrong_images(manifest, judged)
+
+
+def _temperature(manifest: ModelManifest) -> Iterator[str]:
+    """What dividing the scores did to the calibration error and the log loss."""
+    if not manifest.HasField("calibration"):
+        return
+    made = manifest.calibration
+    parts = (("out of fold", made.out_of_fold), ("test rows", made.test))
+    yield table(
+        ["", "rows", "temperature", "calibration error before", "after", "log loss before", "after"],
+        [[name, f"{scores.rows:,}", *map(number, _measured(scores))] for name, scores in parts if scores.rows],
+    )
+    is_kept = "No temperature is surely better than 1, so scores stay as they are."
+    is_divided = f"Before the softmax, scores are divided by a temperature of {number(made.temperature)}."
+    before = (
+        " The test rows judged the fit before the refit, by its own temperature."
+        if manifest.data.refit and made.test.rows
+        else ""
+    )
+    yield paragraph(
+        f"{is_kept if made.temperature == 1 else is_divided} It comes from rows that each one member left out, as an "
+        f"estimate of what the mean of the members says of new rows.{before} Above 1 it makes probabilities less "
+        "certain. Calibration error: the rows are sorted by the probability of their most probable class and cut into "
+        "15 bins of equal weight; it is the mean difference between that probability and the share of rows of that "
+        "class."
+    )
+
+
+def _measured(scores: CalibrationScores) -> tuple[float, ...]:
+    errors, losses = (scores.error_before, scores.error_after), (scores.log_loss_before, scores.log_loss_after)
+    return (scores.temperature, *errors, *losses)
 
 
 def _smoothing(manifest: ModelManifest) -> str:

@@ -42,6 +42,7 @@ def _facts(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
         if promise := monotone_text(manifest, feature):
             yield "promised", f"{quoted(feature.name)}: {promise}, and all else stays"
     yield from _scores(manifest)
+    yield from _calibration(manifest)
     data = manifest.data
     if data.train_rows:
         test = f", tested on {data.test_rows:,}" if data.test_rows else ""
@@ -111,6 +112,23 @@ def _scores(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
         ]
         if found:
             yield who, ", ".join(found)
+
+
+def _calibration(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
+    """By what scores were divided, and what that did to the calibration error."""
+    if not manifest.HasField("calibration"):
+        return
+    made = manifest.calibration
+    found, rows = (made.test, "test rows") if made.test.rows else (made.out_of_fold, "out-of-fold answers")
+    text = f"of scores over a temperature of {made.temperature:.4g}"
+    if made.temperature == 1:
+        text = "of scores as they are, since no temperature was surely better"
+    if found.rows:
+        text += f"; calibration error {found.error_after:.4f} on {found.rows:,} {rows}"
+        if found.temperature != 1:
+            before = f" that were judged at {found.temperature:.4g}" if found.temperature != made.temperature else ""
+            text += f"{before}, {found.error_before:.4f} without it"
+    yield "probabilities", text
 
 
 def _lineage(manifest: ModelManifest) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,8 @@ import pytest
 from kan_api.v1.manifest_pb2 import (
     TASK_CLASSIFICATION,
     TASK_REGRESSION,
+    Calibration,
+    CalibrationScores,
     Column,
     DataSummary,
     Feature,
@@ -150,3 +152,41 @@ def test_promises_are_facts() -> None:
         '"age": the answer never falls as it grows, and all else stays\n',
         '"price": the answer never rises as it grows, and all else stays\n',
     ]
+
+
+@pytest.mark.parametrize(
+    ("calibration", "text"),
+    [
+        (
+            Calibration(
+                temperature=1.31,
+                out_of_fold=CalibrationScores(rows=900, error_before=0.05, error_after=0.02, temperature=1.31),
+                test=CalibrationScores(rows=200, error_before=0.04, error_after=0.015, temperature=1.25),
+            ),
+            "of scores over a temperature of 1.31; calibration error 0.0150 on 200 test rows that were judged at 1.25, "
+            "0.0400 without it",
+        ),
+        (
+            Calibration(
+                temperature=0.9,
+                out_of_fold=CalibrationScores(rows=90, error_before=0.05, error_after=0.02, temperature=0.9),
+            ),
+            "of scores over a temperature of 0.9; calibration error 0.0200 on 90 out-of-fold answers, 0.0500 without "
+            "it",
+        ),
+        (
+            Calibration(
+                temperature=1.0,
+                out_of_fold=CalibrationScores(rows=90, error_before=0.02, error_after=0.02, temperature=1.0),
+            ),
+            "of scores as they are, since no temperature was surely better; calibration error 0.0200 on 90 out-of-fold "
+            "answers",
+        ),
+        (Calibration(temperature=1.0), "of scores as they are, since no temperature was surely better"),
+    ],
+)
+def test_the_temperature_of_classes(calibration: Calibration, text: str) -> None:
+    """With the calibration error of the test rows, else of the out-of-fold answers; without it there is no line."""
+    manifest = ModelManifest(task=TASK_CLASSIFICATION, classes=["a", "b"], calibration=calibration)
+    assert facts(manifest)["probabilities"] == text
+    assert "probabilities" not in facts(ModelManifest(task=TASK_CLASSIFICATION, classes=["a", "b"]))

@@ -1,0 +1,76 @@
+"""What a person reads of [calibration]: notes on the temperature, and why a recipe is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kan_api.v1.manifest_pb2 import Calibration, CalibrationScores
+from kan_model import KAN, KANConfig
+from training.calibration import Temperature
+from training.errors import RecipeError
+from training.pipelines.fresh.calibrated import CalibratedFit
+from training.publishing.export import Trained
+from training.recipe.config import load_recipe, parse_recipe
+
+RECIPE = """
+[model]
+name = "m"
+[data]
+path = "t.csv"
+target = "kind"
+columns = ["a"]
+[task]
+kind = "classification"
+[network]
+hidden = [2]
+[fit]
+grids = [3]
+[ensemble]
+members = 3
+[calibration]
+"""
+
+
+def test_a_temperature_at_its_bound_is_told_by_name() -> None:
+    """And only there: a temperature that was not taken is no warning, only a line with its reason."""
+    trained = Trained(KAN(KANConfig((3, 3))), None, None)
+    low = Temperature(0.05, 0.05, 0.4, 0.01)
+    fit = CalibratedFit(trained, Calibration(temperature=0.05, out_of_fold=CalibrationScores(rows=300)), low)
+    told = list(fit.notes())
+    assert told[0] == (
+        "scores    divided by a temperature of 0.05; the best one is 0.05, and it lowers the log loss of 300 rows by "
+        "0.4 ± 0.01"
+    )
+    assert told[1].startswith("warning   [calibration]: no temperature beyond 0.05 is tried")
+    kept = Temperature(1.0, 20.0, 0.01, 0.02)
+    rows = CalibrationScores(rows=300)
+    (line,) = CalibratedFit(trained, Calibration(temperature=1.0, out_of_fold=rows), kept).notes()
+    assert line.startswith("scores    not divided by a temperature: the best one is 20, but it lowers the log loss")
+    few = Calibration(temperature=1.0, out_of_fold=CalibrationScores(rows=49))
+    (line,) = CalibratedFit(trained, few, Temperature(1.0, 1.0, 0.0, 0.0)).notes()
+    assert line == "scores    not divided by a temperature: it needs 50 rows that count, not 49"
+    assert list(CalibratedFit(trained).notes()) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [
+        ("[prune]\n", r"\[calibration\]: not with \[prune\]"),
+        ("[symbolic]\n", r"\[calibration\]: not with \[symbolic\]"),
+    ],
+)
+def test_what_has_no_out_of_fold_answers_is_refused(tmp_path: Path, more: str, wanted: str) -> None:
+    """A step after the fit makes another network."""
+    with pytest.raises(RecipeError, match=wanted):
+        parse_recipe(RECIPE + more, folder=tmp_path, name="r.toml")
+
+
+def test_numbers_and_single_networks_are_refused(write_recipe: Callable[..., Path]) -> None:
+    """They have no classes, or no out-of-fold answers."""
+    path = write_recipe()
+    text = path.read_text()
+    for kind, wanted in (("regression", "only with .task. kind"), ("classification", "needs .ensemble.: a temp")):
+        path.write_text(text.replace('kind = "regression"', f'kind = "{kind}"') + "[calibration]\n")
+        with pytest.raises(RecipeError, match=wanted):
+            load_recipe(path)

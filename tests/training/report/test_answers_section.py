@@ -1,0 +1,73 @@
+"""What the page says of the temperature of classes."""
+
+import numpy as np
+from scipy.special import softmax
+
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Calibration, CalibrationScores, ModelManifest
+from training.report.answers_section import answers_section
+from training.report.charts import calibration_curve
+from training.report.class_scores import calibrate
+from training.report.judged import Judged
+
+MANIFEST = ModelManifest(task=TASK_CLASSIFICATION, classes=["a", "b"])
+CALIBRATION = Calibration(
+    temperature=2.0,
+    out_of_fold=CalibrationScores(
+        rows=900, error_before=0.1111, error_after=0.0222, log_loss_before=0.3333, log_loss_after=0.2444
+    ),
+)
+
+
+def judged() -> Judged:
+    """Answers to 400 rows, and what they were before the scores were halved."""
+    scores = np.random.default_rng(0).normal(0, 2, (400, 2))
+    truth = (np.random.default_rng(1).random(400) < softmax(scores / 2, axis=1)[:, 1]).astype(np.int64)
+    return Judged("test rows", truth, softmax(scores / 2, axis=1), uncalibrated=softmax(scores, axis=1))
+
+
+def test_both_errors_and_losses_are_shown() -> None:
+    """A line for the out-of-fold answers, and one for the test rows only where there are some."""
+    manifest = ModelManifest()
+    manifest.CopyFrom(MANIFEST)
+    manifest.calibration.CopyFrom(CALIBRATION)
+    page = "".join(answers_section(manifest, judged(), None))
+    for text in ("900", "0.1111", "0.0222", "0.3333", "0.2444", "a temperature of 2", "15 bins"):
+        assert text in page
+    assert "out of fold" in page
+    assert "<td>test rows</td>" not in page
+    assert "before the refit" not in page
+    manifest.calibration.test.CopyFrom(CalibrationScores(rows=100, error_after=0.0555, temperature=1.625))
+    manifest.data.refit = True
+    page = "".join(answers_section(manifest, judged(), None))
+    for text in ("<td>test rows</td>", "0.0555", "1.625", "judged the fit before the refit, by its own temperature"):
+        assert text in page
+
+
+def test_a_temperature_that_is_not_sure_is_told_as_such() -> None:
+    """Scores stay as they are; the errors are told all the same."""
+    manifest = ModelManifest()
+    manifest.CopyFrom(MANIFEST)
+    scores = CalibrationScores(rows=900, error_before=0.0333, error_after=0.0333, temperature=1.0)
+    manifest.calibration.CopyFrom(Calibration(temperature=1.0, out_of_fold=scores))
+    page = "".join(answers_section(manifest, judged(), None))
+    for text in ("No temperature is surely better than 1", "0.0333"):
+        assert text in page
+    assert "scores are divided by" not in page
+
+
+def test_without_a_temperature_nothing_is_said() -> None:
+    """No table and no sentence."""
+    assert "temperature" not in "".join(answers_section(MANIFEST, judged(), None))
+
+
+def test_the_curve_before_is_drawn_beside_the_curve() -> None:
+    """Its points are those of the undivided scores."""
+    given = judged()
+    assert given.uncalibrated is not None
+    found = calibrate(given)
+    before = calibrate(Judged("test rows", given.truth, given.uncalibrated))
+    upper, _ = calibration_curve(found, "probability", None, before).axes
+    lines = {str(line.get_label()): np.asarray(line.get_xdata(), dtype=float) for line in upper.get_lines()}
+    np.testing.assert_array_equal(lines["without the temperature"], before.told)
+    np.testing.assert_array_equal(lines["found"], found.told)
+    assert before.error > found.error
