@@ -56,6 +56,6 @@ def estimate_mean_scores(
     excess = np.average((summed - (count - 1) * left_out)[rows, truth], weights=weights)
     most = np.average(movement[rows, truth], weights=weights)
     # Members that are sure of each row they trained on moved along nothing; those that are no surer did not move.
-    length = max(0.0, excess / most) if most > 0 else 0.0
+    length = max(0.0, float(excess / most)) if most > 0 else 0.0
     scores: Numbers = (left_out + summed - length * movement) / count
     return scores
