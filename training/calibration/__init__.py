@@ -12,7 +12,7 @@ gives [1, 0] and 0.73.
 
 The network is the mean of members, each row was left out by one of them: `mean_scores` estimates what the mean says of
 such rows. `temperature` chooses T, `error` measures what is wrong with probabilities, and `network` calibrates a
-network.
+network. `sets` makes sets of classes, a share of which holds the true one.
 """
 
 from training.calibration.left_out import LeftOutRows as LeftOutRows
@@ -21,4 +21,7 @@ from training.calibration.network import Calibrated as Calibrated
 from training.calibration.network import calibrate_network as calibrate_network
 from training.calibration.network import compare_scores as compare_scores
 from training.calibration.network import divide_scores as divide_scores
+from training.calibration.sets import class_sets as class_sets
+from training.calibration.sets import find_sets as find_sets
+from training.calibration.sets import judge_sets as judge_sets
 from training.calibration.temperature import Temperature as Temperature

@@ -48,6 +48,8 @@ def estimate_mean_scores(
     count, classes = members.shape[1:]
     rows = np.arange(len(members))
     members = members - members.mean(axis=2, keepdims=True)
+    if not len(rows):
+        return members.mean(axis=1)
     left_out = members[rows, left_out_by]
     trained = np.ones((len(rows), count, 1))
     trained[rows, left_out_by] = 0

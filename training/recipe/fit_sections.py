@@ -84,10 +84,12 @@ class EnsembleSection(Section):
 class CalibrationSection(Section):
     """[calibration]: divide the scores of the classes by a temperature that out-of-fold answers give.
 
-    The published graph holds the division. Source: Guo et al. 2017.
+    The published graph holds the division. Source: Guo et al. 2017. With `coverage` the manifest tells a threshold of
+    the probabilities: sets of the classes above it hold the true class of this share of new rows.
     """
 
     method: Literal["temperature"] = "temperature"
+    coverage: float | None = Field(default=None, gt=0, lt=1)
 
 
 class CandidateSection(Section):

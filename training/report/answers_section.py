@@ -118,6 +118,17 @@ def _temperature(manifest: ModelManifest) -> Iterator[str]:
         "15 bins of equal weight; it is the mean difference between that probability and the share of rows of that "
         "class."
     )
+    if made.HasField("sets"):
+        sets, rows = (
+            made.sets,
+            "test rows" if made.sets.judged_by == "test" else "rows, by a threshold from other rows,",
+        )
+        yield paragraph(
+            f"Sets of classes: the most probable one and each with a probability of at least {number(sets.threshold)}. "
+            f"{100 * sets.coverage:g} % of new rows shall have a set with their true class; "
+            f"{100 * sets.judged_coverage:.1f} % of {sets.judged_rows:,} {rows} had. A set has "
+            f"{number(sets.judged_size)} classes on average."
+        )
 
 
 def _measured(scores: CalibrationScores) -> tuple[float, ...]:

@@ -361,15 +361,35 @@ class CalibrationScores(_message.Message):
     share_right: _containers.RepeatedScalarFieldContainer[float]
     def __init__(self, rows: _Optional[int] = ..., error_before: _Optional[float] = ..., error_after: _Optional[float] = ..., log_loss_before: _Optional[float] = ..., log_loss_after: _Optional[float] = ..., temperature: _Optional[float] = ..., mean_probability: _Optional[_Iterable[float]] = ..., share_right: _Optional[_Iterable[float]] = ...) -> None: ...
 
+class ClassSets(_message.Message):
+    __slots__ = ("coverage", "threshold", "calibration_rows", "judged_by", "judged_rows", "judged_coverage", "judged_size")
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_ROWS_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_BY_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_ROWS_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_SIZE_FIELD_NUMBER: _ClassVar[int]
+    coverage: float
+    threshold: float
+    calibration_rows: int
+    judged_by: str
+    judged_rows: int
+    judged_coverage: float
+    judged_size: float
+    def __init__(self, coverage: _Optional[float] = ..., threshold: _Optional[float] = ..., calibration_rows: _Optional[int] = ..., judged_by: _Optional[str] = ..., judged_rows: _Optional[int] = ..., judged_coverage: _Optional[float] = ..., judged_size: _Optional[float] = ...) -> None: ...
+
 class Calibration(_message.Message):
-    __slots__ = ("temperature", "out_of_fold", "test")
+    __slots__ = ("temperature", "out_of_fold", "test", "sets")
     TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
     OUT_OF_FOLD_FIELD_NUMBER: _ClassVar[int]
     TEST_FIELD_NUMBER: _ClassVar[int]
+    SETS_FIELD_NUMBER: _ClassVar[int]
     temperature: float
     out_of_fold: CalibrationScores
     test: CalibrationScores
-    def __init__(self, temperature: _Optional[float] = ..., out_of_fold: _Optional[_Union[CalibrationScores, _Mapping]] = ..., test: _Optional[_Union[CalibrationScores, _Mapping]] = ...) -> None: ...
+    sets: ClassSets
+    def __init__(self, temperature: _Optional[float] = ..., out_of_fold: _Optional[_Union[CalibrationScores, _Mapping]] = ..., test: _Optional[_Union[CalibrationScores, _Mapping]] = ..., sets: _Optional[_Union[ClassSets, _Mapping]] = ...) -> None: ...
 
 class ModelManifest(_message.Message):
     __slots__ = ("name", "version", "created", "library_version", "task", "target", "classes", "inputs", "outputs", "columns", "features", "network", "lowering", "metrics", "data", "files", "preferred_rows", "recipe", "formula", "explanation", "continued_from", "origin", "objective", "targets", "attribution_graph", "unknown_ground", "answers", "formula_details", "image_shape", "intervals", "calibration")

@@ -1,5 +1,6 @@
 """The probabilities of an estimator are calibrated as those of the version that it exports."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,21 @@ def test_the_probabilities_are_those_of_divided_scores(
     wanted = divide_scores(plain.predict_proba(inputs), manifest.calibration.temperature)
     np.testing.assert_allclose(calibrated.predict_proba(inputs), wanted, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(calibrated.predict(inputs), plain.predict(inputs))
+
+
+def test_sets_are_classes_above_the_threshold_of_the_manifest(
+    people: pd.DataFrame, inputs: pd.DataFrame, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    """In the order of the labels; pickled too. A fit that was not asked for them says what to ask for."""
+    asked = KANClassifier(**quick, recipe=UNTIMED | {"calibration": {"coverage": 0.95}}).fit(inputs, people["kind"])
+    told = published(asked.export(tmp_path / "models" / "kind")).calibration.sets
+    probabilities = asked.predict_proba(inputs)
+    wanted = (probabilities >= told.threshold) | (probabilities == probabilities.max(axis=1, keepdims=True))
+    np.testing.assert_array_equal(asked.predict_set(inputs), wanted)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(asked)).predict_set(inputs), wanted)
+    assert (told.coverage, told.judged_by) == (0.95, "folds")
+    with pytest.raises(ValueError, match=r"no sets of classes; wanted KANClassifier.*coverage"):
+        KANClassifier(**quick).fit(inputs, people["kind"]).predict_set(inputs)
 
 
 @pytest.mark.parametrize("keys", [{"members": 1}, {"recipe": {"ensemble": None, "search": None}}, {"symbolic": True}])

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import softmax
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Calibration, CalibrationScores, ModelManifest
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Calibration, CalibrationScores, ClassSets, ModelManifest
 from training.report.answers_section import answers_section
 from training.report.charts import calibration_curve
 from training.report.class_scores import calibrate
@@ -53,6 +53,21 @@ def test_a_temperature_that_is_not_sure_is_told_as_such() -> None:
     for text in ("No temperature is surely better than 1", "0.0333"):
         assert text in page
     assert "scores are divided by" not in page
+
+
+def test_sets_of_classes_are_told() -> None:
+    """What was asked for, and what the judging rows had."""
+    manifest = ModelManifest()
+    manifest.CopyFrom(MANIFEST)
+    manifest.calibration.CopyFrom(CALIBRATION)
+    assert "Sets of classes" not in "".join(answers_section(manifest, judged(), None))
+    sets = ClassSets(
+        coverage=0.9, threshold=0.21, judged_by="folds", judged_rows=1200, judged_coverage=0.8975, judged_size=1.25
+    )
+    manifest.calibration.sets.CopyFrom(sets)
+    page = "".join(answers_section(manifest, judged(), None))
+    for text in ("at least 0.21", "90 % of new rows", "89.8 % of 1,200 rows, by a threshold", "1.25 classes"):
+        assert text in page
 
 
 def test_without_a_temperature_nothing_is_said() -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.special import softmax
 
 from kan_api.v1.manifest_pb2 import Calibration
 from kan_model import members_of
@@ -15,6 +16,8 @@ from training.calibration import (
     compare_scores,
     divide_scores,
     estimate_mean_scores,
+    find_sets,
+    judge_sets,
 )
 from training.calibration.temperature import FEWEST_ROWS
 from training.data.dataset import Dataset
@@ -52,6 +55,17 @@ class CalibratedFit:
         """What was done, for people."""
         if self.message is None or self.temperature is None:
             return
+        yield from self._temperature_notes()
+        sets = self.message.sets
+        if sets.coverage and not sets.threshold:
+            yield (
+                f"warning   [calibration] coverage = {sets.coverage:g} needs more than the {sets.calibration_rows} rows"
+                " that members left out: each set has all classes"
+            )
+
+    def _temperature_notes(self) -> Iterator[str]:
+        assert self.message is not None
+        assert self.temperature is not None
         found, chosen = self.message.out_of_fold, self.temperature
         if found.rows < FEWEST_ROWS:
             yield f"scores    not divided by a temperature: it needs {FEWEST_ROWS} rows that count, not {found.rows}"
@@ -74,6 +88,9 @@ class CalibratedFit:
         message = Calibration()
         message.CopyFrom(self.message)
         message.test.CopyFrom(before.message.test)
+        if (judged := before.message.sets).judged_by == "test":
+            message.sets.judged_by, message.sets.judged_rows = judged.judged_by, judged.judged_rows
+            message.sets.judged_coverage, message.sets.judged_size = judged.judged_coverage, judged.judged_size
         return replace(self, message=message)
 
     def judged(self, answers: Judged | None) -> Judged | None:
@@ -100,34 +117,42 @@ def calibrate_fit(
         return CalibratedFit(trained)
     if before is not None:
         rows = rows.without(before)
-    chose, rows = rows.chose, _some(dataset, rows)
+    # Thinned where they are very many.
+    rows = rows.only(np.isin(rows.numbers, _counting(dataset, rows.numbers))).thinned(_MOST_ROWS)
+    members, truth = _scores(dataset, trained, rows), dataset.y[rows.numbers]
+    weights = _weights(dataset, rows.numbers)
     calibrated = calibrate_network(
         trained.kan,
-        _mean_scores(dataset, trained, rows),
-        dataset.y[rows.numbers],
-        _weights(dataset, rows.numbers),
+        estimate_mean_scores(members, rows.members, truth, weights),
+        truth,
+        weights,
         None if dataset.groups is None else dataset.groups[rows.numbers],
     )
-    message = calibrated.message
-    if len(dataset.test):
-        scores = predict(replace(trained, outputs=None), dataset.x[dataset.test])
-        weights = _weights(dataset, dataset.test)
-        message.test.CopyFrom(compare_scores(scores, message.temperature, dataset.y[dataset.test], weights))
-    return CalibratedFit(replace(trained, kan=calibrated.kan), message, calibrated.temperature, chose)
+    message, temperature, coverage = calibrated.message, calibrated.temperature.value, recipe.calibration.coverage
+    if coverage is not None:
+        own = softmax(members[np.arange(len(members)), rows.members] / temperature, axis=1)
+        message.sets.CopyFrom(find_sets(own, truth, rows.members, coverage))
+    test = _counting(dataset, dataset.test)
+    if len(test):
+        scores = predict(replace(trained, outputs=None), dataset.x[test])
+        message.test.CopyFrom(compare_scores(scores, temperature, dataset.y[test], _weights(dataset, test)))
+        if coverage is not None:
+            judge_sets(message.sets, softmax(scores / temperature, axis=1), dataset.y[test])
+    return CalibratedFit(replace(trained, kan=calibrated.kan), message, calibrated.temperature, rows.chose)
 
 
-def _some(dataset: Dataset, rows: LeftOutRows) -> LeftOutRows:
-    """The rows that count, thinned where they are very many."""
-    weights = _weights(dataset, rows.numbers)
-    return (rows if weights is None else rows.only(weights > 0)).thinned(_MOST_ROWS)
+def _counting(dataset: Dataset, rows: RowNumbers) -> RowNumbers:
+    """Without those of weight 0."""
+    weights = _weights(dataset, rows)
+    return rows if weights is None else rows[weights > 0]
 
 
-def _mean_scores(dataset: Dataset, trained: Trained, rows: LeftOutRows) -> Numbers:
-    if not len(rows.numbers):
-        return np.empty((0, len(dataset.classes)))
-    x, weights = dataset.x[rows.numbers], _weights(dataset, rows.numbers)
-    each = [predict(replace(trained, kan=member, outputs=None), x) for member in members_of(trained.kan)]
-    return estimate_mean_scores(np.stack(each, axis=1), rows.members, dataset.y[rows.numbers], weights)
+def _scores(dataset: Dataset, trained: Trained, rows: LeftOutRows) -> Numbers:
+    """``[rows, members, classes]``, of each member."""
+    members, x = members_of(trained.kan), dataset.x[rows.numbers]
+    if not len(x):
+        return np.empty((0, len(members), len(dataset.classes)))
+    return np.stack([predict(replace(trained, kan=member, outputs=None), x) for member in members], axis=1)
 
 
 def _weights(dataset: Dataset, rows: RowNumbers) -> Numbers | None:

@@ -14,6 +14,7 @@ from kan_api.v1.manifest_pb2 import ModelManifest
 from service.client import Client
 from tests.kit.server.kan_serve import serving
 from tests.training.pipelines.test_ensemble import Watching
+from training.calibration import class_sets
 from training.calibration.error import calibration_error
 from training.data.dataset import prepare
 from training.errors import Interrupted
@@ -56,7 +57,7 @@ members = 3
 [lowering]
 tune_for = []
 """
-CALIBRATION = "[calibration]\n"
+CALIBRATION = "[calibration]\ncoverage = 0.8\n"
 # Smoothed labels make probabilities surely less certain than they could be, so that the temperature is below 1.
 SMOOTHED = "label_smoothing = 0.5"
 
@@ -159,6 +160,15 @@ def test_the_manifest_tells_what_the_temperature_did(
     assert told.test == own.test
     assert told.out_of_fold.rows == 600
     assert told.out_of_fold.temperature == told.temperature != told.test.temperature
+    # So did they judge the sets; the threshold is of the published fit.
+    found = class_sets(after, own.sets.threshold)
+    assert own.sets.judged_by == told.sets.judged_by == "test"
+    assert (
+        own.sets.judged_coverage == told.sets.judged_coverage == pytest.approx(found[range(len(truth)), truth].mean())
+    )
+    assert own.sets.judged_size == told.sets.judged_size == pytest.approx(found.sum(axis=1).mean())
+    assert 0 < told.sets.threshold != own.sets.threshold
+    assert (told.sets.coverage, told.sets.calibration_rows) == (0.8, 600)
     notes = [note for note in published["calibrated"].notes if note.startswith("scores")]
     assert len(notes) == 1
     assert f"divided by a temperature of {told.temperature:.4g};" in notes[0]

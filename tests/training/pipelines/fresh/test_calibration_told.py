@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kan_api.v1.manifest_pb2 import Calibration, CalibrationScores
+from kan_api.v1.manifest_pb2 import Calibration, CalibrationScores, ClassSets
 from kan_model import KAN, KANConfig
 from training.calibration import Temperature
 from training.errors import RecipeError
@@ -51,6 +51,18 @@ def test_a_temperature_at_its_bound_is_told_by_name() -> None:
     (line,) = CalibratedFit(trained, few, Temperature(1.0, 1.0, 0.0, 0.0)).notes()
     assert line == "scores    not divided by a temperature: it needs 50 rows that count, not 49"
     assert list(CalibratedFit(trained).notes()) == []
+
+
+def test_a_coverage_that_too_few_rows_allow_is_told() -> None:
+    """Each set has all classes then; a threshold above 0 is no warning."""
+    trained, chosen = Trained(KAN(KANConfig((3, 3))), None, None), Temperature(1.0, 1.0, 0.0, 0.0)
+    message = Calibration(temperature=1.0, sets=ClassSets(coverage=0.99, calibration_rows=80))
+    assert list(CalibratedFit(trained, message, chosen).notes())[1:] == [
+        "warning   [calibration] coverage = 0.99 needs more than the 80 rows that members left out: each set has all "
+        "classes"
+    ]
+    message.sets.threshold = 0.1
+    assert len(list(CalibratedFit(trained, message, chosen).notes())) == 1
 
 
 @pytest.mark.parametrize(

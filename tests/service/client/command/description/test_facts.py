@@ -7,6 +7,7 @@ from kan_api.v1.manifest_pb2 import (
     TASK_REGRESSION,
     Calibration,
     CalibrationScores,
+    ClassSets,
     Column,
     DataSummary,
     Feature,
@@ -190,3 +191,18 @@ def test_the_temperature_of_classes(calibration: Calibration, text: str) -> None
     manifest = ModelManifest(task=TASK_CLASSIFICATION, classes=["a", "b"], calibration=calibration)
     assert facts(manifest)["probabilities"] == text
     assert "probabilities" not in facts(ModelManifest(task=TASK_CLASSIFICATION, classes=["a", "b"]))
+
+
+def test_sets_of_classes() -> None:
+    """What was asked for, what was found and on which rows; without a coverage there is no line."""
+    sets = ClassSets(
+        coverage=0.9, threshold=0.21, judged_by="test", judged_rows=1200, judged_coverage=0.8975, judged_size=1.25
+    )
+    manifest = ModelManifest(task=TASK_CLASSIFICATION, classes=["a", "b"])
+    manifest.calibration.CopyFrom(Calibration(temperature=1.0, sets=sets))
+    assert facts(manifest)["sets of classes"] == (
+        "of a probability of 0.21 or more: 90 % asked for, the true class in 89.8 % of 1,200 test rows, 1.25 classes "
+        "on average"
+    )
+    manifest.calibration.ClearField("sets")
+    assert "sets of classes" not in facts(manifest)
