@@ -130,12 +130,12 @@ def _calibration(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
             text += f"{before}, {found.error_before:.4f} without it"
     yield "probabilities", text
     if made.HasField("sets"):
-        sets, rows = made.sets, "test rows" if made.sets.judged_by == "test" else "rows, by a threshold from other rows"
+        sets = made.sets
+        rows = f"{sets.judged_rows:,} " + ("test rows" if sets.judged_by == "test" else "rows, by another threshold")
         yield (
             "sets of classes",
-            f"of a probability of {made.sets.threshold:.4g} or more: {100 * sets.coverage:g} % asked for, the true "
-            f"class in {100 * sets.judged_coverage:.1f} % of {sets.judged_rows:,} {rows}, {sets.judged_size:.3g} classes "
-            "on average",
+            f"of a probability of {sets.threshold:.4g} or more: {100 * sets.coverage:g} % asked for, the true class in "
+            f"{100 * sets.judged_coverage:.1f} % of {rows}, {sets.judged_size:.3g} classes on average",
         )
 
 
