@@ -92,7 +92,7 @@ def test_members_that_are_no_surer_of_their_own_rows_are_taken_as_they_are() -> 
 def test_members_that_agree_are_their_own_mean() -> None:
     """Nothing is taken back where training changed nothing; a shift of all scores of a row means nothing."""
     scores = np.random.default_rng(0).normal(size=(30, 3))
-    members = np.repeat(scores[:, None], 4, axis=1) + np.arange(4)[:, None, None]
+    members = np.repeat(scores[:, None], 4, axis=1) + np.arange(4)[:, None]
     found = estimate_mean_scores(members, np.arange(30) % 4, np.arange(30) % 3)
     np.testing.assert_allclose(softmax(found, axis=1), softmax(scores, axis=1), rtol=1e-9)
 
