@@ -15,6 +15,7 @@ from training.calibration import divide_scores
 
 _SECTION = "\n[calibration]\n"
 OURS, UNDIVIDED, LIGHTGBM = "ours", "ours, T = 1", "LightGBM"
+_METHODS = (OURS, UNDIVIDED, LIGHTGBM)
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,10 @@ def find_or_measure(split: Split, cache: Path) -> dict[str, Answers]:
     if not file.exists():
         place.mkdir(parents=True, exist_ok=True)
         found, truth = _measure(split, place)
-        np.savez_compressed(file, truth=truth, **found)
+        # As one array: NumPy's types of keywords are those of its own.
+        np.savez_compressed(file, truth=truth, methods=np.stack([found[method] for method in _METHODS]))
     kept = np.load(file)
-    return {method: Answers(kept[method], kept["truth"]) for method in (OURS, UNDIVIDED, LIGHTGBM)}
+    return {method: Answers(each, kept["truth"]) for method, each in zip(_METHODS, kept["methods"], strict=True)}
 
 
 def _measure(split: Split, place: Path) -> tuple[dict[str, Floats], NDArray[np.int64]]:

@@ -63,4 +63,5 @@ def _places(told: Numbers, weights: Numbers, bins: int) -> NDArray[np.int64]:
     _, value = np.unique(told, return_inverse=True)
     weight = np.bincount(value, weights)
     middle = np.cumsum(weight) - weight / 2
-    return np.minimum((middle / weight.sum() * bins).astype(np.int64), bins - 1)[value]
+    places: NDArray[np.int64] = np.minimum((middle / weight.sum() * bins).astype(np.int64), bins - 1)[value]
+    return places

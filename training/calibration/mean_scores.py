@@ -49,7 +49,7 @@ def estimate_mean_scores(
     rows = np.arange(len(members))
     members = members - members.mean(axis=2, keepdims=True)
     if not len(rows):
-        return members.mean(axis=1)
+        return np.empty((0, classes))
     left_out = members[rows, left_out_by]
     trained = np.ones((len(rows), count, 1))
     trained[rows, left_out_by] = 0

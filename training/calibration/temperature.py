@@ -129,7 +129,7 @@ def _smooth(classes: int, truth: RowNumbers, rows: int) -> Numbers:
 
 def _standard_error(deviations: Numbers, weights: Numbers, groups: RowNumbers | None) -> float:
     """Of a weighted mean, from the deviations of rows; those of a group are added up first."""
-    parts = weights * deviations
+    parts: Numbers = weights * deviations
     if groups is not None:
-        parts = np.bincount(np.unique(groups, return_inverse=True)[1], parts)
+        parts = np.bincount(np.unique(groups, return_inverse=True)[1], parts).astype(np.float64)
     return float(np.sqrt((parts**2).sum()) / weights.sum())

@@ -68,9 +68,9 @@ def test_sets_are_judged_by_other_folds_or_by_test_rows() -> None:
     for row in range(90):
         others = folds != folds[row]
         threshold = find_threshold(told[others][np.arange(60), truth[others]], 0.8)
-        found = {place for place in range(4) if told[row, place] >= threshold} | {int(told[row].argmax())}
-        held.append(truth[row] in found)
-        sizes.append(len(found))
+        kept = {place for place in range(4) if told[row, place] >= threshold} | {int(told[row].argmax())}
+        held.append(truth[row] in kept)
+        sizes.append(len(kept))
     assert (message.judged_by, message.judged_rows, message.calibration_rows) == ("folds", 90, 90)
     assert message.judged_coverage == pytest.approx(np.mean(held))
     assert message.judged_size == pytest.approx(np.mean(sizes))

@@ -21,9 +21,9 @@ def test_the_probabilities_are_those_of_divided_scores(
     people: pd.DataFrame, inputs: pd.DataFrame, quick: dict[str, Any], tmp_path: Path
 ) -> None:
     """Beside the same estimator without [calibration]; the exported manifest has the same temperature."""
+    sections: tuple[dict[str, Any], ...] = ({}, {"calibration": {}})
     plain, calibrated = (
-        KANClassifier(**quick, recipe=UNTIMED | SMOOTHED | more).fit(inputs, people["kind"])
-        for more in ({}, {"calibration": {}})
+        KANClassifier(**quick, recipe=UNTIMED | SMOOTHED | more).fit(inputs, people["kind"]) for more in sections
     )
     assert "[calibration]" not in plain.recipe_
     manifest = published(calibrated.export(tmp_path / "models" / "kind"))
@@ -54,7 +54,7 @@ def test_a_network_without_out_of_fold_answers_is_not_calibrated(
     keys: dict[str, Any], people: pd.DataFrame, inputs: pd.DataFrame
 ) -> None:
     """It is refused by name."""
-    small = {"hidden": (2,), "grids": (3,), "steps": 2, "search": False}
+    small: dict[str, Any] = {"hidden": (2,), "grids": (3,), "steps": 2, "search": False}
     asked = keys | {"recipe": keys.get("recipe", {}) | {"calibration": {}}}
     with pytest.raises(RecipeError, match=r"\[calibration\]"):
         KANClassifier(**(small | asked)).fit(inputs, people["kind"])

@@ -119,7 +119,7 @@ def calibrate_fit(
         rows = rows.without(before)
     # Thinned where they are very many.
     rows = rows.only(np.isin(rows.numbers, _counting(dataset, rows.numbers))).thinned(_MOST_ROWS)
-    members, truth = _scores(dataset, trained, rows), dataset.y[rows.numbers]
+    members, truth = _scores(dataset, trained, rows), _truth(dataset, rows.numbers)
     weights = _weights(dataset, rows.numbers)
     calibrated = calibrate_network(
         trained.kan,
@@ -135,9 +135,9 @@ def calibrate_fit(
     test = _counting(dataset, dataset.test)
     if len(test):
         scores = predict(replace(trained, outputs=None), dataset.x[test])
-        message.test.CopyFrom(compare_scores(scores, temperature, dataset.y[test], _weights(dataset, test)))
+        message.test.CopyFrom(compare_scores(scores, temperature, _truth(dataset, test), _weights(dataset, test)))
         if coverage is not None:
-            judge_sets(message.sets, softmax(scores / temperature, axis=1), dataset.y[test])
+            judge_sets(message.sets, softmax(scores / temperature, axis=1), _truth(dataset, test))
     return CalibratedFit(replace(trained, kan=calibrated.kan), message, calibrated.temperature, rows.chose)
 
 
@@ -153,6 +153,10 @@ def _scores(dataset: Dataset, trained: Trained, rows: LeftOutRows) -> Numbers:
     if not len(x):
         return np.empty((0, len(members), len(dataset.classes)))
     return np.stack([predict(replace(trained, kan=member, outputs=None), x) for member in members], axis=1)
+
+
+def _truth(dataset: Dataset, rows: RowNumbers) -> RowNumbers:
+    return dataset.y[rows].astype(np.int64)
 
 
 def _weights(dataset: Dataset, rows: RowNumbers) -> Numbers | None:

@@ -119,6 +119,8 @@ def test_the_server_answers_the_scores_divided_by_the_temperature(
     best = np.sort(plain.values, axis=1)
     clear = best[:, -1] - best[:, -2] > 1e-4
     assert clear.mean() > 0.95
+    assert calibrated.labels is not None
+    assert plain.labels is not None
     assert [a for a, is_clear in zip(calibrated.labels, clear, strict=True) if is_clear] == [
         a for a, is_clear in zip(plain.labels, clear, strict=True) if is_clear
     ]
@@ -145,7 +147,7 @@ def test_the_manifest_tells_what_the_temperature_did(
     run = run_of(folder, "judged", CALIBRATION)
     trained = train(run, Watcher())
     dataset, own = prepare(run.recipe), trained.manifest.calibration
-    truth = dataset.y[dataset.test]
+    truth = dataset.y[dataset.test].astype(np.int64)
     assert own.test.temperature == own.out_of_fold.temperature == own.temperature
     after = predict(read_newest(trained.folder, "").trained, dataset.x[dataset.test])
     assert own.test.rows == told.test.rows == len(truth)
