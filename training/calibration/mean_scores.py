@@ -24,40 +24,54 @@ Example, two classes and 300 rows, 8 members fitted long past their best step: o
 mean was 1.040 and its best temperature 4.57. z̃ gives 1.048 and 4.71, the members that left rows out 1.465 and 6.95.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.special import softmax
 
+from training.calibration.estimated import EstimatedNumber
 from training.data.encoding import Numbers
 from training.data.split import RowNumbers
 
 
+@dataclass(frozen=True)
+class MeanScores:
+    """Scores of the mean of the members, as if no member had trained on these rows.
+
+    Attributes:
+        scores: ``[rows, classes]``, with a mean of 0 in each row.
+        length: The number c that the scores are made by.
+    """
+
+    scores: Numbers
+    length: EstimatedNumber
+
+
 def estimate_mean_scores(
     members: Numbers, left_out_by: RowNumbers, truth: RowNumbers, weights: Numbers | None = None
-) -> Numbers:
-    """Scores ``[rows, classes]`` of the mean of the members, as if no member had trained on these rows.
+) -> MeanScores:
+    """Estimate what the mean of the members would say if no member had trained on these rows.
 
     Args:
         members: ``[rows, members, classes]``, the scores of each member.
         left_out_by: ``[rows]``, the index of the member that did not train on the row.
         truth: int64 ``[rows]``, the classes.
         weights: ``[rows]``, how much each row counts, above 0; None: all alike.
-
-    Returns:
-        Scores with a mean of 0 in each row.
     """
     count, classes = members.shape[1:]
     rows = np.arange(len(members))
     members = members - members.mean(axis=2, keepdims=True)
     if not len(rows):
-        return np.empty((0, classes))
+        return MeanScores(np.empty((0, classes)), EstimatedNumber(np.empty((0, classes)), np.empty(0)))
     left_out = members[rows, left_out_by]
     trained = np.ones((len(rows), count, 1))
     trained[rows, left_out_by] = 0
     summed = (trained * members).sum(axis=1)
     movement = (trained * (np.eye(classes)[truth][:, None] - softmax(members, axis=2))).sum(axis=1)
-    excess = np.average((summed - (count - 1) * left_out)[rows, truth], weights=weights)
-    most = np.average(movement[rows, truth], weights=weights)
+    excess, most = (summed - (count - 1) * left_out)[rows, truth], movement[rows, truth]
+    mean_excess, mean_most = float(np.average(excess, weights=weights)), float(np.average(most, weights=weights))
     # Members that are sure of each row they trained on moved along nothing; those that are no surer did not move.
-    length = max(0.0, float(excess / most)) if most > 0 else 0.0
-    scores: Numbers = (left_out + summed - length * movement) / count
-    return scores
+    length = max(0.0, mean_excess / mean_most) if mean_most > 0 else 0.0
+    influences = (excess - length * most) / mean_most if length > 0 else np.zeros(len(rows))
+    scores = (left_out + summed - length * movement) / count
+    return MeanScores(scores, EstimatedNumber(-movement / count, influences))

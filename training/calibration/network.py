@@ -8,6 +8,7 @@ from scipy.special import softmax
 from kan_api.v1.manifest_pb2 import Calibration, CalibrationScores
 from kan_model import KAN, scaled_network
 from training.calibration.error import bin_by_confidence, calibration_error
+from training.calibration.estimated import EstimatedNumber
 from training.calibration.temperature import Temperature, choose_temperature, log_loss
 from training.data.encoding import Numbers
 from training.data.split import RowNumbers
@@ -29,7 +30,12 @@ class Calibrated:
 
 
 def calibrate_network(
-    kan: KAN, scores: Numbers, truth: RowNumbers, weights: Numbers | None = None, groups: RowNumbers | None = None
+    kan: KAN,
+    scores: Numbers,
+    truth: RowNumbers,
+    weights: Numbers | None = None,
+    groups: RowNumbers | None = None,
+    estimated: EstimatedNumber | None = None,
 ) -> Calibrated:
     """Choose the temperature, and divide the network's scores by it.
 
@@ -39,8 +45,9 @@ def calibrate_network(
         truth: int64 ``[rows]``, the classes.
         weights: ``[rows]``, how much each row counts; None: all alike.
         groups: ``[rows]``, the group of each; None: rows are independent.
+        estimated: As for :func:`training.calibration.temperature.choose_temperature`.
     """
-    temperature = choose_temperature(scores, truth, weights, groups)
+    temperature = choose_temperature(scores, truth, weights, groups, estimated)
     message = Calibration(
         temperature=temperature.value, out_of_fold=compare_scores(scores, temperature.value, truth, weights)
     )

@@ -1,18 +1,19 @@
 """Choose the temperature that divides the scores of classes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import logsumexp, softmax
 
+from training.calibration.estimated import EstimatedNumber
 from training.data.encoding import Numbers
 from training.data.split import RowNumbers
 
 # Bounds of the temperature. Beyond them scores say nothing of the classes, or the rows are too few to tell.
 SMALLEST, LARGEST = 0.05, 20.0
-# Fewer rows do not tell a temperature from chance; scores stay as they are.
-FEWEST_ROWS = 50
+# Fewer rows or groups of equal weight do not tell a temperature from chance; scores stay as they are.
+FEWEST_ROWS, FEWEST_GROUPS = 50, 10
 
 
 @dataclass(frozen=True)
@@ -24,21 +25,39 @@ class Temperature:
         best: The temperature with the lowest log loss of the rows, from ``SMALLEST`` to ``LARGEST``.
         gain: By how much it lowers that loss, against a temperature of 1.
         error: The standard error of ``gain``.
+        rows: As how many rows of equal weight the rows count, (Σ w)² / Σ w² (Kish).
+        groups: Likewise the groups, by the weights of their rows together; None: rows are independent.
     """
 
     value: float
     best: float
     gain: float
     error: float
+    rows: float
+    groups: float | None = None
 
     @property
     def is_at_bound(self) -> bool:
         """Whether scores are divided by a number that only a bound holds back."""
         return self.value != 1 and self.best in (SMALLEST, LARGEST)
 
+    @property
+    def has_few_rows(self) -> bool:
+        """Whether the rows are too few for any temperature but 1."""
+        return self.rows < FEWEST_ROWS
+
+    @property
+    def has_few_groups(self) -> bool:
+        """Whether the groups are."""
+        return self.groups is not None and self.groups < FEWEST_GROUPS
+
 
 def choose_temperature(
-    scores: Numbers, truth: RowNumbers, weights: Numbers | None = None, groups: RowNumbers | None = None
+    scores: Numbers,
+    truth: RowNumbers,
+    weights: Numbers | None = None,
+    groups: RowNumbers | None = None,
+    estimated: EstimatedNumber | None = None,
 ) -> Temperature:
     """Go from 1 towards the temperature with the lowest log loss, as far as its gain is sure.
 
@@ -56,23 +75,37 @@ def choose_temperature(
         truth: int64 ``[rows]``, the classes. They need not all occur.
         weights: ``[rows]``, how much each row counts; rows of weight 0 take no part. None: all alike.
         groups: ``[rows]``, rows of a group are no independent ones; None: each row is.
+        estimated: What the scores owe to a number that these rows tell; its error is part of that of the gain. None:
+            the scores owe nothing to the truth of these rows.
 
     Returns:
-        A temperature of 1 with fewer than ``FEWEST_ROWS`` rows that count.
+        A temperature of 1 where fewer than ``FEWEST_ROWS`` rows, or than ``FEWEST_GROUPS`` groups, count.
 
     Source: Breiman 1995, "Better Subset Regression Using the Nonnegative Garrote".
     """
     weights = np.ones(len(scores)) if weights is None else weights
     kept = weights > 0
     scores, truth, weights = scores[kept], truth[kept], weights[kept]
-    if len(scores) < FEWEST_ROWS:
-        return Temperature(1.0, 1.0, 0.0, 0.0)
+    parts = np.arange(len(scores)) if groups is None else np.unique(groups[kept], return_inverse=True)[1]
+    known = Temperature(
+        1.0,
+        1.0,
+        0.0,
+        0.0,
+        _effective(weights),
+        None if groups is None else _effective(np.bincount(parts, weights).astype(np.float64)),
+    )
+    if known.has_few_rows or known.has_few_groups:
+        return known
     best = fit_temperature(scores, truth, weights)
     gains = row_losses(scores, truth) - row_losses(scores / best, truth)
     gain = float(np.average(gains, weights=weights))
-    error = _standard_error(gains - gain, weights, None if groups is None else groups[kept])
+    deviations = gains - gain
+    if estimated is not None:
+        deviations = deviations + estimated.only(kept).gain_influences(scores, truth, best, weights)
+    error = _standard_error(deviations, weights, parts)
     share = 0.0 if gain <= error else 1 - (error / gain) ** 2
-    return Temperature(best**share, best, gain, error)
+    return replace(known, value=best**share, best=best, gain=gain, error=error)
 
 
 def fit_temperature(scores: Numbers, truth: RowNumbers, weights: Numbers | None = None) -> float:
@@ -127,9 +160,15 @@ def _smooth(classes: int, truth: RowNumbers, rows: int) -> Numbers:
     return wanted
 
 
-def _standard_error(deviations: Numbers, weights: Numbers, groups: RowNumbers | None) -> float:
-    """Of a weighted mean, from the deviations of rows; those of a group are added up first."""
-    parts: Numbers = weights * deviations
-    if groups is not None:
-        parts = np.bincount(np.unique(groups, return_inverse=True)[1], parts).astype(np.float64)
-    return float(np.sqrt((parts**2).sum()) / weights.sum())
+def _effective(weights: Numbers) -> float:
+    """As how many of equal weight they count: (Σ w)² / Σ w²."""
+    return float(weights.sum() ** 2 / (weights**2).sum()) if len(weights) else 0.0
+
+
+def _standard_error(deviations: Numbers, weights: Numbers, groups: RowNumbers) -> float:
+    """Of a weighted mean, from the deviations of rows; those of a group, 0 to G - 1, are added up first.
+
+    G / (G - 1) makes up for the mean, which is of the same groups.
+    """
+    summed = np.bincount(groups, weights * deviations)
+    return float(np.sqrt((summed**2).sum() * len(summed) / (len(summed) - 1)) / weights.sum())

@@ -8,6 +8,7 @@ from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss as sklearn_log_loss
 
 from training.calibration.temperature import (
+    FEWEST_GROUPS,
     FEWEST_ROWS,
     LARGEST,
     SMALLEST,
@@ -84,7 +85,38 @@ def test_few_rows_leave_the_scores_as_they_are() -> None:
         choose_temperature(scores, truth, weights),
         choose_temperature(np.empty((0, 3)), np.empty(0, np.int64)),
     ):
-        assert few == Temperature(1.0, 1.0, 0.0, 0.0)
+        assert few == Temperature(1.0, 1.0, 0.0, 0.0, few.rows)
+        assert few.has_few_rows
+        assert few.rows < FEWEST_ROWS
+    assert choose_temperature(scores, truth).value != 1
+
+
+def test_weights_and_groups_count_as_many_as_tell_something() -> None:
+    """(Σ w)² / Σ w² rows (Kish), and groups by the weights of their rows: one heavy row, or nine groups, tell no T."""
+    scores, truth = drawn(400, 3, 5.0)
+    heavy = np.ones(400)
+    heavy[0] = 1e4
+    found = choose_temperature(scores, truth, heavy)
+    assert (found.value, found.has_few_rows) == (1, True)
+    assert found.rows == pytest.approx((1e4 + 399) ** 2 / (1e8 + 399))
+    for count in (1, 2, 9):
+        found = choose_temperature(scores, truth, groups=np.arange(400) * count // 400)
+        assert (found.value, found.has_few_groups, found.has_few_rows) == (1, True, False)
+        assert found.groups == pytest.approx(count, rel=0.01)
+    found = choose_temperature(scores, truth, groups=np.arange(400) % 10)
+    assert found.groups == pytest.approx(FEWEST_GROUPS)
+    assert found.value != 1
+    # Ten groups, one of which is nearly all rows.
+    assert choose_temperature(scores, truth, groups=np.maximum(np.arange(400) - 390, 0)).has_few_groups
+
+
+def test_chance_is_not_followed_by_few_groups() -> None:
+    """Over 200 tables of ten groups whose scores are right: as seldom as by rows, within chance."""
+    moved = 0
+    for seed in range(200):
+        scores, truth = drawn(200, 2, 1.0, seed)
+        moved += choose_temperature(scores, truth, groups=np.arange(200) % 10).value != 1
+    assert moved < 35
 
 
 def test_rows_of_weight_0_take_no_part() -> None:
@@ -106,10 +138,12 @@ def test_the_way_to_the_best_temperature_is_as_long_as_its_gain_is_sure(told: fl
     rows = np.arange(1_000)
     gains = log_softmax(scores / found.best, axis=1)[rows, truth] - log_softmax(scores, axis=1)[rows, truth]
     assert found.gain == pytest.approx(gains.mean(), rel=1e-9)
-    assert found.error == pytest.approx(gains.std() / np.sqrt(1_000), rel=1e-9)
+    assert found.error == pytest.approx(gains.std(ddof=1) / np.sqrt(1_000), rel=1e-9)
     assert (found.value != 1) == is_sure
     if is_sure:
-        assert found.value == pytest.approx(found.best ** (1 - (gains.var() / 1_000) / gains.mean() ** 2), rel=1e-9)
+        assert found.value == pytest.approx(
+            found.best ** (1 - (gains.var(ddof=1) / 1_000) / gains.mean() ** 2), rel=1e-9
+        )
         assert 1 < found.value < found.best
 
 
@@ -149,7 +183,7 @@ def test_a_bound_is_told() -> None:
     truth = np.arange(100) % 3
     assert choose_temperature(-np.eye(3)[truth], truth).is_at_bound
     assert not choose_temperature(*drawn(1_000, 3, 3.0)).is_at_bound
-    assert not Temperature(1.0, LARGEST, 0.01, 0.02).is_at_bound
+    assert not Temperature(1.0, LARGEST, 0.01, 0.02, 100).is_at_bound
 
 
 def test_a_class_may_be_absent() -> None:

@@ -19,7 +19,7 @@ from training.calibration import (
     find_sets,
     judge_sets,
 )
-from training.calibration.temperature import FEWEST_ROWS
+from training.calibration.temperature import FEWEST_GROUPS, FEWEST_ROWS
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.preparation import row_weights
@@ -67,8 +67,11 @@ class CalibratedFit:
         assert self.message is not None
         assert self.temperature is not None
         found, chosen = self.message.out_of_fold, self.temperature
-        if found.rows < FEWEST_ROWS:
-            yield f"scores    not divided by a temperature: it needs {FEWEST_ROWS} rows that count, not {found.rows}"
+        if chosen.has_few_rows:
+            yield f"scores    not divided by a temperature: it needs {FEWEST_ROWS} rows, {_as_many(chosen.rows)}"
+            return
+        if chosen.groups is not None and chosen.has_few_groups:
+            yield f"scores    not divided by a temperature: it needs {FEWEST_GROUPS} groups, {_as_many(chosen.groups)}"
             return
         gain = f"it lowers the log loss of {found.rows:,} rows by {chosen.gain:.2g} ± {chosen.error:.2g}"
         if chosen.value == 1:
@@ -121,13 +124,9 @@ def calibrate_fit(
     rows = rows.only(np.isin(rows.numbers, _counting(dataset, rows.numbers))).thinned(_MOST_ROWS)
     members, truth = _scores(dataset, trained, rows), _truth(dataset, rows.numbers)
     weights = _weights(dataset, rows.numbers)
-    calibrated = calibrate_network(
-        trained.kan,
-        estimate_mean_scores(members, rows.members, truth, weights),
-        truth,
-        weights,
-        None if dataset.groups is None else dataset.groups[rows.numbers],
-    )
+    mean = estimate_mean_scores(members, rows.members, truth, weights)
+    groups = None if dataset.groups is None else dataset.groups[rows.numbers]
+    calibrated = calibrate_network(trained.kan, mean.scores, truth, weights, groups, mean.length)
     message, temperature, coverage = calibrated.message, calibrated.temperature.value, recipe.calibration.coverage
     if coverage is not None:
         own = softmax(members[np.arange(len(members)), rows.members] / temperature, axis=1)
@@ -139,6 +138,10 @@ def calibrate_fit(
         if coverage is not None:
             judge_sets(message.sets, softmax(scores / temperature, axis=1), _truth(dataset, test))
     return CalibratedFit(replace(trained, kan=calibrated.kan), message, calibrated.temperature, rows.chose)
+
+
+def _as_many(effective: float) -> str:
+    return f"and these count as {int(effective)} of equal weight"
 
 
 def _counting(dataset: Dataset, rows: RowNumbers) -> RowNumbers:

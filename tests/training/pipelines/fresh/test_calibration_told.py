@@ -35,7 +35,7 @@ members = 3
 def test_a_temperature_at_its_bound_is_told_by_name() -> None:
     """And only there: a temperature that was not taken is no warning, only a line with its reason."""
     trained = Trained(KAN(KANConfig((3, 3))), None, None)
-    low = Temperature(0.05, 0.05, 0.4, 0.01)
+    low = Temperature(0.05, 0.05, 0.4, 0.01, 300)
     fit = CalibratedFit(trained, Calibration(temperature=0.05, out_of_fold=CalibrationScores(rows=300)), low)
     told = list(fit.notes())
     assert told[0] == (
@@ -43,19 +43,22 @@ def test_a_temperature_at_its_bound_is_told_by_name() -> None:
         "0.4 ± 0.01"
     )
     assert told[1].startswith("warning   [calibration]: no temperature beyond 0.05 is tried")
-    kept = Temperature(1.0, 20.0, 0.01, 0.02)
+    kept = Temperature(1.0, 20.0, 0.01, 0.02, 300)
     rows = CalibrationScores(rows=300)
     (line,) = CalibratedFit(trained, Calibration(temperature=1.0, out_of_fold=rows), kept).notes()
     assert line.startswith("scores    not divided by a temperature: the best one is 20, but it lowers the log loss")
     few = Calibration(temperature=1.0, out_of_fold=CalibrationScores(rows=49))
-    (line,) = CalibratedFit(trained, few, Temperature(1.0, 1.0, 0.0, 0.0)).notes()
-    assert line == "scores    not divided by a temperature: it needs 50 rows that count, not 49"
+    (line,) = CalibratedFit(trained, few, Temperature(1.0, 1.0, 0.0, 0.0, 49.6)).notes()
+    start = "scores    not divided by a temperature: it needs"
+    assert line == f"{start} 50 rows, and these count as 49 of equal weight"
+    (line,) = CalibratedFit(trained, few, Temperature(1.0, 1.0, 0.0, 0.0, 300, 7.9)).notes()
+    assert line == f"{start} 10 groups, and these count as 7 of equal weight"
     assert list(CalibratedFit(trained).notes()) == []
 
 
 def test_a_coverage_that_too_few_rows_allow_is_told() -> None:
     """Each set has all classes then; a threshold above 0 is no warning."""
-    trained, chosen = Trained(KAN(KANConfig((3, 3))), None, None), Temperature(1.0, 1.0, 0.0, 0.0)
+    trained, chosen = Trained(KAN(KANConfig((3, 3))), None, None), Temperature(1.0, 1.0, 0.0, 0.0, 40)
     message = Calibration(temperature=1.0, sets=ClassSets(coverage=0.99, calibration_rows=80))
     assert list(CalibratedFit(trained, message, chosen).notes())[1:] == [
         "warning   [calibration] coverage = 0.99 needs more than the 80 rows that members left out: each set has all "
