@@ -1,6 +1,7 @@
 """A network whose answers are those of another one, times a factor."""
 
 import dataclasses
+import math
 
 import torch
 
@@ -16,12 +17,17 @@ def scaled_network(kan: KAN, factor: float) -> KAN:
 
     Args:
         kan: The network f; it is not changed, and no memory is shared with it.
-        factor: Any finite number.
+        factor: Finite and above 0, so that edges which only rise, or only fall, keep to it.
 
     Returns:
         A network of the same width with the same members. Where outputs multiply, it has one more layer, of identity
         edges, and no members.
+
+    Raises:
+        ValueError: the factor is not finite and above 0.
     """
+    if not 0 < factor < math.inf:
+        raise ValueError(f"factor {factor:g}; wanted a finite number above 0")
     if kan.layers[-1].products is not None:
         kan = with_identity(kan)
     with torch.no_grad():

@@ -22,6 +22,7 @@ from training.calibration.network import calibrate_network as calibrate_network
 from training.calibration.network import compare_scores as compare_scores
 from training.calibration.network import divide_scores as divide_scores
 from training.calibration.sets import class_sets as class_sets
+from training.calibration.sets import fewest_scores as fewest_scores
 from training.calibration.sets import find_sets as find_sets
 from training.calibration.sets import judge_sets as judge_sets
 from training.calibration.temperature import Temperature as Temperature

@@ -9,6 +9,8 @@ from training.data.encoding import Numbers
 from training.data.split import RowNumbers
 
 BINS = 15
+# They tell the error of honest probabilities to about 2 % of itself.
+_DRAWS = 100
 
 
 @dataclass(frozen=True)
@@ -19,11 +21,13 @@ class Confidence:
         told: ``[bins]``, the mean of that probability.
         found: ``[bins]``, the share of rows that are of that class.
         weight: ``[bins]``, the weight of the rows; they add up to 1.
+        honest_error: The error that as many rows have on average if the probabilities are right, by chance alone.
     """
 
     told: Numbers
     found: Numbers
     weight: Numbers
+    honest_error: float
 
     @property
     def error(self) -> float:
@@ -50,12 +54,22 @@ def bin_by_confidence(
     weight = np.bincount(places, weights, minlength=bins)
     kept = weight > 0
     means = [np.bincount(places, weights * each, minlength=bins)[kept] / weight[kept] for each in (told, found)]
-    return Confidence(means[0], means[1], weight[kept] / weight.sum())
+    shares = weight[kept] / weight.sum()
+    return Confidence(means[0], means[1], shares, _honest_error(told, weights, places))
 
 
 def calibration_error(probabilities: Numbers, truth: RowNumbers, weights: Numbers | None = None) -> float:
     """The expected calibration error over 15 bins of equal weight, as :func:`bin_by_confidence` cuts them."""
     return bin_by_confidence(probabilities, truth, weights).error
+
+
+def _honest_error(told: Numbers, weights: Numbers, places: NDArray[np.int64]) -> float:
+    """The mean error of drawn rows, each of which is right with the probability that is told."""
+    random = np.random.default_rng(0)
+    errors = [
+        np.abs(np.bincount(places, weights * (told - (random.random(len(told)) < told)))).sum() for _ in range(_DRAWS)
+    ]
+    return float(np.mean(errors) / weights.sum())
 
 
 def _places(told: Numbers, weights: Numbers, bins: int) -> NDArray[np.int64]:

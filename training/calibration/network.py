@@ -80,6 +80,7 @@ def compare_scores(
         temperature=temperature,
         error_before=calibration_error(softmax(scores, axis=1), truth, weights),
         error_after=curve.error,
+        honest_error=curve.honest_error,
         log_loss_before=log_loss(scores, truth, weights),
         log_loss_after=log_loss(after, truth, weights),
         mean_probability=curve.told.tolist(),

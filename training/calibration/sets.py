@@ -3,8 +3,8 @@
 A row's set holds its most probable class and each other class with a probability of at least a threshold t. Each row
 was left out by one member; what this member says of the row's true class is the row's score. With n scores, t is the
 one of rank ⌈(n + 1) · coverage⌉ from the top, so that a new score is at least t as often as the coverage asks for. What
-is served is the mean of the members, which errs less than one of them, so the sets hold a little more than they
-promise.
+is served is the mean of the members, which errs less than one of them, so the sets may hold more than they
+promise. Each row counts alike, whatever its weight.
 
 Example: coverage 0.9 and 199 scores. The rank is ⌈200 · 0.9⌉ = 180; the 180th largest score is 0.21, so a row with the
 probabilities 0.7, 0.25 and 0.05 has a set of the first two classes.
@@ -38,8 +38,15 @@ def class_sets(probabilities: Numbers, threshold: Numbers | float) -> NDArray[np
     return found
 
 
+def fewest_scores(coverage: float) -> int:
+    """The number of scores that a threshold needs: with fewer, ⌈(n + 1) · coverage⌉ is more than n."""
+    return math.ceil(round(coverage / (1 - coverage), _DIGITS))
+
+
 def find_threshold(scores: Numbers, coverage: float) -> float:
     """The score of rank ⌈(n + 1) · coverage⌉ from the top, rounded down to float32; 0 if there are fewer scores.
+
+    It is also 0 where it is below the smallest normal number of float32, which a runtime may answer as 0.
 
     Args:
         scores: ``[n]``, the probability of the true class of each row, by a network that left the row out.
@@ -51,7 +58,8 @@ def find_threshold(scores: Numbers, coverage: float) -> float:
     exact = float(np.partition(scores, len(scores) - rank)[len(scores) - rank])
     # The server answers in float32, and a score that equals the threshold is in.
     near = np.float32(exact)
-    return float(near if float(near) <= exact else np.nextafter(near, np.float32(0)))
+    threshold = float(near if float(near) <= exact else np.nextafter(near, np.float32(0)))
+    return threshold if threshold >= float(np.finfo(np.float32).tiny) else 0.0
 
 
 def find_sets(probabilities: Numbers, truth: RowNumbers, left_out_by: RowNumbers, coverage: float) -> ClassSets:

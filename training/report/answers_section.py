@@ -101,7 +101,7 @@ def _temperature(manifest: ModelManifest) -> Iterator[str]:
     made = manifest.calibration
     parts = (("out of fold", made.out_of_fold), ("test rows", made.test))
     yield table(
-        ["", "rows", "temperature", "calibration error before", "after", "log loss before", "after"],
+        ["", "rows", "temperature", "calibration error before", "after", "by chance", "log loss before", "after"],
         [[name, f"{scores.rows:,}", *map(number, _measured(scores))] for name, scores in parts if scores.rows],
     )
     is_kept = "No temperature is surely better than 1, so scores stay as they are."
@@ -116,23 +116,28 @@ def _temperature(manifest: ModelManifest) -> Iterator[str]:
         f"estimate of what the mean of the members says of new rows.{before} Above 1 it makes probabilities less "
         "certain. Calibration error: the rows are sorted by the probability of their most probable class and cut into "
         "15 bins of equal weight; it is the mean difference between that probability and the share of rows of that "
-        "class."
+        "class. By chance alone, right probabilities of as many rows have the one beside it."
     )
     if made.HasField("sets"):
         sets, rows = (
             made.sets,
             "test rows" if made.sets.judged_by == "test" else "rows, by a threshold from other rows,",
         )
+        refit = manifest.data.refit and sets.judged_by == "test"
+        other = " These are of the sets of the fit before the refit, by its own threshold." if refit else ""
         yield paragraph(
             f"Sets of classes: the most probable one and each with a probability of at least {number(sets.threshold)}. "
             f"{100 * sets.coverage:g} % of new rows shall have a set with their true class; "
             f"{100 * sets.judged_coverage:.1f} % of {sets.judged_rows:,} {rows} had. A set has "
-            f"{number(sets.judged_size)} classes on average."
+            f"{number(sets.judged_size)} classes on average.{other}"
         )
 
 
 def _measured(scores: CalibrationScores) -> tuple[float, ...]:
-    errors, losses = (scores.error_before, scores.error_after), (scores.log_loss_before, scores.log_loss_after)
+    errors, losses = (
+        (scores.error_before, scores.error_after, scores.honest_error),
+        (scores.log_loss_before, scores.log_loss_after),
+    )
     return (scores.temperature, *errors, *losses)
 
 

@@ -342,7 +342,7 @@ class Intervals(_message.Message):
     def __init__(self, coverage: _Optional[float] = ..., kind: _Optional[str] = ..., half_width: _Optional[_Iterable[float]] = ..., is_scaled: _Optional[bool] = ..., calibration_rows: _Optional[int] = ..., judged_by: _Optional[str] = ..., judged_rows: _Optional[int] = ..., judged_coverage: _Optional[_Iterable[float]] = ..., judged_width: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class CalibrationScores(_message.Message):
-    __slots__ = ("rows", "error_before", "error_after", "log_loss_before", "log_loss_after", "temperature", "mean_probability", "share_right")
+    __slots__ = ("rows", "error_before", "error_after", "log_loss_before", "log_loss_after", "temperature", "mean_probability", "share_right", "honest_error")
     ROWS_FIELD_NUMBER: _ClassVar[int]
     ERROR_BEFORE_FIELD_NUMBER: _ClassVar[int]
     ERROR_AFTER_FIELD_NUMBER: _ClassVar[int]
@@ -351,6 +351,7 @@ class CalibrationScores(_message.Message):
     TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
     MEAN_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     SHARE_RIGHT_FIELD_NUMBER: _ClassVar[int]
+    HONEST_ERROR_FIELD_NUMBER: _ClassVar[int]
     rows: int
     error_before: float
     error_after: float
@@ -359,7 +360,8 @@ class CalibrationScores(_message.Message):
     temperature: float
     mean_probability: _containers.RepeatedScalarFieldContainer[float]
     share_right: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, rows: _Optional[int] = ..., error_before: _Optional[float] = ..., error_after: _Optional[float] = ..., log_loss_before: _Optional[float] = ..., log_loss_after: _Optional[float] = ..., temperature: _Optional[float] = ..., mean_probability: _Optional[_Iterable[float]] = ..., share_right: _Optional[_Iterable[float]] = ...) -> None: ...
+    honest_error: float
+    def __init__(self, rows: _Optional[int] = ..., error_before: _Optional[float] = ..., error_after: _Optional[float] = ..., log_loss_before: _Optional[float] = ..., log_loss_after: _Optional[float] = ..., temperature: _Optional[float] = ..., mean_probability: _Optional[_Iterable[float]] = ..., share_right: _Optional[_Iterable[float]] = ..., honest_error: _Optional[float] = ...) -> None: ...
 
 class ClassSets(_message.Message):
     __slots__ = ("coverage", "threshold", "calibration_rows", "judged_by", "judged_rows", "judged_coverage", "judged_size")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import binom
 from sklearn.calibration import calibration_curve
 
 from training.calibration.error import bin_by_confidence, calibration_error
@@ -58,3 +59,22 @@ def test_a_weight_is_a_number_of_rows() -> None:
     counts = np.arange(300) % 4
     repeated = calibration_error(np.repeat(probabilities, counts, axis=0), np.repeat(truth, counts))
     assert calibration_error(probabilities, truth, counts.astype(float)) == pytest.approx(repeated, rel=1e-12)
+
+
+def test_the_error_that_right_probabilities_have_by_chance() -> None:
+    """In one bin the mean absolute deviation of a binomial share, by SciPy; in 15 bins that of tables drawn anew."""
+    same = np.tile([0.7, 0.3], (60, 1))
+    found = bin_by_confidence(same, np.zeros(60, np.int64)).honest_error
+    shares = np.arange(61) / 60
+    assert found == pytest.approx((binom.pmf(np.arange(61), 60, 0.7) * np.abs(shares - 0.7)).sum(), rel=0.25)
+    probabilities, truth = drawn(200)
+    weights = np.random.default_rng(1).uniform(0.5, 2, 200)
+    found = bin_by_confidence(probabilities, truth, weights).honest_error
+    chances, random = probabilities.cumsum(axis=1), np.random.default_rng(2)
+    anew = [
+        calibration_error(probabilities, (random.random((200, 1)) > chances).sum(axis=1).clip(max=2), weights)
+        for _ in range(100)
+    ]
+    assert found == pytest.approx(np.mean(anew), rel=0.1)
+    assert found > 0.05
+    assert bin_by_confidence(np.eye(2)[[0, 1, 1]], np.array([0, 1, 0])).honest_error == 0

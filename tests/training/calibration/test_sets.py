@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.calibration.sets import class_sets, find_sets, find_threshold, judge_sets
+from training.calibration.sets import class_sets, fewest_scores, find_sets, find_threshold, judge_sets
 
 Values = NDArray[np.float64]
 
@@ -49,6 +49,20 @@ def test_a_score_that_equals_the_threshold_is_in_also_in_float32() -> None:
         assert threshold == np.float32(threshold)
         assert (scores >= threshold).sum() >= 25
         assert threshold <= np.sort(scores)[::-1][24] < threshold * (1 + 2e-7)
+
+
+def test_a_threshold_below_float32_takes_all_classes() -> None:
+    """What is served may be 0 there, and has to be in. It is no lack of rows."""
+    assert find_threshold(np.full(100, 1e-50), 0.9) == find_threshold(np.full(100, 1e-39), 0.9) == 0
+    assert 0 < find_threshold(np.full(100, 1e-37), 0.9) <= 1e-37
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.8, 0.9, 0.95, 0.99, 0.999])
+def test_the_fewest_scores_that_give_a_threshold(coverage: float) -> None:
+    """One less gives none."""
+    fewest = fewest_scores(coverage)
+    assert find_threshold(np.full(fewest, 0.5), coverage) == 0.5
+    assert find_threshold(np.full(fewest - 1, 0.5), coverage) == 0
 
 
 def test_a_set_has_the_most_probable_class() -> None:

@@ -36,10 +36,18 @@ def test_both_errors_and_losses_are_shown() -> None:
     assert "out of fold" in page
     assert "<td>test rows</td>" not in page
     assert "before the refit" not in page
-    manifest.calibration.test.CopyFrom(CalibrationScores(rows=100, error_after=0.0555, temperature=1.625))
+    manifest.calibration.test.CopyFrom(
+        CalibrationScores(rows=100, error_after=0.0555, honest_error=0.0444, temperature=1.625)
+    )
     manifest.data.refit = True
     page = "".join(answers_section(manifest, judged(), None))
-    for text in ("<td>test rows</td>", "0.0555", "1.625", "judged the fit before the refit, by its own temperature"):
+    for text in (
+        "<td>test rows</td>",
+        "0.0555",
+        "0.0444",
+        "1.625",
+        "judged the fit before the refit, by its own temperature",
+    ):
         assert text in page
 
 
@@ -68,6 +76,10 @@ def test_sets_of_classes_are_told() -> None:
     page = "".join(answers_section(manifest, judged(), None))
     for text in ("at least 0.21", "90 % of new rows", "89.8 % of 1,200 rows, by a threshold", "1.25 classes"):
         assert text in page
+    assert "by its own threshold" not in page
+    manifest.calibration.sets.judged_by = "test"
+    manifest.data.refit = True
+    assert "of the fit before the refit, by its own threshold" in "".join(answers_section(manifest, judged(), None))
 
 
 def test_without_a_temperature_nothing_is_said() -> None:

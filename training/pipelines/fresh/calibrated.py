@@ -16,6 +16,7 @@ from training.calibration import (
     compare_scores,
     divide_scores,
     estimate_mean_scores,
+    fewest_scores,
     find_sets,
     judge_sets,
 )
@@ -57,7 +58,14 @@ class CalibratedFit:
             return
         yield from self._temperature_notes()
         sets = self.message.sets
-        if sets.coverage and not sets.threshold:
+        if not sets.coverage or sets.threshold:
+            return
+        if sets.calibration_rows >= fewest_scores(sets.coverage):
+            yield (
+                f"warning   [calibration] coverage = {sets.coverage:g}: too many rows are of a class that got a"
+                " probability of 0 in float32: each set has all classes"
+            )
+        else:
             yield (
                 f"warning   [calibration] coverage = {sets.coverage:g} needs more than the {sets.calibration_rows} rows"
                 " that members left out: each set has all classes"

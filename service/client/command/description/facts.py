@@ -119,7 +119,7 @@ def _calibration(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
     if not manifest.HasField("calibration"):
         return
     made = manifest.calibration
-    found, rows = (made.test, "test rows") if made.test.rows else (made.out_of_fold, "out-of-fold answers")
+    found, rows = (made.test, "test rows") if made.test.rows else (made.out_of_fold, "training rows, as estimated")
     text = f"of scores over a temperature of {made.temperature:.4g}"
     if made.temperature == 1:
         text = "of scores as they are, since no temperature was surely better"
@@ -128,13 +128,18 @@ def _calibration(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
         if found.temperature != 1:
             before = f" that were judged at {found.temperature:.4g}" if found.temperature != made.temperature else ""
             text += f"{before}, {found.error_before:.4f} without it"
+        if found.honest_error:
+            text += f"; by chance alone, right probabilities have {found.honest_error:.4f}"
     yield "probabilities", text
     if made.HasField("sets"):
         sets = made.sets
         rows = f"{sets.judged_rows:,} " + ("test rows" if sets.judged_by == "test" else "rows, by another threshold")
+        if manifest.data.refit and sets.judged_by == "test":
+            rows += ", by the threshold before they trained it too"
+        which = f"of a probability of {sets.threshold:.4g} or more" if sets.threshold else "all classes"
         yield (
             "sets of classes",
-            f"of a probability of {sets.threshold:.4g} or more: {100 * sets.coverage:g} % asked for, the true class in "
+            f"{which}: {100 * sets.coverage:g} % asked for, the true class in "
             f"{100 * sets.judged_coverage:.1f} % of {rows}, {sets.judged_size:.3g} classes on average",
         )
 

@@ -93,7 +93,9 @@ class Fitted:
         rows = way.left_out(state)
         assert rows is not None
         self.rows: LeftOutRows = rows
-        numbers, answers = way.out_of_fold(state)
+        told = way.out_of_fold(state)
+        assert told is not None
+        numbers, answers = told
         kept = np.isin(numbers, rows.numbers)
         np.testing.assert_array_equal(numbers[kept], rows.numbers)
         self.left_out_answers: Values = answers[kept]

@@ -64,6 +64,11 @@ def test_a_coverage_that_too_few_rows_allow_is_told() -> None:
         "warning   [calibration] coverage = 0.99 needs more than the 80 rows that members left out: each set has all "
         "classes"
     ]
+    message.sets.calibration_rows = 99
+    (_, line) = CalibratedFit(trained, message, chosen).notes()
+    assert line.endswith(
+        "too many rows are of a class that got a probability of 0 in float32: each set has all classes"
+    )
     message.sets.threshold = 0.1
     assert len(list(CalibratedFit(trained, message, chosen).notes())) == 1
 

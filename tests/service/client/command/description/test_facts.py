@@ -162,32 +162,34 @@ def test_promises_are_facts() -> None:
             Calibration(
                 temperature=1.31,
                 out_of_fold=CalibrationScores(rows=900, error_before=0.05, error_after=0.02, temperature=1.31),
-                test=CalibrationScores(rows=200, error_before=0.04, error_after=0.015, temperature=1.25),
+                test=CalibrationScores(
+                    rows=200, error_before=0.04, error_after=0.015, honest_error=0.031, temperature=1.25
+                ),
             ),
             "of scores over a temperature of 1.31; calibration error 0.0150 on 200 test rows that were judged at 1.25, "
-            "0.0400 without it",
+            "0.0400 without it; by chance alone, right probabilities have 0.0310",
         ),
         (
             Calibration(
                 temperature=0.9,
                 out_of_fold=CalibrationScores(rows=90, error_before=0.05, error_after=0.02, temperature=0.9),
             ),
-            "of scores over a temperature of 0.9; calibration error 0.0200 on 90 out-of-fold answers, 0.0500 without "
-            "it",
+            "of scores over a temperature of 0.9; calibration error 0.0200 on 90 training rows, as estimated, 0.0500 "
+            "without it",
         ),
         (
             Calibration(
                 temperature=1.0,
                 out_of_fold=CalibrationScores(rows=90, error_before=0.02, error_after=0.02, temperature=1.0),
             ),
-            "of scores as they are, since no temperature was surely better; calibration error 0.0200 on 90 out-of-fold "
-            "answers",
+            "of scores as they are, since no temperature was surely better; calibration error 0.0200 on 90 training "
+            "rows, as estimated",
         ),
         (Calibration(temperature=1.0), "of scores as they are, since no temperature was surely better"),
     ],
 )
 def test_the_temperature_of_classes(calibration: Calibration, text: str) -> None:
-    """With the calibration error of the test rows, else of the out-of-fold answers; without it there is no line."""
+    """With the calibration error of the test rows, else of the estimate; without it there is no line."""
     manifest = ModelManifest(task=TASK_CLASSIFICATION, classes=["a", "b"], calibration=calibration)
     assert facts(manifest)["probabilities"] == text
     assert "probabilities" not in facts(ModelManifest(task=TASK_CLASSIFICATION, classes=["a", "b"]))
@@ -204,5 +206,12 @@ def test_sets_of_classes() -> None:
         "of a probability of 0.21 or more: 90 % asked for, the true class in 89.8 % of 1,200 test rows, 1.25 classes "
         "on average"
     )
+    manifest.data.refit = True
+    assert (
+        "89.8 % of 1,200 test rows, by the threshold before they trained it too, 1.25"
+        in facts(manifest)["sets of classes"]
+    )
+    manifest.calibration.sets.threshold = 0
+    assert facts(manifest)["sets of classes"].startswith("all classes: 90 % asked for")
     manifest.calibration.ClearField("sets")
     assert "sets of classes" not in facts(manifest)
