@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.tables.cells import key_of_code
 from benchmarks.tables.methods import ours
 from benchmarks.tables.methods.metrics import Floats
 from benchmarks.tables.methods.peers import PEERS, Problem
 from benchmarks.tables.splits import Split, read
 from training.calibration import divide_scores
 
+_ROOT = Path(__file__).parents[2]
 _SECTION = "\n[calibration]\n"
 OURS, UNDIVIDED, LIGHTGBM = "ours", "ours, T = 1", "LightGBM"
 _METHODS = (OURS, UNDIVIDED, LIGHTGBM)
@@ -20,7 +22,7 @@ _METHODS = (OURS, UNDIVIDED, LIGHTGBM)
 
 @dataclass(frozen=True)
 class Answers:
-    """What a method says of the held-out rows of a split.
+    """What a method says of the held-out rows of a split; rows that we do not answer are left out of all methods.
 
     Attributes:
         probabilities: ``[rows, classes]``.
@@ -32,8 +34,8 @@ class Answers:
 
 
 def find_or_measure(split: Split, cache: Path) -> dict[str, Answers]:
-    """The answers of each method; fits what is not in the cache yet."""
-    place = cache / split.source.name / f"{split.number}-{split.fingerprint}"
+    """The answers of each method; fits what is not in the cache yet for these rows and this code of ours."""
+    place = cache / split.source.name / f"{split.number}-{split.fingerprint}-{key_of_code(_ROOT)}"
     file = place / "answers.npz"
     if not file.exists():
         place.mkdir(parents=True, exist_ok=True)
@@ -55,4 +57,6 @@ def _measure(split: Split, place: Path) -> tuple[dict[str, Floats], NDArray[np.i
     manifest = json.loads(next((place / "ours" / "models").glob("*/1/manifest.json")).read_text(encoding="utf-8"))
     undivided = divide_scores(served, 1 / manifest["calibration"]["temperature"])
     ours.tidy(place / "ours")
-    return {OURS: served, UNDIVIDED: undivided, LIGHTGBM: peer}, truth.astype(np.int64)
+    answered = np.isfinite(served).all(axis=1)
+    found = {OURS: served, UNDIVIDED: undivided, LIGHTGBM: peer}
+    return {method: each[answered] for method, each in found.items()}, truth[answered].astype(np.int64)

@@ -6,6 +6,7 @@ import numpy as np
 
 from benchmarks.calibration.answers import LIGHTGBM, OURS, UNDIVIDED, Answers
 from benchmarks.calibration.cost import Cost
+from benchmarks.calibration.truth import Fit
 from training.calibration.error import bin_by_confidence
 
 _METHODS = (OURS, UNDIVIDED, LIGHTGBM)
@@ -54,6 +55,17 @@ def cost_table(found: Iterable[Cost]) -> str:
     for each in found:
         times = f"{1e6 * each.plain.median:.1f} | {1e6 * each.divided.median:.1f}"
         lines.append(f"| {each.network} | {each.rows:,} | {times} | {each.ratio:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def truth_table(found: Iterable[Sequence[Fit]]) -> str:
+    """A line for the fits of each number of rows."""
+    heads = ["rows", "change of the log loss, mean", "largest rise", "calibration error, T = 1", "T", "members' T"]
+    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
+    for fits in found:
+        changes = [each.losses[1] - each.losses[0] for each in fits]
+        errors = " | ".join(f"{error:.3f}" for error in np.mean([each.errors for each in fits], axis=0))
+        lines.append(f"| {fits[0].rows:,} | {np.mean(changes):+.4f} | {max(changes):+.4f} | {errors} |")
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,7 @@ from training.data.encoding import Numbers
 from training.data.split import RowNumbers
 
 BINS = 15
-# They tell the error of honest probabilities to about 2 % of itself.
+# They tell the error by chance to about 2 % of itself.
 _DRAWS = 100
 
 
@@ -21,13 +21,11 @@ class Confidence:
         told: ``[bins]``, the mean of that probability.
         found: ``[bins]``, the share of rows that are of that class.
         weight: ``[bins]``, the weight of the rows; they add up to 1.
-        honest_error: The error that as many rows have on average if the probabilities are right, by chance alone.
     """
 
     told: Numbers
     found: Numbers
     weight: Numbers
-    honest_error: float
 
     @property
     def error(self) -> float:
@@ -54,8 +52,7 @@ def bin_by_confidence(
     weight = np.bincount(places, weights, minlength=bins)
     kept = weight > 0
     means = [np.bincount(places, weights * each, minlength=bins)[kept] / weight[kept] for each in (told, found)]
-    shares = weight[kept] / weight.sum()
-    return Confidence(means[0], means[1], shares, _honest_error(told, weights, places))
+    return Confidence(means[0], means[1], weight[kept] / weight.sum())
 
 
 def calibration_error(probabilities: Numbers, truth: RowNumbers, weights: Numbers | None = None) -> float:
@@ -63,9 +60,16 @@ def calibration_error(probabilities: Numbers, truth: RowNumbers, weights: Number
     return bin_by_confidence(probabilities, truth, weights).error
 
 
-def _honest_error(told: Numbers, weights: Numbers, places: NDArray[np.int64]) -> float:
-    """The mean error of drawn rows, each of which is right with the probability that is told."""
-    random = np.random.default_rng(0)
+def error_by_chance(probabilities: Numbers, weights: Numbers | None = None) -> float:
+    """The calibration error that as many rows have on average if these probabilities are right.
+
+    Args:
+        probabilities: ``[rows, classes]``; a draw is right with the probability of its most probable class.
+        weights: ``[rows]``, how much each row counts; None: all alike.
+    """
+    told, random = probabilities.max(axis=1), np.random.default_rng(0)
+    weights = np.ones(len(told)) if weights is None else weights
+    places = _places(told, weights, BINS)
     errors = [
         np.abs(np.bincount(places, weights * (told - (random.random(len(told)) < told)))).sum() for _ in range(_DRAWS)
     ]

@@ -1,9 +1,8 @@
-"""What scores owe to one number that the same rows tell."""
+"""A number in the scores that was estimated from the same rows: how its error changes the gain of a temperature."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import softmax
 
 from training.data.encoding import Numbers
@@ -12,7 +11,7 @@ from training.data.split import RowNumbers
 
 @dataclass(frozen=True)
 class EstimatedNumber:
-    """A number c that is estimated from the rows whose scores hold it; its error is one of the scores too.
+    """A number c that scores were computed with, and that was estimated from their rows.
 
     Attributes:
         slopes: ``[rows, classes]``, the scores' derivative by c.
@@ -22,12 +21,8 @@ class EstimatedNumber:
     slopes: Numbers
     influences: Numbers
 
-    def only(self, kept: NDArray[np.bool_]) -> "EstimatedNumber":
-        """That of the rows for which this is true, bool ``[rows]``."""
-        return EstimatedNumber(self.slopes[kept], self.influences[kept])
-
     def gain_influences(self, scores: Numbers, truth: RowNumbers, temperature: float, weights: Numbers) -> Numbers:
-        """``[rows]``, how far each row, through c, draws the mean gain in log loss by a temperature."""
+        """``[rows]``, how far each row, by way of c, draws the mean gain in log loss of a temperature."""
         by_class = softmax(scores, axis=1) - softmax(scores / temperature, axis=1) / temperature
         of_truth = (1 - 1 / temperature) * self.slopes[np.arange(len(truth)), truth]
         slope = float(np.average((by_class * self.slopes).sum(axis=1) - of_truth, weights=weights))

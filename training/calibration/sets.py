@@ -13,17 +13,13 @@ Source: Sadinle, Lei and Wasserman 2019, "Least Ambiguous Set-Valued Classifiers
 form over members as in :mod:`training.intervals`.
 """
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
 from kan_api.v1.manifest_pb2 import ClassSets
+from training.calibration.ranks import conformal_quantile, fewest_rows
 from training.data.encoding import Numbers
 from training.data.split import RowNumbers
-
-# A product such as 0.9 · 110 must not pass a whole number by rounding.
-_DIGITS = 9
 
 
 def class_sets(probabilities: Numbers, threshold: Numbers | float) -> NDArray[np.bool_]:
@@ -38,11 +34,6 @@ def class_sets(probabilities: Numbers, threshold: Numbers | float) -> NDArray[np
     return found
 
 
-def fewest_scores(coverage: float) -> int:
-    """The number of scores that a threshold needs: with fewer, ⌈(n + 1) · coverage⌉ is more than n."""
-    return math.ceil(round(coverage / (1 - coverage), _DIGITS))
-
-
 def find_threshold(scores: Numbers, coverage: float) -> float:
     """The score of rank ⌈(n + 1) · coverage⌉ from the top, rounded down to float32; 0 if there are fewer scores.
 
@@ -52,10 +43,7 @@ def find_threshold(scores: Numbers, coverage: float) -> float:
         scores: ``[n]``, the probability of the true class of each row, by a network that left the row out.
         coverage: Between 0 and 1.
     """
-    rank = math.ceil(round((len(scores) + 1) * coverage, _DIGITS))
-    if rank > len(scores):
-        return 0.0
-    exact = float(np.partition(scores, len(scores) - rank)[len(scores) - rank])
+    exact = -float(conformal_quantile(-scores[:, None], coverage)[0])
     # The server answers in float32, and a score that equals the threshold is in.
     near = np.float32(exact)
     threshold = float(near if float(near) <= exact else np.nextafter(near, np.float32(0)))
@@ -64,6 +52,8 @@ def find_threshold(scores: Numbers, coverage: float) -> float:
 
 def find_sets(probabilities: Numbers, truth: RowNumbers, left_out_by: RowNumbers, coverage: float) -> ClassSets:
     """The threshold, and how good it is: the sets of each fold are judged by the threshold of the other folds.
+
+    Nothing is told of that where the other folds of a row have too few rows for a threshold.
 
     Args:
         probabilities: ``[rows, classes]``, by the member that left the row out.
@@ -76,15 +66,14 @@ def find_sets(probabilities: Numbers, truth: RowNumbers, left_out_by: RowNumbers
         coverage=coverage,
         threshold=find_threshold(scores, coverage),
         calibration_rows=len(scores),
-        judged_by="folds",
-        judged_rows=len(scores),
     )
-    if len(scores):
-        thresholds = np.empty(len(scores))
-        for member in np.unique(left_out_by):
+    folds, counts = np.unique(left_out_by, return_counts=True)
+    if len(scores) - counts.max(initial=0) >= fewest_rows(coverage):
+        thresholds = np.empty((len(scores), 1))
+        for member in folds:
             own = left_out_by == member
             thresholds[own] = find_threshold(scores[~own], coverage)
-        _judge(message, probabilities, truth, thresholds[:, None])
+        _judge(message, "folds", probabilities, truth, thresholds)
     return message
 
 
@@ -97,11 +86,13 @@ def judge_sets(message: ClassSets, probabilities: Numbers, truth: RowNumbers) ->
         truth: int64 ``[rows]``, the classes.
     """
     if len(truth):
-        message.judged_by, message.judged_rows = "test", len(truth)
-        _judge(message, probabilities, truth, message.threshold)
+        _judge(message, "test", probabilities, truth, message.threshold)
 
 
-def _judge(message: ClassSets, probabilities: Numbers, truth: RowNumbers, threshold: Numbers | float) -> None:
+def _judge(
+    message: ClassSets, judged_by: str, probabilities: Numbers, truth: RowNumbers, threshold: Numbers | float
+) -> None:
     found = class_sets(probabilities, threshold)
+    message.judged_by, message.judged_rows = judged_by, len(truth)
     message.judged_coverage = float(found[np.arange(len(truth)), truth].mean())
     message.judged_size = float(found.sum(axis=1).mean())

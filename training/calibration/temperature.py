@@ -25,8 +25,8 @@ class Temperature:
         best: The temperature with the lowest log loss of the rows, from ``SMALLEST`` to ``LARGEST``.
         gain: By how much it lowers that loss, against a temperature of 1.
         error: The standard error of ``gain``.
-        rows: As how many rows of equal weight the rows count, (Σ w)² / Σ w² (Kish).
-        groups: Likewise the groups, by the weights of their rows together; None: rows are independent.
+        rows: The effective number of rows, (Σ w)² / Σ w² (Kish): rows of equal weight that would tell as much.
+        groups: Likewise of groups, each with the weight of its rows together; None: rows are independent.
     """
 
     value: float
@@ -38,7 +38,7 @@ class Temperature:
 
     @property
     def is_at_bound(self) -> bool:
-        """Whether scores are divided by a number that only a bound holds back."""
+        """Whether scores are divided, and the best temperature is one of the bounds."""
         return self.value != 1 and self.best in (SMALLEST, LARGEST)
 
     @property
@@ -48,7 +48,7 @@ class Temperature:
 
     @property
     def has_few_groups(self) -> bool:
-        """Whether the groups are."""
+        """Whether the groups are too few for any temperature but 1."""
         return self.groups is not None and self.groups < FEWEST_GROUPS
 
 
@@ -73,10 +73,10 @@ def choose_temperature(
     Args:
         scores: float64 ``[rows, classes]``, before the softmax; two classes or more.
         truth: int64 ``[rows]``, the classes. They need not all occur.
-        weights: ``[rows]``, how much each row counts; rows of weight 0 take no part. None: all alike.
-        groups: ``[rows]``, rows of a group are no independent ones; None: each row is.
-        estimated: What the scores owe to a number that these rows tell; its error is part of that of the gain. None:
-            the scores owe nothing to the truth of these rows.
+        weights: ``[rows]``, how much each row counts, above 0; None: all alike.
+        groups: ``[rows]``, the group of each row; rows of a group are not independent. None: all rows are.
+        estimated: A number in the scores that these rows tell; its error is part of that of the gain. None: the scores
+            hold none.
 
     Returns:
         A temperature of 1 where fewer than ``FEWEST_ROWS`` rows, or than ``FEWEST_GROUPS`` groups, count.
@@ -84,28 +84,20 @@ def choose_temperature(
     Source: Breiman 1995, "Better Subset Regression Using the Nonnegative Garrote".
     """
     weights = np.ones(len(scores)) if weights is None else weights
-    kept = weights > 0
-    scores, truth, weights = scores[kept], truth[kept], weights[kept]
-    parts = np.arange(len(scores)) if groups is None else np.unique(groups[kept], return_inverse=True)[1]
-    known = Temperature(
-        1.0,
-        1.0,
-        0.0,
-        0.0,
-        _effective(weights),
-        None if groups is None else _effective(np.bincount(parts, weights).astype(np.float64)),
-    )
-    if known.has_few_rows or known.has_few_groups:
-        return known
+    parts = np.arange(len(scores)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    effective_groups = None if groups is None else _effective(np.bincount(parts, weights).astype(np.float64))
+    kept = Temperature(1.0, 1.0, 0.0, 0.0, _effective(weights), effective_groups)
+    if kept.has_few_rows or kept.has_few_groups:
+        return kept
     best = fit_temperature(scores, truth, weights)
     gains = row_losses(scores, truth) - row_losses(scores / best, truth)
     gain = float(np.average(gains, weights=weights))
     deviations = gains - gain
     if estimated is not None:
-        deviations = deviations + estimated.only(kept).gain_influences(scores, truth, best, weights)
+        deviations = deviations + estimated.gain_influences(scores, truth, best, weights)
     error = _standard_error(deviations, weights, parts)
     share = 0.0 if gain <= error else 1 - (error / gain) ** 2
-    return replace(known, value=best**share, best=best, gain=gain, error=error)
+    return replace(kept, value=best**share, best=best, gain=gain, error=error)
 
 
 def fit_temperature(scores: Numbers, truth: RowNumbers, weights: Numbers | None = None) -> float:
@@ -161,14 +153,14 @@ def _smooth(classes: int, truth: RowNumbers, rows: int) -> Numbers:
 
 
 def _effective(weights: Numbers) -> float:
-    """As how many of equal weight they count: (Σ w)² / Σ w²."""
+    """Their number, were they of equal weight: (Σ w)² / Σ w²."""
     return float(weights.sum() ** 2 / (weights**2).sum()) if len(weights) else 0.0
 
 
 def _standard_error(deviations: Numbers, weights: Numbers, groups: RowNumbers) -> float:
     """Of a weighted mean, from the deviations of rows; those of a group, 0 to G - 1, are added up first.
 
-    G / (G - 1) makes up for the mean, which is of the same groups.
+    The factor G / (G - 1) of its square is there because the mean comes from the same groups.
     """
     summed = np.bincount(groups, weights * deviations)
     return float(np.sqrt((summed**2).sum() * len(summed) / (len(summed) - 1)) / weights.sum())

@@ -95,24 +95,24 @@ class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
         return answers[:, places]
 
     def predict_set(self, X: Any) -> NDArray[np.bool_]:  # noqa: N803
-        """The classes of which one is the true one, for a share of new rows.
+        """A set of classes for each row; a share of new rows have their true class in it.
 
         Args:
             X: ``[rows, columns]``, the columns of the fit in their order.
 
         Returns:
-            bool ``[rows, classes]``, the classes in the order of ``classes_``; the most probable one is always in.
+            bool ``[rows, classes]``, whether a class, in the order of ``classes_``, is in the set; the most probable
+            one always is.
 
         Raises:
             ValueError: the fit made no sets.
         """
         calibrated = self._require_fit().calibrated
-        message = None if calibrated is None else calibrated.message
-        if message is None or not message.HasField("sets"):
+        if calibrated is None or not calibrated.message.HasField("sets"):
             name, last = type(self).__name__, "; learning on keeps none" if self.warm_start else ""
             wanted = f'{name}(recipe={{"calibration": {{"coverage": 0.9}}}}) before it{last}'
             raise ValueError(f"the fit made no sets of classes; wanted {wanted}")
-        return class_sets(self.predict_proba(X), message.sets.threshold)
+        return class_sets(self.predict_proba(X), calibrated.message.sets.threshold)
 
     @property
     def _task(self) -> str:

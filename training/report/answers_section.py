@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, CalibrationScores, ModelManifest
+from kan_api.network_text import sets_text
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from training.intervals.judge import Sureness
 from training.report.charts import calibration_curve, confusion, coverage_curve, predicted_against_true
 from training.report.class_scores import ClassScore, calibrate, score_classes
@@ -90,58 +91,41 @@ def _classes(manifest: ModelManifest, judged: Judged) -> Iterator[str]:
         f"taken at its word. Here the two differ by {100 * found.error:.1f} % on average.{_smoothing(manifest)} Right: "
         "rows by true and by answered class."
     )
-    yield from _temperature(manifest)
+    yield from _calibration(manifest)
     yield from _wrong_images(manifest, judged)
 
 
-def _temperature(manifest: ModelManifest) -> Iterator[str]:
-    """What dividing the scores did to the calibration error and the log loss."""
+def _calibration(manifest: ModelManifest) -> Iterator[str]:
+    """What dividing the scores did to the calibration error and the log loss, and the sets of classes."""
     if not manifest.HasField("calibration"):
         return
     made = manifest.calibration
-    parts = (("out of fold", made.out_of_fold), ("test rows", made.test))
-    yield table(
-        ["", "rows", "temperature", "calibration error before", "after", "by chance", "log loss before", "after"],
-        [[name, f"{scores.rows:,}", *map(number, _measured(scores))] for name, scores in parts if scores.rows],
-    )
-    is_kept = "No temperature is surely better than 1, so scores stay as they are."
-    is_divided = f"Before the softmax, scores are divided by a temperature of {number(made.temperature)}."
-    before = (
-        " The test rows judged the fit before the refit, by its own temperature."
-        if manifest.data.refit and made.test.rows
-        else ""
-    )
+    rows = []
+    for name, found in (("training rows, as estimated", made.estimated), ("test rows", made.test)):
+        losses, errors = (found.log_loss_before, found.log_loss_after), (found.error_before, found.error_after)
+        if found.rows:
+            values = (found.temperature, *losses, *errors, found.error_by_chance)
+            rows.append([name, f"{found.rows:,}", *map(number, values)])
+    head = ["", "rows", "temperature", "log loss before", "after", "calibration error before", "after", "by chance"]
+    yield table(head, rows)
+    text = f"Before the softmax, scores are divided by a temperature of {number(made.temperature)}."
+    if made.temperature == 1:
+        text = "The rows tell no temperature that is surely better than 1, so scores stay as they are."
+    before = " The test rows judged the fit before the refit, by its own temperature."
     yield paragraph(
-        f"{is_kept if made.temperature == 1 else is_divided} It comes from rows that each one member left out, as an "
-        f"estimate of what the mean of the members says of new rows.{before} Above 1 it makes probabilities less "
+        f"{text} It comes from rows that each one member left out, as an estimate of what the mean of the members says "
+        f"of new rows.{before if manifest.data.refit and made.test.rows else ''} Above 1 it makes probabilities less "
         "certain. Calibration error: the rows are sorted by the probability of their most probable class and cut into "
         "15 bins of equal weight; it is the mean difference between that probability and the share of rows of that "
         "class. By chance alone, right probabilities of as many rows have the one beside it."
     )
     if made.HasField("sets"):
-        sets, rows = (
-            made.sets,
-            "test rows" if made.sets.judged_by == "test" else "rows, by a threshold from other rows,",
-        )
-        refit = manifest.data.refit and sets.judged_by == "test"
-        other = " These are of the sets of the fit before the refit, by its own threshold." if refit else ""
-        yield paragraph(
-            f"Sets of classes: the most probable one and each with a probability of at least {number(sets.threshold)}. "
-            f"{100 * sets.coverage:g} % of new rows shall have a set with their true class; "
-            f"{100 * sets.judged_coverage:.1f} % of {sets.judged_rows:,} {rows} had. A set has "
-            f"{number(sets.judged_size)} classes on average.{other}"
-        )
-
-
-def _measured(scores: CalibrationScores) -> tuple[float, ...]:
-    errors, losses = (
-        (scores.error_before, scores.error_after, scores.honest_error),
-        (scores.log_loss_before, scores.log_loss_after),
-    )
-    return (scores.temperature, *errors, *losses)
+        yield paragraph(f"Sets of classes: {sets_text(manifest)}.")
 
 
 def _smoothing(manifest: ModelManifest) -> str:
+    if manifest.HasField("calibration") and manifest.calibration.temperature != 1:
+        return ""
     share = tomllib.loads(manifest.recipe).get("fit", {}).get("label_smoothing", 0)
     return f" [fit] label_smoothing = {share:g} makes probabilities less certain than they could be." if share else ""
 

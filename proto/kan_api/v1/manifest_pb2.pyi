@@ -342,26 +342,26 @@ class Intervals(_message.Message):
     def __init__(self, coverage: _Optional[float] = ..., kind: _Optional[str] = ..., half_width: _Optional[_Iterable[float]] = ..., is_scaled: _Optional[bool] = ..., calibration_rows: _Optional[int] = ..., judged_by: _Optional[str] = ..., judged_rows: _Optional[int] = ..., judged_coverage: _Optional[_Iterable[float]] = ..., judged_width: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class CalibrationScores(_message.Message):
-    __slots__ = ("rows", "error_before", "error_after", "log_loss_before", "log_loss_after", "temperature", "mean_probability", "share_right", "honest_error")
+    __slots__ = ("rows", "temperature", "log_loss_before", "log_loss_after", "error_before", "error_after", "error_by_chance", "mean_probability", "share_right")
     ROWS_FIELD_NUMBER: _ClassVar[int]
-    ERROR_BEFORE_FIELD_NUMBER: _ClassVar[int]
-    ERROR_AFTER_FIELD_NUMBER: _ClassVar[int]
+    TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
     LOG_LOSS_BEFORE_FIELD_NUMBER: _ClassVar[int]
     LOG_LOSS_AFTER_FIELD_NUMBER: _ClassVar[int]
-    TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_AFTER_FIELD_NUMBER: _ClassVar[int]
+    ERROR_BY_CHANCE_FIELD_NUMBER: _ClassVar[int]
     MEAN_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     SHARE_RIGHT_FIELD_NUMBER: _ClassVar[int]
-    HONEST_ERROR_FIELD_NUMBER: _ClassVar[int]
     rows: int
-    error_before: float
-    error_after: float
+    temperature: float
     log_loss_before: float
     log_loss_after: float
-    temperature: float
+    error_before: float
+    error_after: float
+    error_by_chance: float
     mean_probability: _containers.RepeatedScalarFieldContainer[float]
     share_right: _containers.RepeatedScalarFieldContainer[float]
-    honest_error: float
-    def __init__(self, rows: _Optional[int] = ..., error_before: _Optional[float] = ..., error_after: _Optional[float] = ..., log_loss_before: _Optional[float] = ..., log_loss_after: _Optional[float] = ..., temperature: _Optional[float] = ..., mean_probability: _Optional[_Iterable[float]] = ..., share_right: _Optional[_Iterable[float]] = ..., honest_error: _Optional[float] = ...) -> None: ...
+    def __init__(self, rows: _Optional[int] = ..., temperature: _Optional[float] = ..., log_loss_before: _Optional[float] = ..., log_loss_after: _Optional[float] = ..., error_before: _Optional[float] = ..., error_after: _Optional[float] = ..., error_by_chance: _Optional[float] = ..., mean_probability: _Optional[_Iterable[float]] = ..., share_right: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class ClassSets(_message.Message):
     __slots__ = ("coverage", "threshold", "calibration_rows", "judged_by", "judged_rows", "judged_coverage", "judged_size")
@@ -382,16 +382,16 @@ class ClassSets(_message.Message):
     def __init__(self, coverage: _Optional[float] = ..., threshold: _Optional[float] = ..., calibration_rows: _Optional[int] = ..., judged_by: _Optional[str] = ..., judged_rows: _Optional[int] = ..., judged_coverage: _Optional[float] = ..., judged_size: _Optional[float] = ...) -> None: ...
 
 class Calibration(_message.Message):
-    __slots__ = ("temperature", "out_of_fold", "test", "sets")
+    __slots__ = ("temperature", "estimated", "test", "sets")
     TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
-    OUT_OF_FOLD_FIELD_NUMBER: _ClassVar[int]
+    ESTIMATED_FIELD_NUMBER: _ClassVar[int]
     TEST_FIELD_NUMBER: _ClassVar[int]
     SETS_FIELD_NUMBER: _ClassVar[int]
     temperature: float
-    out_of_fold: CalibrationScores
+    estimated: CalibrationScores
     test: CalibrationScores
     sets: ClassSets
-    def __init__(self, temperature: _Optional[float] = ..., out_of_fold: _Optional[_Union[CalibrationScores, _Mapping]] = ..., test: _Optional[_Union[CalibrationScores, _Mapping]] = ..., sets: _Optional[_Union[ClassSets, _Mapping]] = ...) -> None: ...
+    def __init__(self, temperature: _Optional[float] = ..., estimated: _Optional[_Union[CalibrationScores, _Mapping]] = ..., test: _Optional[_Union[CalibrationScores, _Mapping]] = ..., sets: _Optional[_Union[ClassSets, _Mapping]] = ...) -> None: ...
 
 class ModelManifest(_message.Message):
     __slots__ = ("name", "version", "created", "library_version", "task", "target", "classes", "inputs", "outputs", "columns", "features", "network", "lowering", "metrics", "data", "files", "preferred_rows", "recipe", "formula", "explanation", "continued_from", "origin", "objective", "targets", "attribution_graph", "unknown_ground", "answers", "formula_details", "image_shape", "intervals", "calibration")

@@ -6,7 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from kan_model import KAN, KANConfig, mean_network, members_of, scaled_network
+from kan_model import (
+    KAN,
+    KANConfig,
+    mean_network,
+    members_of,
+    promised_directions,
+    scaled_network,
+    with_monotone_inputs,
+)
 from kan_model.network.symbolic_edge import SymbolicEdge
 
 
@@ -37,6 +45,15 @@ def test_its_members_are_the_scaled_members(make_members: Callable[..., list[KAN
     scaled = members_of(scaled_network(mean_network(members), 0.25))
     for member, found in zip(members, scaled, strict=True):
         torch.testing.assert_close(found(rows), 0.25 * member(rows), rtol=1e-10, atol=1e-10)
+
+
+def test_promises_of_monotone_inputs_stay(rows: Tensor) -> None:
+    """One that rises, one that falls and one that is free, also where the last layer has such edges."""
+    kan = with_monotone_inputs(KAN(KANConfig((3, 4, 2), noise=0.5), seed=1, dtype=torch.float64), (1, -1, 0), (-1, 1))
+    scaled = scaled_network(kan, 0.4)
+    assert kan.layers[-1].directions is not None
+    assert promised_directions(scaled).tolist() == promised_directions(kan).tolist()
+    torch.testing.assert_close(scaled(rows), 0.4 * kan(rows), rtol=1e-10, atol=1e-10)
 
 
 def test_no_memory_is_shared() -> None:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 from sklearn.calibration import calibration_curve
 
-from training.calibration.error import bin_by_confidence, calibration_error
+from training.calibration.error import bin_by_confidence, calibration_error, error_by_chance
 
 Values = NDArray[np.float64]
 
@@ -64,12 +64,12 @@ def test_a_weight_is_a_number_of_rows() -> None:
 def test_the_error_that_right_probabilities_have_by_chance() -> None:
     """In one bin the mean absolute deviation of a binomial share, by SciPy; in 15 bins that of tables drawn anew."""
     same = np.tile([0.7, 0.3], (60, 1))
-    found = bin_by_confidence(same, np.zeros(60, np.int64)).honest_error
+    found = error_by_chance(same)
     shares = np.arange(61) / 60
     assert found == pytest.approx((binom.pmf(np.arange(61), 60, 0.7) * np.abs(shares - 0.7)).sum(), rel=0.25)
-    probabilities, truth = drawn(200)
+    probabilities, _ = drawn(200)
     weights = np.random.default_rng(1).uniform(0.5, 2, 200)
-    found = bin_by_confidence(probabilities, truth, weights).honest_error
+    found = error_by_chance(probabilities, weights)
     chances, random = probabilities.cumsum(axis=1), np.random.default_rng(2)
     anew = [
         calibration_error(probabilities, (random.random((200, 1)) > chances).sum(axis=1).clip(max=2), weights)
@@ -77,4 +77,4 @@ def test_the_error_that_right_probabilities_have_by_chance() -> None:
     ]
     assert found == pytest.approx(np.mean(anew), rel=0.1)
     assert found > 0.05
-    assert bin_by_confidence(np.eye(2)[[0, 1, 1]], np.array([0, 1, 0])).honest_error == 0
+    assert error_by_chance(np.eye(2)[[0, 1, 1]]) == 0

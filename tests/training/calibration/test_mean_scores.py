@@ -7,6 +7,7 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
+from training.calibration.error import calibration_error
 from training.calibration.mean_scores import estimate_mean_scores
 from training.calibration.temperature import choose_temperature, fit_temperature, row_losses
 
@@ -41,9 +42,12 @@ def scores_of(members: list[LogisticRegression], x: Values) -> Values:
 
 
 @pytest.mark.parametrize(("classes", "rows"), [(2, 150), (4, 300)])
-def test_log_loss_and_temperature_of_new_rows_are_estimated(classes: int, rows: int) -> None:
-    """Nearer than by the members that left rows out and by the mean on its training rows; over eight tables."""
-    losses, temperatures, count = [], [], 6
+def test_log_loss_temperature_and_error_of_new_rows_are_estimated(classes: int, rows: int) -> None:
+    """Nearer than by the members that left rows out and by the mean on its training rows; over eight tables.
+
+    The calibration error is right within a fifth.
+    """
+    losses, temperatures, errors, count = [], [], np.empty((8, 2)), 6
     for seed in range(8):
         x, y = drawn(rows, classes, seed)
         folds = np.arange(rows) % count
@@ -59,10 +63,16 @@ def test_log_loss_and_temperature_of_new_rows_are_estimated(classes: int, rows: 
         ]
         losses.append([log_loss(labels, softmax(z, axis=1), labels=range(classes)) for z, labels in compared])
         temperatures.append([np.log(fit_temperature(z, labels)) for z, labels in compared])
+        # Of as many new rows, since chance makes the error of few rows larger.
+        parts = np.arange(20 * rows).reshape(20, rows)
+        served = [calibration_error(softmax(compared[0][0][part], axis=1), truth[part]) for part in parts]
+        errors[seed] = np.mean(served), calibration_error(softmax(compared[1][0], axis=1), y)
     for found in (losses, temperatures):
         served, estimated, single, known = np.mean(found, axis=0)
         assert known < served < single
         assert abs(estimated - served) < 0.5 * min(single - served, served - known)
+    error, estimated = errors.mean(axis=0)
+    assert estimated == pytest.approx(error, rel=0.2)
 
 
 def gain_by(z: Values, y: NDArray[np.int64], weights: Values, temperature: float) -> float:

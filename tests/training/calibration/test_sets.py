@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.calibration.sets import class_sets, fewest_scores, find_sets, find_threshold, judge_sets
+from training.calibration.sets import class_sets, find_sets, find_threshold, judge_sets
 
 Values = NDArray[np.float64]
 
@@ -57,14 +57,6 @@ def test_a_threshold_below_float32_takes_all_classes() -> None:
     assert 0 < find_threshold(np.full(100, 1e-37), 0.9) <= 1e-37
 
 
-@pytest.mark.parametrize("coverage", [0.5, 0.8, 0.9, 0.95, 0.99, 0.999])
-def test_the_fewest_scores_that_give_a_threshold(coverage: float) -> None:
-    """One less gives none."""
-    fewest = fewest_scores(coverage)
-    assert find_threshold(np.full(fewest, 0.5), coverage) == 0.5
-    assert find_threshold(np.full(fewest - 1, 0.5), coverage) == 0
-
-
 def test_a_set_has_the_most_probable_class() -> None:
     """And each other one above the threshold; a threshold of 0 takes all classes."""
     probabilities = np.array([[0.7, 0.25, 0.05], [0.34, 0.33, 0.33]])
@@ -100,3 +92,11 @@ def test_without_rows_each_set_has_all_classes() -> None:
     """And nothing judged them."""
     message = find_sets(np.empty((0, 3)), np.empty(0, np.int64), np.empty(0, np.int64), 0.9)
     assert (message.threshold, message.judged_rows, message.calibration_rows) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("folds", [np.zeros(16, np.int64), np.arange(16) % 2])
+def test_folds_do_not_judge_where_the_others_are_too_few(folds: NDArray[np.int64]) -> None:
+    """All rows give a threshold, 8 or none do not: sets of all classes would hold the true one in 100 % of the rows."""
+    message = find_sets(*drawn(16, 0), folds, 0.9)
+    assert message.threshold > 0
+    assert (message.judged_by, message.judged_rows, message.judged_coverage, message.judged_size) == ("", 0, 0, 0)

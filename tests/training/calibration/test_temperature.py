@@ -76,16 +76,11 @@ def test_scores_that_say_nothing_are_bounded(sign: float, bound: float) -> None:
 
 
 def test_few_rows_leave_the_scores_as_they_are() -> None:
-    """Also none at all, and rows of weight 0 are none."""
+    """Also none at all."""
     scores, truth = drawn(FEWEST_ROWS, 3, 5.0)
-    weights = np.ones(FEWEST_ROWS)
-    weights[0] = 0
-    for few in (
-        choose_temperature(scores[1:], truth[1:]),
-        choose_temperature(scores, truth, weights),
-        choose_temperature(np.empty((0, 3)), np.empty(0, np.int64)),
-    ):
-        assert few == Temperature(1.0, 1.0, 0.0, 0.0, few.rows)
+    none = choose_temperature(np.empty((0, 3)), np.empty(0, np.int64), groups=np.empty(0, np.int64))
+    for few in (choose_temperature(scores[1:], truth[1:]), none):
+        assert (few.value, few.best, few.gain, few.error) == (1, 1, 0, 0)
         assert few.has_few_rows
         assert few.rows < FEWEST_ROWS
     assert choose_temperature(scores, truth).value != 1
@@ -117,17 +112,6 @@ def test_chance_is_not_followed_by_few_groups() -> None:
         scores, truth = drawn(200, 2, 1.0, seed)
         moved += choose_temperature(scores, truth, groups=np.arange(200) % 10).value != 1
     assert moved < 35
-
-
-def test_rows_of_weight_0_take_no_part() -> None:
-    """The temperature, its gain and its error are those of the other rows alone, to the last bit."""
-    scores, truth = drawn(400, 3, 3.0)
-    weights = np.random.default_rng(0).uniform(0.5, 2, 400)
-    weights[200:] = 0
-    groups = np.arange(400) // 4
-    for each in (None, groups):
-        alone = choose_temperature(scores[:200], truth[:200], weights[:200], None if each is None else each[:200])
-        assert choose_temperature(scores, truth, weights, each) == alone
 
 
 @pytest.mark.parametrize(("told", "is_sure"), [(1.0, False), (1.02, False), (3.0, True)])

@@ -28,7 +28,7 @@ def test_the_probabilities_are_those_of_divided_scores(
     assert "[calibration]" not in plain.recipe_
     manifest = published(calibrated.export(tmp_path / "models" / "kind"))
     assert manifest.calibration.temperature != 1
-    assert (manifest.calibration.out_of_fold.rows, manifest.calibration.test.rows) == (200, 0)
+    assert (manifest.calibration.estimated.rows, manifest.calibration.test.rows) == (200, 0)
     wanted = divide_scores(plain.predict_proba(inputs), manifest.calibration.temperature)
     np.testing.assert_allclose(calibrated.predict_proba(inputs), wanted, rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(calibrated.predict(inputs), plain.predict(inputs))

@@ -1,25 +1,27 @@
 """The calibration of a fit of classes, as [calibration] asks for it."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.special import softmax
 
 from kan_api.v1.manifest_pb2 import Calibration
-from kan_model import members_of
+from kan_model import members_of, scaled_network
 from training.calibration import (
     LeftOutRows,
     Temperature,
-    calibrate_network,
+    choose_temperature,
     compare_scores,
     divide_scores,
     estimate_mean_scores,
-    fewest_scores,
     find_sets,
     judge_sets,
 )
+from training.calibration.ranks import fewest_rows
 from training.calibration.temperature import FEWEST_GROUPS, FEWEST_ROWS
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
@@ -38,48 +40,41 @@ _MOST_ROWS = 50_000
 
 @dataclass(frozen=True)
 class CalibratedFit:
-    """A network whose scores may be divided by a temperature.
+    """A network whose scores are divided by a temperature.
 
     Attributes:
         trained: The network.
-        message: For the manifest; None: the recipe does not ask for a calibration.
-        temperature: How it was chosen; None likewise.
-        chose: Numbers of the rows that chose the plan of the fit; None likewise.
+        message: For the manifest.
+        temperature: How it was chosen.
+        chose: Numbers of the rows that chose the plan of the fit.
     """
 
     trained: Trained
-    message: Calibration | None = None
-    temperature: Temperature | None = None
-    chose: RowNumbers | None = None
+    message: Calibration
+    temperature: Temperature
+    chose: RowNumbers
 
     def notes(self) -> Iterator[str]:
         """What was done, for people."""
-        if self.message is None or self.temperature is None:
-            return
         yield from self._temperature_notes()
         sets = self.message.sets
         if not sets.coverage or sets.threshold:
             return
-        if sets.calibration_rows >= fewest_scores(sets.coverage):
-            yield (
-                f"warning   [calibration] coverage = {sets.coverage:g}: too many rows are of a class that got a"
-                " probability of 0 in float32: each set has all classes"
-            )
+        which = f"warning   [calibration] coverage = {sets.coverage:g}"
+        if sets.calibration_rows < fewest_rows(sets.coverage):
+            reason = f" needs more than the {sets.calibration_rows} rows that members left out"
         else:
-            yield (
-                f"warning   [calibration] coverage = {sets.coverage:g} needs more than the {sets.calibration_rows} rows"
-                " that members left out: each set has all classes"
-            )
+            reason = ": too many rows are of a class that got a probability of 0 in float32"
+        yield f"{which}{reason}: each set has all classes"
 
     def _temperature_notes(self) -> Iterator[str]:
-        assert self.message is not None
-        assert self.temperature is not None
-        found, chosen = self.message.out_of_fold, self.temperature
+        found, chosen = self.message.estimated, self.temperature
         if chosen.has_few_rows:
             yield f"scores    not divided by a temperature: it needs {FEWEST_ROWS} rows, {_as_many(chosen.rows)}"
             return
         if chosen.groups is not None and chosen.has_few_groups:
-            yield f"scores    not divided by a temperature: it needs {FEWEST_GROUPS} groups, {_as_many(chosen.groups)}"
+            needed = f"{FEWEST_GROUPS} groups or stretches of time"
+            yield f"scores    not divided by a temperature: it needs {needed}, {_as_many(chosen.groups)}"
             return
         gain = f"it lowers the log loss of {found.rows:,} rows by {chosen.gain:.2g} ± {chosen.error:.2g}"
         if chosen.value == 1:
@@ -94,7 +89,7 @@ class CalibratedFit:
 
     def judged_as(self, before: "CalibratedFit | None") -> "CalibratedFit":
         """The calibration, judged as that of the fit before was, on test rows that had no part in it."""
-        if self.message is None or before is None or before.message is None:
+        if before is None:
             return self
         message = Calibration()
         message.CopyFrom(self.message)
@@ -104,17 +99,25 @@ class CalibratedFit:
             message.sets.judged_coverage, message.sets.judged_size = judged.judged_coverage, judged.judged_size
         return replace(self, message=message)
 
-    def judged(self, answers: Judged | None) -> Judged | None:
-        """The network's answers to the test rows, with those of the undivided scores beside them."""
-        if answers is None or self.message is None or not self.message.test.rows or self.message.temperature == 1:
-            return answers
-        return replace(answers, uncalibrated=divide_scores(answers.answers, 1 / self.message.temperature))
+    def judged(self, found: Judged | None, *, are_divided: bool) -> Judged | None:
+        """Answers of divided scores, with those of the undivided ones beside them.
+
+        Args:
+            found: The answers; None: there are none.
+            are_divided: True for the network's to the test rows, False for those of members out of fold.
+        """
+        temperature = self.message.temperature
+        if found is None or temperature == 1:
+            return found
+        other = divide_scores(found.answers, 1 / temperature if are_divided else temperature)
+        divided, undivided = (found.answers, other) if are_divided else (other, found.answers)
+        return replace(found, answers=divided, uncalibrated=undivided)
 
 
 def calibrate_fit(
     way: FreshFit, state: FitState, dataset: Dataset, trained: Trained, recipe: Recipe, before: RowNumbers | None = None
-) -> CalibratedFit:
-    """Divide the scores by a temperature; the test rows judge it.
+) -> CalibratedFit | None:
+    """Divide the scores by a temperature; the test rows judge it. None: the recipe has no [calibration].
 
     Args:
         way: The fit.
@@ -125,37 +128,46 @@ def calibrate_fit(
         before: Numbers of the rows that chose the plan of this fit before it began; None: there are none.
     """
     if recipe.calibration is None or (rows := way.left_out(state)) is None:
-        return CalibratedFit(trained)
+        return None
     if before is not None:
         rows = rows.without(before)
-    # Thinned where they are very many.
-    rows = rows.only(np.isin(rows.numbers, _counting(dataset, rows.numbers))).thinned(_MOST_ROWS)
+    rows = rows.only(_count(dataset, rows.numbers)).thinned(_MOST_ROWS)
     members, truth = _scores(dataset, trained, rows), _truth(dataset, rows.numbers)
     weights = _weights(dataset, rows.numbers)
+    groups = _groups(recipe, dataset, rows.numbers)
     mean = estimate_mean_scores(members, rows.members, truth, weights)
-    groups = None if dataset.groups is None else dataset.groups[rows.numbers]
-    calibrated = calibrate_network(trained.kan, mean.scores, truth, weights, groups, mean.length)
-    message, temperature, coverage = calibrated.message, calibrated.temperature.value, recipe.calibration.coverage
-    if coverage is not None:
-        own = softmax(members[np.arange(len(members)), rows.members] / temperature, axis=1)
+    chosen = choose_temperature(mean.scores, truth, weights, groups, mean.length)
+    message = Calibration(temperature=chosen.value, estimated=compare_scores(mean.scores, chosen.value, truth, weights))
+    if (coverage := recipe.calibration.coverage) is not None:
+        own = softmax(members[np.arange(len(members)), rows.members] / chosen.value, axis=1)
         message.sets.CopyFrom(find_sets(own, truth, rows.members, coverage))
-    test = _counting(dataset, dataset.test)
-    if len(test):
-        scores = predict(replace(trained, outputs=None), dataset.x[test])
-        message.test.CopyFrom(compare_scores(scores, temperature, _truth(dataset, test), _weights(dataset, test)))
-        if coverage is not None:
-            judge_sets(message.sets, softmax(scores / temperature, axis=1), _truth(dataset, test))
-    return CalibratedFit(replace(trained, kan=calibrated.kan), message, calibrated.temperature, rows.chose)
+    _judge(message, dataset, trained)
+    calibrated = replace(trained, kan=scaled_network(trained.kan, 1 / chosen.value))
+    return CalibratedFit(calibrated, message, chosen, rows.chose)
+
+
+def _judge(message: Calibration, dataset: Dataset, trained: Trained) -> None:
+    """Tell how good temperature and sets are on the test rows that count and have an answer, if there are any."""
+    test = dataset.test[_count(dataset, dataset.test)]
+    if not len(test):
+        return
+    scores = predict(replace(trained, outputs=None), dataset.x[test])
+    # A cell may be empty in a column that has no empty cells in the training rows: there is no answer then.
+    answered = np.isfinite(scores).all(axis=1)
+    test, scores = test[answered], scores[answered]
+    truth, temperature = _truth(dataset, test), message.temperature
+    message.test.CopyFrom(compare_scores(scores, temperature, truth, _weights(dataset, test)))
+    if message.HasField("sets"):
+        judge_sets(message.sets, softmax(scores / temperature, axis=1), truth)
 
 
 def _as_many(effective: float) -> str:
     return f"and these count as {int(effective)} of equal weight"
 
 
-def _counting(dataset: Dataset, rows: RowNumbers) -> RowNumbers:
-    """Without those of weight 0."""
-    weights = _weights(dataset, rows)
-    return rows if weights is None else rows[weights > 0]
+def _count(dataset: Dataset, rows: RowNumbers) -> NDArray[np.bool_]:
+    """Which of the rows have a weight above 0; the weights of classes always are."""
+    return np.ones(len(rows), np.bool_) if dataset.weights is None else dataset.weights[rows] > 0
 
 
 def _scores(dataset: Dataset, trained: Trained, rows: LeftOutRows) -> Numbers:
@@ -164,6 +176,13 @@ def _scores(dataset: Dataset, trained: Trained, rows: LeftOutRows) -> Numbers:
     if not len(x):
         return np.empty((0, len(members), len(dataset.classes)))
     return np.stack([predict(replace(trained, kan=member, outputs=None), x) for member in members], axis=1)
+
+
+def _groups(recipe: Recipe, dataset: Dataset, rows: RowNumbers) -> RowNumbers | None:
+    """Rows that are not independent: those of a group; of a time split √rows stretches, since neighbours are alike."""
+    if recipe.split.kind == "time":
+        return np.arange(len(rows)) * math.isqrt(len(rows)) // max(1, len(rows))
+    return None if dataset.groups is None else dataset.groups[rows]
 
 
 def _truth(dataset: Dataset, rows: RowNumbers) -> RowNumbers:

@@ -43,11 +43,10 @@ class JudgedFit:
         tested_rows: After a refit the number of rows that judged the network before it; else 0.
         formula_details: The formula beside the network, also if it is not the one to publish; None: there is none.
         sureness: The intervals around the answers, and how good they are; None: there are none.
-        chose: Numbers of the rows that chose the plan of the fit; known where there are intervals or a
-            calibration.
+        chose: Numbers of the rows that chose the plan of the fit; known where there are intervals or a calibration.
         covariances: ``[outputs, inputs, functions, functions]``, of the coefficients of an additive model's curves;
             None: not known.
-        calibrated: What the scores of the classes were divided by.
+        calibrated: What the scores of the classes were divided by; None: by nothing.
     """
 
     dataset: Dataset
@@ -94,9 +93,12 @@ def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_
     steps = chosen.model_copy(update={"attribution": None}) if chosen.ensemble and chosen.ensemble.refit else chosen
     with torch_threads(threads_for(network, chosen.fit.batch_rows or len(dataset.train))):
         finished = finish(network, steps, table, check, on_message)
-    calibrated = calibrate_fit(way, state, dataset, Trained(finished.kan, table.inputs, table.outputs), chosen)
-    bounded = add_intervals(way, state, dataset, calibrated.trained, chosen)
+    trained = Trained(finished.kan, table.inputs, table.outputs)
+    if (calibrated := calibrate_fit(way, state, dataset, trained, chosen)) is not None:
+        trained = calibrated.trained
+    bounded = add_intervals(way, state, dataset, trained, chosen)
     trained = bounded.trained
+    judged = judge_on_test(dataset, trained) if len(dataset.test) else _judge_out_of_fold(way, state, dataset)
     return JudgedFit(
         dataset=dataset,
         trained=trained,
@@ -104,15 +106,13 @@ def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_
         history=(*state.history, *finished.history),
         notes=(*diagnostics, *finished.notes),
         metrics={**way.metrics(state), **finished.metrics},
-        judged=calibrated.judged(
-            judge_on_test(dataset, trained) if len(dataset.test) else _judge_out_of_fold(way, state, dataset)
-        ),
+        judged=judged if calibrated is None else calibrated.judged(judged, are_divided=len(dataset.test) > 0),
         formula=finished.formula,
         latex=finished.latex,
         attribution=finished.attribution,
         formula_details=_describe_formula(dataset, finished, table),
         sureness=bounded.sureness,
-        chose=calibrated.chose if bounded.chose is None else bounded.chose,
+        chose=bounded.chose if calibrated is None else calibrated.chose,
         calibrated=calibrated,
         covariances=way.covariances(state) if finished.kan is network else None,
     )

@@ -64,8 +64,9 @@ def fit_again(
     answers = predict(judged.trained, judged.dataset.x[judged.dataset.test])
     test = score_rows(judged.dataset, judged.dataset.test, answers)
     trained = Trained(finished.kan, table.inputs, table.outputs)
-    calibrated = calibrate_fit(way, state, dataset, trained, recipe, before=judged.chose)
-    bounded = add_intervals(way, state, dataset, calibrated.trained, recipe, before=judged.chose)
+    if (calibrated := calibrate_fit(way, state, dataset, trained, recipe, before=judged.chose)) is not None:
+        trained = calibrated.trained
+    bounded = add_intervals(way, state, dataset, trained, recipe, before=judged.chose)
     return replace(
         judged,
         dataset=dataset,
@@ -86,7 +87,7 @@ def fit_again(
         attribution=finished.attribution,
         judged=judged.judged and replace(judged.judged, which="test rows, by the fit before the refit"),
         tested_rows=tested,
-        calibrated=calibrated.judged_as(judged.calibrated),
+        calibrated=calibrated and calibrated.judged_as(judged.calibrated),
         sureness=bounded.sureness and bounded.sureness.judged_as(judged.sureness),
     )
 

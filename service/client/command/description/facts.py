@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from kan_api.cells import quoted
 from kan_api.metric_names import shown_name
-from kan_api.network_text import monotone_text, network_text, size_text
+from kan_api.network_text import monotone_text, network_text, sets_text, size_text
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from service.client.errors import list_names
 
@@ -115,33 +115,24 @@ def _scores(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
 
 
 def _calibration(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
-    """By what scores were divided, and what that did to the calibration error."""
+    """By what scores were divided, what that did to the calibration error, and the sets of classes."""
     if not manifest.HasField("calibration"):
         return
     made = manifest.calibration
-    found, rows = (made.test, "test rows") if made.test.rows else (made.out_of_fold, "training rows, as estimated")
     text = f"of scores over a temperature of {made.temperature:.4g}"
     if made.temperature == 1:
-        text = "of scores as they are, since no temperature was surely better"
+        text = "of scores as they are, since the rows told no temperature that is surely better"
+    found, rows = (made.test, "test rows") if made.test.rows else (made.estimated, "training rows, as estimated")
     if found.rows:
         text += f"; calibration error {found.error_after:.4f} on {found.rows:,} {rows}"
+        if found.temperature != made.temperature:
+            text += f", judged at a temperature of {found.temperature:.4g}"
         if found.temperature != 1:
-            before = f" that were judged at {found.temperature:.4g}" if found.temperature != made.temperature else ""
-            text += f"{before}, {found.error_before:.4f} without it"
-        if found.honest_error:
-            text += f"; by chance alone, right probabilities have {found.honest_error:.4f}"
+            text += f", {found.error_before:.4f} without it"
+        text += f"; by chance alone, right probabilities have {found.error_by_chance:.4f}"
     yield "probabilities", text
     if made.HasField("sets"):
-        sets = made.sets
-        rows = f"{sets.judged_rows:,} " + ("test rows" if sets.judged_by == "test" else "rows, by another threshold")
-        if manifest.data.refit and sets.judged_by == "test":
-            rows += ", by the threshold before they trained it too"
-        which = f"of a probability of {sets.threshold:.4g} or more" if sets.threshold else "all classes"
-        yield (
-            "sets of classes",
-            f"{which}: {100 * sets.coverage:g} % asked for, the true class in "
-            f"{100 * sets.judged_coverage:.1f} % of {rows}, {sets.judged_size:.3g} classes on average",
-        )
+        yield "sets of classes", sets_text(manifest)
 
 
 def _lineage(manifest: ModelManifest) -> Iterator[tuple[str, str]]:

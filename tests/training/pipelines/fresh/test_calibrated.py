@@ -1,5 +1,6 @@
 """[calibration] from a recipe to the answers of a server, beside the same recipe without it."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,6 @@ import pytest
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
-from kan_api.v1.manifest_pb2 import ModelManifest
 from service.client import Client
 from tests.kit.server.kan_serve import serving
 from tests.training.pipelines.test_ensemble import Watching
@@ -23,10 +23,7 @@ from training.pipelines.run import Run
 from training.pipelines.run_folder import RunFolder
 from training.pipelines.train import train
 from training.pipelines.watcher import Watcher
-from training.publishing.export import Trained
-from training.publishing.manifest import predict
 from training.publishing.publish import Published
-from training.publishing.version import read_newest
 from training.recipe.config import load_recipe
 
 RECIPE = """
@@ -36,18 +33,16 @@ name = "{name}"
 path = "drawn.csv"
 target = "kind"
 columns = ["a", "b", "c"]
-{data}
 [task]
 kind = "classification"
-{task}
 [split]
 seed = 3
 {split}
 [network]
 hidden = [8]
 [fit]
-grids = {grids}
-steps = 40
+grids = [5]
+steps = 20
 learning_rate = 0.05
 batch_rows = 64
 {fit}
@@ -58,47 +53,51 @@ members = 3
 tune_for = []
 """
 CALIBRATION = "[calibration]\ncoverage = 0.8\n"
+ROWS = 400
 # Smoothed labels make probabilities surely less certain than they could be, so that the temperature is below 1.
 SMOOTHED = "label_smoothing = 0.5"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A table of three classes with little noise, a weight and a group of five rows each; the tests share it."""
+    """A table of three classes with little noise, and groups of five rows; the tests share it."""
     folder = tmp_path_factory.mktemp("drawn")
     random = np.random.default_rng(0)
-    x = random.uniform(-1, 1, (600, 3))
+    x = random.uniform(-1, 1, (ROWS, 3))
     scores = 4 * np.stack([2 * x[:, 0], np.sin(3 * x[:, 1]), -x[:, 0] * x[:, 2]], axis=1)
-    kind = (random.random((600, 1)) > softmax(scores, axis=1).cumsum(axis=1)).sum(axis=1).clip(max=2)
+    kind = (random.random((ROWS, 1)) > softmax(scores, axis=1).cumsum(axis=1)).sum(axis=1).clip(max=2)
     table = pd.DataFrame(x, columns=["a", "b", "c"]).assign(kind=np.array(["low", "mid", "top"])[kind])
-    table = table.assign(weight=random.integers(0, 4, 600), shop=np.arange(600) // 5)
-    table.to_csv(folder / "drawn.csv", index=False)
+    table.assign(shop=np.arange(ROWS) // 5).to_csv(folder / "drawn.csv", index=False)
     return folder
 
 
 def run_of(folder: Path, name: str, more: str, **keys: str) -> Run:
     """A run by the recipe with further sections and keys."""
     path = folder / f"{name}.toml"
-    filled = {"data": "", "task": "", "split": "", "grids": "[5]", "fit": SMOOTHED, "ensemble": ""} | keys
+    filled = {"split": "", "fit": SMOOTHED, "ensemble": ""} | keys
     path.write_text(RECIPE.format(name=name, **filled) + more)
     return Run(load_recipe(path), folder / "models", RunFolder(folder / f"run_{name}"))
 
 
 @pytest.fixture(scope="module")
 def published(folder: Path) -> dict[str, Published]:
-    """The same recipe without and with [calibration]."""
-    return {
-        name: train(run_of(folder, name, more, ensemble="refit = true"), Watcher())
-        for name, more in (("plain", ""), ("calibrated", CALIBRATION))
-    }
+    """The same recipe without and with [calibration], and with a refit too."""
+    sections = (("plain", "", ""), ("calibrated", CALIBRATION, ""), ("refitted", CALIBRATION, "refit = true"))
+    return {name: train(run_of(folder, name, more, ensemble=keys), Watcher()) for name, more, keys in sections}
 
 
 @pytest.fixture(scope="module")
 def client(folder: Path, published: dict[str, Published]) -> Iterator[Client]:
-    """A client of a kan-serve of both."""
-    assert set(published) == {"plain", "calibrated"}
+    """A client of a kan-serve of all three."""
+    assert set(published) == {"plain", "calibrated", "refitted"}
     with serving(folder / "models", log=folder / "log") as server, Client(server.grpc) as connected:
         yield connected
+
+
+def served(client: Client, model: str, x: np.ndarray) -> np.ndarray:
+    """The probabilities that the server answers, in float64, where they add up to 1 again."""
+    values = client.predict(model, x.astype(np.float32)).values.astype(np.float64)
+    return values / values.sum(axis=1, keepdims=True)
 
 
 @pytest.fixture(scope="module")
@@ -140,87 +139,76 @@ def test_explanations_are_of_the_divided_scores(client: Client, rows: np.ndarray
 def test_the_manifest_tells_what_the_temperature_did(
     client: Client, published: dict[str, Published], folder: Path
 ) -> None:
-    """Error and log loss on the test rows, before and after, from the answers of two fits without a refit."""
+    """Error, log loss and sets of the test rows, from what the server answers to them."""
     told = client.manifest("calibrated").calibration
     assert told == published["calibrated"].manifest.calibration
     assert not published["plain"].manifest.HasField("calibration")
-    run = run_of(folder, "judged", CALIBRATION)
-    trained = train(run, Watcher())
-    dataset, own = prepare(run.recipe), trained.manifest.calibration
+    dataset = prepare(load_recipe(folder / "calibrated.toml"))
     truth = dataset.y[dataset.test].astype(np.int64)
-    assert own.test.temperature == own.out_of_fold.temperature == own.temperature
-    after = predict(read_newest(trained.folder, "").trained, dataset.x[dataset.test])
-    assert own.test.rows == told.test.rows == len(truth)
-    assert own.test.log_loss_after == pytest.approx(log_loss(truth, after), rel=1e-5)
-    assert own.test.log_loss_after == pytest.approx(trained.manifest.metrics["test_log_loss"], rel=1e-5)
-    assert own.test.error_after == pytest.approx(calibration_error(after, truth), abs=1e-5)
-    before = softmax(np.log(after) * own.temperature, axis=1)
-    assert own.test.log_loss_before == pytest.approx(log_loss(truth, before), rel=1e-5)
-    assert own.out_of_fold.rows == len(dataset.train) + len(dataset.validation)
-    assert own.out_of_fold.log_loss_after < own.out_of_fold.log_loss_before
-    # After a refit the test rows judged the fit before it, by its own temperature; the note is of the published one.
-    assert told.test == own.test
-    assert told.out_of_fold.rows == 600
-    assert told.out_of_fold.temperature == told.temperature != told.test.temperature
-    # So did they judge the sets; the threshold is of the published fit.
-    found = class_sets(after, own.sets.threshold)
-    assert own.sets.judged_by == told.sets.judged_by == "test"
-    assert (
-        own.sets.judged_coverage == told.sets.judged_coverage == pytest.approx(found[range(len(truth)), truth].mean())
+    assert told.test.temperature == told.estimated.temperature == told.temperature
+    after = served(client, "calibrated", dataset.x[dataset.test])
+    assert told.test.rows == len(truth)
+    assert told.test.log_loss_after == pytest.approx(log_loss(truth, after), rel=1e-5)
+    assert told.test.log_loss_after == pytest.approx(
+        published["calibrated"].manifest.metrics["test_log_loss"], rel=1e-5
     )
-    assert own.sets.judged_size == told.sets.judged_size == pytest.approx(found.sum(axis=1).mean())
-    assert 0 < told.sets.threshold != own.sets.threshold
-    assert (told.sets.coverage, told.sets.calibration_rows) == (0.8, 600)
-    notes = [note for note in published["calibrated"].notes if note.startswith("scores")]
-    assert len(notes) == 1
-    assert f"divided by a temperature of {told.temperature:.4g};" in notes[0]
+    assert told.test.error_after == pytest.approx(calibration_error(after, truth), abs=1e-5)
+    before = softmax(np.log(after) * told.temperature, axis=1)
+    assert told.test.log_loss_before == pytest.approx(log_loss(truth, before), rel=1e-5)
+    assert told.estimated.rows == len(dataset.train) + len(dataset.validation)
+    assert told.estimated.log_loss_after < told.estimated.log_loss_before
+    found = class_sets(after, told.sets.threshold)
+    assert (told.sets.coverage, told.sets.judged_by, told.sets.judged_rows) == (0.8, "test", len(truth))
+    assert told.sets.judged_coverage == pytest.approx(found[range(len(truth)), truth].mean())
+    assert told.sets.judged_size == pytest.approx(found.sum(axis=1).mean())
+    assert 0 < told.sets.threshold < 1
 
 
-def test_a_version_is_trained_further_from_its_calibrated_scores(folder: Path, published: dict[str, Published]) -> None:
-    """Not a step ahead, the network read back answers the published probabilities."""
-    assert published["calibrated"].manifest.calibration.temperature != 1
-    newest: Trained = read_newest(published["calibrated"].folder, "").trained
-    plain: Trained = read_newest(published["plain"].folder, "").trained
-    x = np.random.default_rng(2).uniform(-1, 1, (50, 3))
-    scores = predict(replace(newest, outputs=None), x)
-    ratio = predict(replace(plain, outputs=None), x) / scores
-    np.testing.assert_allclose(ratio, published["calibrated"].manifest.calibration.temperature, rtol=1e-4)
+def test_after_a_refit_the_test_rows_judged_the_fit_before(published: dict[str, Published]) -> None:
+    """By its own temperature and threshold; those of the refit, and the note, are of all rows."""
+    before, told = (published[name].manifest.calibration for name in ("calibrated", "refitted"))
+    assert told.test == before.test
+    assert (told.sets.judged_by, told.sets.judged_rows) == ("test", told.test.rows)
+    assert (told.sets.judged_coverage, told.sets.judged_size) == (before.sets.judged_coverage, before.sets.judged_size)
+    assert told.estimated.rows == told.sets.calibration_rows == ROWS
+    assert told.estimated.temperature == told.temperature != before.temperature
+    assert 0 < told.sets.threshold != before.sets.threshold
+    (note,) = (note for note in published["refitted"].notes if note.startswith("scores"))
+    assert f"divided by a temperature of {told.temperature:.4g};" in note
 
 
-def test_a_stopped_run_has_the_same_temperature(folder: Path, tmp_path: Path) -> None:
+def test_a_version_is_trained_further_from_its_divided_scores(client: Client, folder: Path, tmp_path: Path) -> None:
+    """Its log loss before the first step is that of what is served. A note says that the calibration is left out."""
+    models = shutil.copytree(folder / "models", tmp_path / "models")
+    path = tmp_path / "on.toml"
+    text = RECIPE.split("[network]")[0].format(name="calibrated", split="")
+    text = text.replace("[data]", f'continue_from = "{models}/calibrated/1"\n[data]')
+    text = text.replace("drawn.csv", str(folder / "drawn.csv"))
+    path.write_text(text + "[fit]\nsteps = 1\nbatch_rows = 64\n[lowering]\ntune_for = []\n")
+    run = Run(load_recipe(path), models, RunFolder(tmp_path / "run"))
+    on = train(run, Watcher())
+    dataset = prepare(run.recipe)
+    answers = served(client, "calibrated", dataset.x[dataset.test])
+    assert on.manifest.metrics["before_test_log_loss"] == pytest.approx(
+        log_loss(dataset.y[dataset.test].astype(np.int64), answers), rel=1e-5
+    )
+    assert not on.manifest.HasField("calibration")
+    assert any("the calibration of version 1 was made for its network" in note for note in on.notes)
+
+
+def test_a_stopped_run_has_the_same_temperature(folder: Path, published: dict[str, Published], tmp_path: Path) -> None:
     """Stopped in the middle and resumed: to the last bit. The section comes after the fit, so it may be added then."""
-    plain, given = (run_of(folder, "stopped", more) for more in ("", CALIBRATION))
-    whole = train(replace(given, models=tmp_path / "whole", folder=RunFolder(tmp_path / "other")), Watcher())
+    plain, given = (replace(run_of(folder, "stopped", more), models=tmp_path) for more in ("", CALIBRATION))
     with pytest.raises(Interrupted):
-        train(plain, Watching(stop_after=10))
+        train(plain, Watching(stop_after=5))
     resumed = train(replace(given, resume=True), Watcher())
-    assert resumed.manifest.calibration == whole.manifest.calibration
+    assert resumed.manifest.calibration == published["calibrated"].manifest.calibration
 
 
 SEARCH = "[search]\n[[search.candidates]]\nsteps = 9\n[[search.candidates]]\nsteps = 20\n"
 
 
-@pytest.mark.parametrize(
-    ("more", "keys"),
-    [
-        ("", {"data": 'weights = "weight"', "task": 'class_weights = "balanced"'}),
-        ("", {"split": 'kind = "group"\ncolumn = "shop"', "grids": "[3, 6]"}),
-        (SEARCH, {}),
-    ],
-)
-def test_searches_weights_groups_and_grids(folder: Path, more: str, keys: dict[str, str], tmp_path: Path) -> None:
-    """Each row counts as in the loss; those of weight 0, and those that chose a candidate, take no part."""
-    run = replace(run_of(folder, "more", CALIBRATION + more, **keys), models=tmp_path, folder=RunFolder(tmp_path / "r"))
-    manifest: ModelManifest = train(run, Watcher()).manifest
-    found, dataset = manifest.calibration.out_of_fold, prepare(run.recipe)
-    rows = np.concatenate([dataset.train, dataset.validation])
-    counting = rows if dataset.weights is None else rows[dataset.weights[rows] > 0]
-    assert found.rows == len(counting) if not more else 0 < found.rows < len(counting)
-    assert found.log_loss_after < found.log_loss_before
-    assert manifest.calibration.temperature < 1
-
-
-def test_a_search_by_groups_leaves_out_the_groups_that_chose(folder: Path, tmp_path: Path) -> None:
+def test_a_search_by_groups_leaves_out_the_groups_that_chose(folder: Path) -> None:
     """No group has rows both among those that chose the candidate and among those that fit the temperature."""
     given = run_of(folder, "both", CALIBRATION + SEARCH, split='kind = "group"\ncolumn = "shop"')
     dataset = prepare(given.recipe)
@@ -232,8 +220,6 @@ def test_a_search_by_groups_leaves_out_the_groups_that_chose(folder: Path, tmp_p
     assert rows is not None
     assert dataset.groups is not None
     fitted, chose = dataset.groups[rows.numbers], dataset.groups[rows.chose]
-    assert len(rows.numbers) > 100
+    assert len(rows.numbers) > 70
     assert not set(fitted) & set(chose)
     assert len(rows.numbers) + len(rows.chose) == len(dataset.train) + len(dataset.validation)
-    manifest = train(replace(given, models=tmp_path, folder=RunFolder(tmp_path / "r")), Watcher()).manifest
-    assert manifest.calibration.out_of_fold.rows == len(rows.numbers)

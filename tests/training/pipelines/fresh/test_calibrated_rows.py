@@ -1,6 +1,7 @@
 """Which rows calibrate, by which member, and as what they count: where one of these goes wrong, no number looks odd."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,7 @@ seed = 1
 [network]
 hidden = [6]
 [fit]
-grids = [5]
+grids = {grids}
 steps = 150
 learning_rate = 0.05
 batch_rows = 64
@@ -74,7 +75,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def written(folder: Path, name: str, more: str = "", **keys: str) -> Path:
     """The recipe with further sections and keys."""
     path = folder / f"{name}.toml"
-    path.write_text(RECIPE.format(**({"data": "", "task": "", "split": "", "ensemble": ""} | keys)) + more)
+    path.write_text(
+        RECIPE.format(**({"data": "", "task": "", "split": "", "grids": "[5]", "ensemble": ""} | keys)) + more
+    )
     return path
 
 
@@ -89,7 +92,10 @@ class Fitted:
             pass
         trained = Trained(way.network(state), data.inputs, data.outputs)
         self.dataset: Dataset = data.dataset
-        self.calibrated: CalibratedFit = calibrate_fit(way, state, data.dataset, trained, recipe)
+        self.calibrate = partial(calibrate_fit, way, state, trained=trained, recipe=recipe)
+        calibrated = self.calibrate(dataset=data.dataset)
+        assert calibrated is not None
+        self.calibrated: CalibratedFit = calibrated
         rows = way.left_out(state)
         assert rows is not None
         self.rows: LeftOutRows = rows
@@ -123,7 +129,6 @@ def test_each_row_is_told_with_the_member_that_left_it_out(fitted: Fitted) -> No
 def test_sets_are_made_of_the_answers_of_members_that_left_the_rows_out(fitted: Fitted) -> None:
     """Not of the mean, three of whose members trained on the row: its threshold is higher, and promises too much."""
     message, places = fitted.calibrated.message, np.arange(len(fitted.truth))
-    assert message is not None
     of_left_out, of_mean = (
         find_threshold(softmax(scores / message.temperature, axis=1)[places, fitted.truth], 0.8)
         for scores in (np.log(fitted.left_out_answers), fitted.scores.mean(axis=1))
@@ -132,22 +137,30 @@ def test_sets_are_made_of_the_answers_of_members_that_left_the_rows_out(fitted: 
     assert of_mean > 1.02 * of_left_out
 
 
-@pytest.mark.parametrize("kind", ["weights", "groups"])
+def test_a_test_row_without_an_answer_does_not_judge(fitted: Fitted) -> None:
+    """A cell may be empty in a column that was never empty in training; all numbers are those of the other rows."""
+    dataset = fitted.dataset
+    x = dataset.x.copy()
+    x[dataset.test[0], 1] = np.nan
+    given = replace(dataset, x=x), replace(dataset, test=dataset.test[1:])
+    found, wanted = (calibrated.message for each in given if (calibrated := fitted.calibrate(dataset=each)))
+    assert found.sets == wanted.sets
+    assert found.test.rows == wanted.test.rows == found.sets.judged_rows == len(dataset.test) - 1
+    for name in ("log_loss_before", "log_loss_after", "error_before", "error_after", "error_by_chance"):
+        assert getattr(found.test, name) == pytest.approx(getattr(wanted.test, name), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["weights", "groups", "time"])
 def test_rows_count_by_their_weights_and_groups(folder: Path, kind: str) -> None:
-    """In c, in T, in its error, and in what is told; without them each of these is another."""
+    """In c, in T, in its error, and in what is told; without them each of these is another. Time is cut into √rows."""
     keys = {
         "weights": {"data": 'weights = "weight"', "task": 'class_weights = "balanced"'},
-        "groups": {"split": 'kind = "group"\ncolumn = "shop"'},
+        "groups": {"split": 'kind = "group"\ncolumn = "shop"', "grids": "[3, 6]"},
+        "time": {"split": 'kind = "time"\ncolumn = "shop"'},
     }[kind]
     found = Fitted(written(folder, kind, **keys))
-    dataset, numbers, message, chosen = (
-        found.dataset,
-        found.rows.numbers,
-        found.calibrated.message,
-        found.calibrated.temperature,
-    )
-    assert message is not None
-    assert chosen is not None
+    dataset, numbers = found.dataset, found.rows.numbers
+    message, chosen = found.calibrated.message, found.calibrated.temperature
     weights = np.ones(len(numbers))
     if kind == "weights":
         # As scikit-learn balances: rows / (classes · rows of the class), by weight, of the rows that train.
@@ -155,6 +168,9 @@ def test_rows_count_by_their_weights_and_groups(folder: Path, kind: str) -> None
         assert dataset.class_weights is not None
         weights = dataset.weights[numbers] * np.asarray(dataset.class_weights)[found.truth]
     groups = None if kind == "weights" else pd.read_csv(folder / "rows.csv")["shop"].to_numpy()[numbers]
+    if kind == "time":
+        ends = np.linspace(0, len(numbers), int(np.sqrt(len(numbers))) + 1)[1:]
+        groups = np.searchsorted(ends, np.arange(len(numbers)), side="right")
     kept = weights > 0
     mean = estimate_mean_scores(found.scores[kept], found.rows.members[kept], found.truth[kept], weights[kept])
     of_groups = None if groups is None else groups[kept]
@@ -164,7 +180,7 @@ def test_rows_count_by_their_weights_and_groups(folder: Path, kind: str) -> None
     assert chosen.error == pytest.approx(wanted.error, rel=1e-3)
     assert chosen.best == pytest.approx(wanted.best, rel=1e-3)
     assert abs(plain.error / wanted.error - 1) > 0.01
-    told = message.out_of_fold
+    told = message.estimated
     losses = log_loss(found.truth[kept], softmax(mean.scores, axis=1), sample_weight=weights[kept])
     assert told.log_loss_before == pytest.approx(losses, rel=1e-4)
     assert told.rows == kept.sum()
@@ -177,4 +193,4 @@ def test_a_refit_leaves_out_the_rows_that_chose_its_plan(folder: Path, tmp_path:
     assert chose > 50
     made = train(Run(load_recipe(path), tmp_path, RunFolder(tmp_path / "run")), Watcher()).manifest.calibration
     assert made.test.rows > 0
-    assert made.out_of_fold.rows == made.sets.calibration_rows == 240 - chose
+    assert made.estimated.rows == made.sets.calibration_rows == 240 - chose

@@ -68,7 +68,6 @@ def change_of_loss(folder: Path, rows: int, classes: int, size: float, seed: int
         pass
     judged = judge_fit(way, state, data, lambda: None, lambda _: None)
     assert judged.calibrated is not None
-    assert judged.calibrated.message is not None
     fresh, chances, _ = draw(FRESH, classes, size, 1_000 + seed)
     divided = predict(judged.trained, fresh)
     plain = divide_scores(divided, 1 / judged.calibrated.message.temperature)

@@ -1,8 +1,10 @@
 """What a person reads of [calibration]: notes on the temperature, and why a recipe is refused."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kan_api.v1.manifest_pb2 import Calibration, CalibrationScores, ClassSets
@@ -12,6 +14,7 @@ from training.errors import RecipeError
 from training.pipelines.fresh.calibrated import CalibratedFit
 from training.publishing.export import Trained
 from training.recipe.config import load_recipe, parse_recipe
+from training.report.judged import Judged
 
 RECIPE = """
 [model]
@@ -32,12 +35,20 @@ members = 3
 """
 
 
+def fit_of(message: Calibration, chosen: Temperature) -> CalibratedFit:
+    """A calibration that no rows made."""
+    return CalibratedFit(Trained(KAN(KANConfig((3, 3))), None, None), message, chosen, np.empty(0, np.int64))
+
+
+def notes(message: Calibration, chosen: Temperature) -> list[str]:
+    """What is told of it."""
+    return list(fit_of(message, chosen).notes())
+
+
 def test_a_temperature_at_its_bound_is_told_by_name() -> None:
     """And only there: a temperature that was not taken is no warning, only a line with its reason."""
-    trained = Trained(KAN(KANConfig((3, 3))), None, None)
     low = Temperature(0.05, 0.05, 0.4, 0.01, 300)
-    fit = CalibratedFit(trained, Calibration(temperature=0.05, out_of_fold=CalibrationScores(rows=300)), low)
-    told = list(fit.notes())
+    told = notes(Calibration(temperature=0.05, estimated=CalibrationScores(rows=300)), low)
     assert told[0] == (
         "scores    divided by a temperature of 0.05; the best one is 0.05, and it lowers the log loss of 300 rows by "
         "0.4 ± 0.01"
@@ -45,32 +56,45 @@ def test_a_temperature_at_its_bound_is_told_by_name() -> None:
     assert told[1].startswith("warning   [calibration]: no temperature beyond 0.05 is tried")
     kept = Temperature(1.0, 20.0, 0.01, 0.02, 300)
     rows = CalibrationScores(rows=300)
-    (line,) = CalibratedFit(trained, Calibration(temperature=1.0, out_of_fold=rows), kept).notes()
+    (line,) = notes(Calibration(temperature=1.0, estimated=rows), kept)
     assert line.startswith("scores    not divided by a temperature: the best one is 20, but it lowers the log loss")
-    few = Calibration(temperature=1.0, out_of_fold=CalibrationScores(rows=49))
-    (line,) = CalibratedFit(trained, few, Temperature(1.0, 1.0, 0.0, 0.0, 49.6)).notes()
+    few = Calibration(temperature=1.0, estimated=CalibrationScores(rows=49))
+    (line,) = notes(few, Temperature(1.0, 1.0, 0.0, 0.0, 49.6))
     start = "scores    not divided by a temperature: it needs"
     assert line == f"{start} 50 rows, and these count as 49 of equal weight"
-    (line,) = CalibratedFit(trained, few, Temperature(1.0, 1.0, 0.0, 0.0, 300, 7.9)).notes()
-    assert line == f"{start} 10 groups, and these count as 7 of equal weight"
-    assert list(CalibratedFit(trained).notes()) == []
+    (line,) = notes(few, Temperature(1.0, 1.0, 0.0, 0.0, 300, 7.9))
+    assert line == f"{start} 10 groups or stretches of time, and these count as 7 of equal weight"
+
+
+def test_answers_out_of_fold_are_divided_as_those_of_the_network() -> None:
+    """The report has both, whichever of them were given; undivided scores have no others beside them."""
+    halved, plain = np.array([[0.75, 0.25], [0.1, 0.9]]), np.array([[0.9, 0.1], [1 / 82, 81 / 82]])
+    truth, two = np.array([0, 1]), Temperature(2.0, 2.0, 0.1, 0.01, 300)
+    for given, are_divided in ((halved, True), (plain, False)):
+        found = fit_of(Calibration(temperature=2.0), two).judged(Judged("rows", truth, given), are_divided=are_divided)
+        assert found is not None
+        assert found.uncalibrated is not None
+        np.testing.assert_allclose(found.answers, halved)
+        np.testing.assert_allclose(found.uncalibrated, plain)
+    kept = Judged("rows", truth, plain)
+    assert fit_of(Calibration(temperature=1.0), replace(two, value=1.0)).judged(kept, are_divided=True) is kept
 
 
 def test_a_coverage_that_too_few_rows_allow_is_told() -> None:
     """Each set has all classes then; a threshold above 0 is no warning."""
-    trained, chosen = Trained(KAN(KANConfig((3, 3))), None, None), Temperature(1.0, 1.0, 0.0, 0.0, 40)
+    chosen = Temperature(1.0, 1.0, 0.0, 0.0, 40)
     message = Calibration(temperature=1.0, sets=ClassSets(coverage=0.99, calibration_rows=80))
-    assert list(CalibratedFit(trained, message, chosen).notes())[1:] == [
+    assert notes(message, chosen)[1:] == [
         "warning   [calibration] coverage = 0.99 needs more than the 80 rows that members left out: each set has all "
         "classes"
     ]
     message.sets.calibration_rows = 99
-    (_, line) = CalibratedFit(trained, message, chosen).notes()
+    (_, line) = notes(message, chosen)
     assert line.endswith(
         "too many rows are of a class that got a probability of 0 in float32: each set has all classes"
     )
     message.sets.threshold = 0.1
-    assert len(list(CalibratedFit(trained, message, chosen).notes())) == 1
+    assert len(notes(message, chosen)) == 1
 
 
 @pytest.mark.parametrize(

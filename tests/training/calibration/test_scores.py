@@ -1,4 +1,4 @@
-"""The graph of a calibrated network is softmax(scores / T), as SciPy computes it, with the same order of classes."""
+"""Divided scores, in the graph and beside it: softmax(scores / T), as SciPy computes it."""
 
 import numpy as np
 import pytest
@@ -6,12 +6,13 @@ import torch
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
-from kan_model import KAN, KANConfig
+from kan_api.v1.manifest_pb2 import CalibrationScores
+from kan_model import KAN, KANConfig, scaled_network
 from kan_model.lowering import lower
 from kan_model.network.transform import Softmax
 from kan_model.onnx_runtime import open_session
-from training.calibration import calibrate_network, compare_scores, divide_scores
-from training.calibration.error import bin_by_confidence, calibration_error
+from training.calibration import choose_temperature, compare_scores, divide_scores
+from training.calibration.error import bin_by_confidence, calibration_error, error_by_chance
 
 
 def overconfident(classes: int, rows: int = 3_000) -> tuple[KAN, torch.Tensor, np.ndarray, np.ndarray]:
@@ -29,10 +30,9 @@ def overconfident(classes: int, rows: int = 3_000) -> tuple[KAN, torch.Tensor, n
 def test_the_graph_is_the_formula(classes: int) -> None:
     """To 1e-5, and the most probable class is the same wherever the scores differ by more than float32 rounds."""
     kan, x, scores, truth = overconfident(classes)
-    made = calibrate_network(kan, scores, truth, None)
-    temperature = made.message.temperature
-    assert temperature == made.temperature.value == pytest.approx(2.5, rel=0.15)
-    graph = open_session(lower(made.kan, outputs=Softmax(), tune_for=()).model)
+    temperature = choose_temperature(scores, truth).value
+    assert temperature == pytest.approx(2.5, rel=0.15)
+    graph = open_session(lower(scaled_network(kan, 1 / temperature), outputs=Softmax(), tune_for=()).model)
     served = graph.run(x.numpy())[0].astype(np.float64)
     np.testing.assert_allclose(served, softmax(scores / temperature, axis=1), atol=1e-5)
     best = np.sort(scores, axis=1)
@@ -43,12 +43,10 @@ def test_the_graph_is_the_formula(classes: int) -> None:
 
 def test_the_message_tells_both_errors_and_losses() -> None:
     """scikit-learn's log loss of both; the calibrated one is lower, and so is its calibration error."""
-    kan, _, scores, truth = overconfident(3)
-    message = calibrate_network(kan, scores, truth, None).message
-    found = message.out_of_fold
-    before, after = softmax(scores, axis=1), softmax(scores / message.temperature, axis=1)
-    assert found.rows == len(scores)
-    assert found.temperature == message.temperature
+    _, _, scores, truth = overconfident(3)
+    found = compare_scores(scores, 2.5, truth)
+    before, after = softmax(scores, axis=1), softmax(scores / 2.5, axis=1)
+    assert (found.rows, found.temperature) == (len(scores), 2.5)
     assert found.log_loss_before == pytest.approx(log_loss(truth, before), rel=1e-10)
     assert found.log_loss_after == pytest.approx(log_loss(truth, after), rel=1e-10)
     assert found.error_before == pytest.approx(calibration_error(before, truth))
@@ -58,6 +56,7 @@ def test_the_message_tells_both_errors_and_losses() -> None:
     np.testing.assert_allclose(found.mean_probability, curve.told)
     np.testing.assert_allclose(found.share_right, curve.found)
     assert list(found.mean_probability) == sorted(found.mean_probability)
+    assert found.error_by_chance == error_by_chance(after)
 
 
 def test_dividing_scores_is_a_power_of_probabilities() -> None:
@@ -69,16 +68,6 @@ def test_dividing_scores_is_a_power_of_probabilities() -> None:
     np.testing.assert_allclose(np.log(divide_scores(probabilities, 0.5)), log_softmax(scores * 2, axis=1), rtol=1e-9)
 
 
-def test_without_rows_that_count_nothing_is_told() -> None:
-    """No rows, or rows of weight 0."""
-    none = compare_scores(np.empty((0, 2)), 2.0, np.empty(0, np.int64), None)
-    assert none.rows == compare_scores(np.ones((3, 2)), 2.0, np.zeros(3, np.int64), np.zeros(3)).rows == 0
-
-
-def test_rows_of_weight_0_are_not_told() -> None:
-    """Numbers and curve are those of the other rows alone."""
-    _, _, scores, truth = overconfident(3, 200)
-    weights = np.tile([0.0, 1.5], 100)
-    found = compare_scores(scores, 2.0, truth, weights)
-    assert found == compare_scores(scores[1::2], 2.0, truth[1::2], weights[1::2])
-    assert found.rows == 100
+def test_without_rows_nothing_is_told() -> None:
+    """The message is empty; no number is NaN."""
+    assert compare_scores(np.empty((0, 2)), 2.0, np.empty(0, np.int64)) == CalibrationScores()
