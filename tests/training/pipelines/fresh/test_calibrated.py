@@ -96,8 +96,9 @@ def client(folder: Path, published: dict[str, Published]) -> Iterator[Client]:
 
 def served(client: Client, model: str, x: np.ndarray) -> np.ndarray:
     """The probabilities that the server answers, in float64, where they add up to 1 again."""
-    values = client.predict(model, x.astype(np.float32)).values.astype(np.float64)
-    return values / values.sum(axis=1, keepdims=True)
+    values: np.ndarray = client.predict(model, x.astype(np.float32)).values.astype(np.float64)
+    values /= values.sum(axis=1, keepdims=True)
+    return values
 
 
 @pytest.fixture(scope="module")
