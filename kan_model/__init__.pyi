@@ -17,6 +17,7 @@ from kan_model.analysis.pruning import Pruned as Pruned
 from kan_model.analysis.pruning import prune as prune
 from kan_model.ensemble.mean import mean_network as mean_network
 from kan_model.ensemble.members import members_of as members_of
+from kan_model.ensemble.scaled import scaled_network as scaled_network
 from kan_model.grids.adaptation import Adaptation as Adaptation
 from kan_model.grids.adaptation import adapt_grid as adapt_grid
 from kan_model.grids.alignment import align_grids as align_grids

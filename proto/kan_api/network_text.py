@@ -1,4 +1,4 @@
-"""How people read the shape of a network: the same way in the terminal, in report.html and in kan-client."""
+"""How people read the shape of a network, and what it promises: the same way in report.html and in kan-client."""
 
 from kan_api.cells import quoted
 from kan_api.v1.manifest_pb2 import Convolution, Feature, ModelManifest, Network
@@ -41,6 +41,19 @@ def monotone_text(manifest: ModelManifest, feature: Feature) -> str:
     answer = "each answer" if manifest.targets else "the answer"
     subject = f"the probability of {quoted(manifest.classes[1])}" if manifest.classes else answer
     return f"{subject} never {'falls' if feature.monotone == 'up' else 'rises'} as it grows"
+
+
+def sets_text(manifest: ModelManifest) -> str:
+    """Which classes are in the sets of a manifest that has some, and how often the true one is."""
+    sets, is_tested = manifest.calibration.sets, manifest.calibration.sets.judged_by == "test"
+    which = f"the most probable class and each with a probability of at least {sets.threshold:.4g}"
+    text = f"{which if sets.threshold else 'all classes'}; {100 * sets.coverage:g} % asked for"
+    if not sets.judged_rows:
+        return text
+    rows = f"{sets.judged_rows:,} {'test rows' if is_tested else 'rows, by thresholds from other rows'}"
+    before = "; both of the fit before the refit, by its own threshold" if is_tested and manifest.data.refit else ""
+    found = f"the true class in {100 * sets.judged_coverage:.1f} % of the sets of {rows}"
+    return f"{text}, {found}, {sets.judged_size:.3g} classes on average{before}"
 
 
 def pooling_text(convolution: Convolution) -> str:

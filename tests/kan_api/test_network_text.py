@@ -1,7 +1,7 @@
 """The shape of a network as people read it."""
 
-from kan_api.network_text import image_text, levels_text, monotone_text, network_text, size_text
-from kan_api.v1.manifest_pb2 import Convolution, Feature, Level, ModelManifest, Network
+from kan_api.network_text import image_text, levels_text, monotone_text, network_text, sets_text, size_text
+from kan_api.v1.manifest_pb2 import Calibration, ClassSets, Convolution, Feature, Level, ModelManifest, Network
 
 
 def test_products_are_written_as_pykan_writes_them() -> None:
@@ -50,3 +50,22 @@ def test_a_promise_names_what_moves() -> None:
     classes = ModelManifest(classes=["no", "yes"])
     assert monotone_text(classes, down) == 'the probability of "yes" never rises as it grows'
     assert monotone_text(classes, Feature(name="rooms")) == ""
+
+
+def test_sets_of_classes_tell_what_was_asked_and_found() -> None:
+    """On which rows, and after a refit by which threshold; nothing is found where no rows judged."""
+    manifest = ModelManifest(calibration=Calibration(sets=ClassSets(coverage=0.9)))
+    sets = manifest.calibration.sets
+    assert sets_text(manifest) == "all classes; 90 % asked for"
+    sets.threshold, sets.judged_by, sets.judged_rows = 0.21, "folds", 1200
+    sets.judged_coverage, sets.judged_size = 0.8975, 1.25
+    which = "the most probable class and each with a probability of at least 0.21; 90 % asked for"
+    assert sets_text(manifest) == (
+        f"{which}, the true class in 89.8 % of the sets of 1,200 rows, by thresholds from other rows, 1.25 classes on "
+        "average"
+    )
+    sets.judged_by = "test"
+    tested = f"{which}, the true class in 89.8 % of the sets of 1,200 test rows, 1.25 classes on average"
+    assert sets_text(manifest) == tested
+    manifest.data.refit = True
+    assert sets_text(manifest) == f"{tested}; both of the fit before the refit, by its own threshold"

@@ -117,6 +117,9 @@ class AdditiveFit:
         judging, judged = self._out_of_fold
         return self.numbers[judging.numpy()], self.outputs(judged).numpy()
 
+    def left_out(self, state: FitState) -> None:
+        """None: there are no members."""
+
     def apart(self, state: FitState) -> None:
         """None: no rows are left out of the fit."""
 

@@ -174,10 +174,10 @@ def samples(
         y, outputs = torch.log(y), outputs.logarithm
     if isinstance(outputs, Affine):
         y = ((y - torch.from_numpy(outputs.center)) / torch.from_numpy(outputs.scale)).to(dtype)
-    return Samples(x, y, _weights(dataset, rows, dtype))
+    return Samples(x, y, row_weights(dataset, rows, dtype))
 
 
-def _weights(dataset: Dataset, rows: RowNumbers, dtype: torch.dtype) -> Tensor | None:
+def row_weights(dataset: Dataset, rows: RowNumbers, dtype: torch.dtype) -> Tensor | None:
     """The weights of rows in the loss: those of the rows times those of their classes; None if all count alike."""
     if len(rows) == 0 or (dataset.weights is None and not dataset.class_weights):
         return None

@@ -8,6 +8,7 @@ import torch
 
 from kan_model import KAN, mean_network
 from kan_model.network.transform import InputTransform, OutputTransform
+from training.calibration import LeftOutRows
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.preparation import fitted_loss, new_network, samples
@@ -125,6 +126,11 @@ class EnsembleFit:
         numbers, folds = self.numbers[judging.numpy()], self.rows.folds[judging].numpy()
         known, none = is_known.numpy(), np.empty(0, dtype=np.int64)
         return ApartRows(numbers[known], answered, folds[known], none)
+
+    def left_out(self, state: FitState) -> LeftOutRows:  # noqa: ARG002 - a search has a winner
+        """The rows that may train, and the member that left each out."""
+        judging, none = self.rows.judging, np.empty(0, dtype=np.int64)
+        return LeftOutRows(self.numbers[judging.numpy()], self.rows.folds[judging].numpy(), none)
 
     def metrics(self, state: FitState) -> dict[str, float]:
         """The scores of single members, never of their mean.

@@ -140,7 +140,7 @@ def recipe_to_learn_on(recipe: Recipe, chosen: Recipe, roles: Roles, choices: Ch
         RecipeError: a parameter is of the wrong type or out of its range.
     """
     sections = tomllib.loads(recipe.text)
-    for section in ("ensemble", "search", "intervals", "sparsify", "prune", "symbolic"):
+    for section in ("ensemble", "search", "intervals", "calibration", "sparsify", "prune", "symbolic"):
         sections.pop(section, None)
     if sections.get("network", {}).pop("additive", False):
         # An optimizer moves the curves, and the validation rows do not train.

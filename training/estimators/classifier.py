@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 
+from training.calibration import class_sets
 from training.data.column import class_words
 from training.data.encoding import Numbers
 from training.data.table import Cells, Table
@@ -91,6 +93,26 @@ class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
         answers = self._answer(X)
         places = [self._require_fit().dataset.classes.index(word) for word in self._words_of_classes]
         return answers[:, places]
+
+    def predict_set(self, X: Any) -> NDArray[np.bool_]:  # noqa: N803
+        """A set of classes for each row; a share of new rows have their true class in it.
+
+        Args:
+            X: ``[rows, columns]``, the columns of the fit in their order.
+
+        Returns:
+            bool ``[rows, classes]``, whether a class, in the order of ``classes_``, is in the set; the most probable
+            one always is.
+
+        Raises:
+            ValueError: the fit made no sets.
+        """
+        calibrated = self._require_fit().calibrated
+        if calibrated is None or not calibrated.message.HasField("sets"):
+            name, last = type(self).__name__, "; learning on keeps none" if self.warm_start else ""
+            wanted = f'{name}(recipe={{"calibration": {{"coverage": 0.9}}}}) before it{last}'
+            raise ValueError(f"the fit made no sets of classes; wanted {wanted}")
+        return class_sets(self.predict_proba(X), calibrated.message.sets.threshold)
 
     @property
     def _task(self) -> str:

@@ -8,13 +8,13 @@ import torch
 
 from kan_model import KANLayer
 from kan_model.network.transform import Intervals
+from training.calibration.ranks import conformal_quantile, fewest_rows
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.split import RowNumbers
 from training.ensemble.plan import deal_rows
 from training.errors import TrainingError
 from training.fitting.apart import ApartRows
-from training.intervals.ranks import conformal_quantile, fewest_rows
 from training.intervals.scale import FEWEST_FOLDS, FEWEST_ROWS, Design, fit_scale
 from training.publishing.export import Trained
 from training.recipe.config import Recipe

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from kan_api.v1 import manifest_pb2 as pb
+from training.calibration.ranks import conformal_quantile
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.split import RowNumbers
 from training.intervals.calibrate import Calibrated, errors_of, network_inputs
-from training.intervals.ranks import conformal_quantile
 from training.publishing.export import Trained
 from training.publishing.manifest import predict
 

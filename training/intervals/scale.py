@@ -21,9 +21,9 @@ import torch
 from numpy.typing import NDArray
 
 from kan_model import KANLayer
+from training.calibration.ranks import conformal_quantile, fewest_rows
 from training.data.encoding import Numbers
 from training.data.split import RowNumbers
-from training.intervals.ranks import conformal_quantile, fewest_rows
 
 Flags = NDArray[np.bool_]
 # Fewer errors tell less than a constant does.

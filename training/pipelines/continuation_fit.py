@@ -168,6 +168,11 @@ def _write_notes(
             f"warning   the intervals of version {number} were made for its network and are left out; a new training "
             "makes the outputs lower and upper"
         )
+    if start.version.manifest.HasField("calibration"):
+        notes.append(
+            f"warning   the calibration of version {number} was made for its network and is left out, but its scores "
+            "stay divided; a new training makes another"
+        )
     if continued.rows_outside:
         notes.append(
             f"warning   {continued.rows_outside} of {len(start.dataset.train)} new rows lie outside the range of "

@@ -54,6 +54,7 @@ def build_manifest(
     tested_rows: int = 0,
     formula_details: pb.Formula | None = None,
     intervals: pb.Intervals | None = None,
+    calibration: pb.Calibration | None = None,
     is_validation_trained: bool = False,
 ) -> pb.ModelManifest:
     """The manifest without version and files, which :mod:`training.publishing.publish` fills in.
@@ -68,6 +69,7 @@ def build_manifest(
         tested_rows: After a refit the number of rows that judged the network before it; else 0.
         formula_details: The formula beside the network; None: there is none.
         intervals: The bounds around the answers; None: there are none.
+        calibration: By what the scores of the classes were divided; None: by nothing.
         is_validation_trained: The validation rows trained the network too; ``beside`` has the metrics before that.
 
     Raises:
@@ -92,6 +94,7 @@ def build_manifest(
             formula=formula,
             formula_details=formula_details,
             intervals=intervals,
+            calibration=calibration,
         )
     )
     for feature, score in zip(manifest.features, attribution, strict=False):

@@ -12,6 +12,7 @@ _SENSELESS = {
     "adapt": "its knots follow the training rows already",
     "ensemble": "its fit has no luck that a mean could take away",
     "intervals": "they are made from the answers of members to rows that they never saw, and it has no members",
+    "calibration": "it comes from rows that one of several members left out, and it has no members",
     "search": "generalised cross-validation chooses its smoothness",
     "sparsify": "its penalties are chosen by generalised cross-validation",
     "prune": "a curve that the rows do not need is flat already",

@@ -12,6 +12,7 @@ from training.recipe.fit_sections import (
     AdaptSection,
     AttributionSection,
     BaselineSection,
+    CalibrationSection,
     EnsembleSection,
     FitSection,
     FormulaSection,
@@ -49,6 +50,7 @@ _FRESH_ONLY = frozenset(
         "inputs",
         "adapt",
         "ensemble",
+        "calibration",
         "search",
         "intervals",
         "sparsify",
@@ -75,6 +77,7 @@ class _Document(Section):
     fit: FitSection = Field(default_factory=lambda: FitSection(batch_rows=64))
     adapt: AdaptSection | None = None
     ensemble: EnsembleSection | None = None
+    calibration: CalibrationSection | None = None
     search: SearchSection | None = None
     intervals: IntervalsSection | None = None
     sparsify: SparsifySection | None = None
@@ -140,12 +143,26 @@ class _Document(Section):
         self._check_continuation()
         if self.intervals is not None:
             check_intervals(self.task, self.data, self.fit, self.ensemble, self.search, self.symbolic or self.prune)
+        if self.calibration is not None:
+            self._check_calibration()
         return self
 
     @property
     def validation_trains(self) -> bool:
         """Whether the rows of the validation part train too, and out-of-fold answers judge in their place."""
         return self.ensemble is not None or self.network.additive
+
+    def _check_calibration(self) -> None:
+        if self.task.kind != "classification":
+            raise ValueError('[calibration]: only with [task] kind = "classification"; of a regression see [intervals]')
+        if self.prune or self.symbolic:
+            fault = "[prune]" if self.prune is not None else "[symbolic]"
+            raise ValueError(f"[calibration]: not with {fault}, which changes the network that the temperature is of")
+        if self.ensemble is None:
+            raise ValueError(
+                "[calibration] needs [ensemble]: a temperature comes from rows that one of several members left out; "
+                "wanted members = 4 in the section [ensemble], or of an estimator members=4"
+            )
 
     def _check_continuation(self) -> None:
         if self.model.continue_from is None:

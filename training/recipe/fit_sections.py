@@ -81,6 +81,17 @@ class EnsembleSection(Section):
     refit: bool = False
 
 
+class CalibrationSection(Section):
+    """[calibration]: divide the scores of the classes by a temperature that out-of-fold answers give.
+
+    The published graph holds the division. Source: Guo et al. 2017. With `coverage` the manifest tells a threshold of
+    the probabilities: sets of the classes above it hold the true class of this share of new rows.
+    """
+
+    method: Literal["temperature"] = "temperature"
+    coverage: float | None = Field(default=None, gt=0, lt=1)
+
+
 class CandidateSection(Section):
     """[[search.candidates]]: the keys of [network] and [fit] that a candidate changes."""
 

@@ -11,7 +11,17 @@ from training.recipe.sections import DataSection, LoweringSection
 # The number of input columns of each [data] source.
 SOURCE_COLUMNS = {"sklearn:digits": 64, "sklearn:diabetes": 10, "toy:exp(sin(pi*x)+y^2)": 2}
 # Sections on single edges of a flat network, or on several networks.
-_FLAT_ONLY = ("ensemble", "search", "sparsify", "prune", "symbolic", "formula", "attribution", "baseline")
+_FLAT_ONLY = (
+    "ensemble",
+    "calibration",
+    "search",
+    "sparsify",
+    "prune",
+    "symbolic",
+    "formula",
+    "attribution",
+    "baseline",
+)
 
 
 def check_images(

@@ -38,7 +38,7 @@ def check_intervals(
         ValueError: in words for people.
     """
     if task.kind != "regression":
-        raise ValueError('[intervals]: only with [task] kind = "regression"; classes have probabilities, which tell it')
+        raise ValueError('[intervals]: only with [task] kind = "regression"; of classes see [calibration]')
     if task.objective == "quantile":
         raise ValueError(
             '[intervals]: not with [task] objective = "quantile", whose answer is not the middle of what to expect; '

@@ -2,9 +2,11 @@
 
 import tomllib
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from kan_api.network_text import sets_text
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from training.intervals.judge import Sureness
 from training.report.charts import calibration_curve, confusion, coverage_curve, predicted_against_true
@@ -77,10 +79,11 @@ def _classes(manifest: ModelManifest, judged: Judged) -> Iterator[str]:
     if rest := sorted(worst[_MOST_CLASSES:]):
         yield folded(f"{len(rest)} classes with fewer mistakes", _class_table(manifest, scores, rest))
     found = calibrate(judged)
+    before = None if judged.uncalibrated is None else calibrate(replace(judged, answers=judged.uncalibrated))
     two = len(scores) == 2
     what = f"probability of {manifest.classes[1]}" if two else "probability of the answered class"
     share = scores[1].share if two else None
-    yield image(calibration_curve(found, what, share), "calibration", "half")
+    yield image(calibration_curve(found, what, share, before), "calibration", "half")
     picture = confusion(manifest.classes, judged.truth.astype("int64"), judged.answers.argmax(axis=1))
     yield image(picture, "confusion matrix", "half")
     yield paragraph(
@@ -88,10 +91,41 @@ def _classes(manifest: ModelManifest, judged: Judged) -> Iterator[str]:
         f"taken at its word. Here the two differ by {100 * found.error:.1f} % on average.{_smoothing(manifest)} Right: "
         "rows by true and by answered class."
     )
+    yield from _calibration(manifest)
     yield from _wrong_images(manifest, judged)
 
 
+def _calibration(manifest: ModelManifest) -> Iterator[str]:
+    """What dividing the scores did to the calibration error and the log loss, and the sets of classes."""
+    if not manifest.HasField("calibration"):
+        return
+    made = manifest.calibration
+    rows = []
+    for name, found in (("training rows, as estimated", made.estimated), ("test rows", made.test)):
+        losses, errors = (found.log_loss_before, found.log_loss_after), (found.error_before, found.error_after)
+        if found.rows:
+            values = (found.temperature, *losses, *errors, found.error_by_chance)
+            rows.append([name, f"{found.rows:,}", *map(number, values)])
+    head = ["", "rows", "temperature", "log loss before", "after", "calibration error before", "after", "by chance"]
+    yield table(head, rows)
+    text = f"Before the softmax, scores are divided by a temperature of {number(made.temperature)}."
+    if made.temperature == 1:
+        text = "The rows tell no temperature that is surely better than 1, so scores stay as they are."
+    before = " The test rows judged the fit before the refit, by its own temperature."
+    yield paragraph(
+        f"{text} It comes from rows that each one member left out, as an estimate of what the mean of the members says "
+        f"of new rows.{before if manifest.data.refit and made.test.rows else ''} Above 1 it makes probabilities less "
+        "certain. Calibration error: the rows are sorted by the probability of their most probable class and cut into "
+        "15 bins of equal weight; it is the mean difference between that probability and the share of rows of that "
+        "class. By chance alone, right probabilities of as many rows have the one beside it."
+    )
+    if made.HasField("sets"):
+        yield paragraph(f"Sets of classes: {sets_text(manifest)}.")
+
+
 def _smoothing(manifest: ModelManifest) -> str:
+    if manifest.HasField("calibration") and manifest.calibration.temperature != 1:
+        return ""
     share = tomllib.loads(manifest.recipe).get("fit", {}).get("label_smoothing", 0)
     return f" [fit] label_smoothing = {share:g} makes probabilities less certain than they could be." if share else ""
 

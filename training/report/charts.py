@@ -166,19 +166,22 @@ def predicted_against_true(
     return figure
 
 
-def calibration_curve(found: Calibration, what: str, share: float | None) -> Figure:
+def calibration_curve(found: Calibration, what: str, share: float | None, before: Calibration | None = None) -> Figure:
     """The share of rows where a probability came true, by the probability; the bars below are the rows of each bin.
 
     Args:
         found: The curve.
         what: What the probability is of.
         share: What always answering the class frequencies gives, a point on the diagonal; None: not drawn.
+        before: The curve without the temperature; None: there is no temperature.
     """
     figure = Figure(figsize=(4.6, 4.2))
     # A layout of fixed places takes half the time of one that is computed from all texts.
     figure.subplots_adjust(0.2, 0.12, 0.98, 0.97, hspace=0.08)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     upper.plot([0, 1], [0, 1], color="0.6", linewidth=0.9, label="perfect")
+    if before is not None:
+        upper.plot(before.told, before.found, "x:", color="0.5", markersize=4, label="without the temperature")
     upper.plot(found.told, found.found, "o-", color=_VALIDATION_COLOUR, markersize=4, label="found")
     if share is not None:
         upper.plot(share, share, "s", color="#b3261e", label="the class frequencies alone")

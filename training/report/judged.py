@@ -18,6 +18,7 @@ class Judged:
             rows gives; None: not known.
         rows: ``[rows, features]``, raw; None: not known.
         weights: ``[rows]``, how much each row counts; None: all alike.
+        uncalibrated: ``[rows, classes]``, the probabilities without the temperature; None: there is none.
     """
 
     which: str
@@ -26,3 +27,4 @@ class Judged:
     trivial: Numbers | None = None
     rows: Numbers | None = None
     weights: Numbers | None = None
+    uncalibrated: Numbers | None = None

@@ -80,6 +80,7 @@ def facts(published: Published) -> dict[str, Any]:
         "metrics": dict(sorted(manifest.metrics.items())),
         "formula": manifest.formula,
         "intervals": MessageToDict(manifest.intervals) if manifest.HasField("intervals") else None,
+        "calibration": MessageToDict(manifest.calibration) if manifest.HasField("calibration") else None,
         "parameters": manifest.network.parameters,
         "strategies": list(manifest.lowering.strategies),
         "max_relative_error": manifest.lowering.max_relative_error,

@@ -8,6 +8,7 @@ import torch
 
 from kan_model import KAN, align_grids
 from kan_model.network.transform import InputTransform, OutputTransform
+from training.calibration import LeftOutRows
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.preparation import new_network
@@ -106,6 +107,11 @@ class SearchFit:
         fit = self.fits[winner].some(block.first, block.end)
         rows = fit.apart(replace(state, apart=block.apart))
         return rows.without(fit.numbers[(fit.rows.folds < last).numpy()])
+
+    def left_out(self, state: FitState) -> LeftOutRows:
+        """As of the winner, without the rows that chose it: those of the folds on which several candidates competed."""
+        fit, last = self._winner(state), self.plan.rounds[-1].first
+        return fit.left_out(state).without(fit.numbers[(fit.rows.folds < last).numpy()])
 
     def covariances(self, state: FitState) -> None:
         """None: an optimizer does not tell them."""

@@ -341,8 +341,60 @@ class Intervals(_message.Message):
     judged_width: _containers.RepeatedScalarFieldContainer[float]
     def __init__(self, coverage: _Optional[float] = ..., kind: _Optional[str] = ..., half_width: _Optional[_Iterable[float]] = ..., is_scaled: _Optional[bool] = ..., calibration_rows: _Optional[int] = ..., judged_by: _Optional[str] = ..., judged_rows: _Optional[int] = ..., judged_coverage: _Optional[_Iterable[float]] = ..., judged_width: _Optional[_Iterable[float]] = ...) -> None: ...
 
+class CalibrationScores(_message.Message):
+    __slots__ = ("rows", "temperature", "log_loss_before", "log_loss_after", "error_before", "error_after", "error_by_chance", "mean_probability", "share_right")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
+    LOG_LOSS_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    LOG_LOSS_AFTER_FIELD_NUMBER: _ClassVar[int]
+    ERROR_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_AFTER_FIELD_NUMBER: _ClassVar[int]
+    ERROR_BY_CHANCE_FIELD_NUMBER: _ClassVar[int]
+    MEAN_PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    SHARE_RIGHT_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    temperature: float
+    log_loss_before: float
+    log_loss_after: float
+    error_before: float
+    error_after: float
+    error_by_chance: float
+    mean_probability: _containers.RepeatedScalarFieldContainer[float]
+    share_right: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, rows: _Optional[int] = ..., temperature: _Optional[float] = ..., log_loss_before: _Optional[float] = ..., log_loss_after: _Optional[float] = ..., error_before: _Optional[float] = ..., error_after: _Optional[float] = ..., error_by_chance: _Optional[float] = ..., mean_probability: _Optional[_Iterable[float]] = ..., share_right: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class ClassSets(_message.Message):
+    __slots__ = ("coverage", "threshold", "calibration_rows", "judged_by", "judged_rows", "judged_coverage", "judged_size")
+    COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_ROWS_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_BY_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_ROWS_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_SIZE_FIELD_NUMBER: _ClassVar[int]
+    coverage: float
+    threshold: float
+    calibration_rows: int
+    judged_by: str
+    judged_rows: int
+    judged_coverage: float
+    judged_size: float
+    def __init__(self, coverage: _Optional[float] = ..., threshold: _Optional[float] = ..., calibration_rows: _Optional[int] = ..., judged_by: _Optional[str] = ..., judged_rows: _Optional[int] = ..., judged_coverage: _Optional[float] = ..., judged_size: _Optional[float] = ...) -> None: ...
+
+class Calibration(_message.Message):
+    __slots__ = ("temperature", "estimated", "test", "sets")
+    TEMPERATURE_FIELD_NUMBER: _ClassVar[int]
+    ESTIMATED_FIELD_NUMBER: _ClassVar[int]
+    TEST_FIELD_NUMBER: _ClassVar[int]
+    SETS_FIELD_NUMBER: _ClassVar[int]
+    temperature: float
+    estimated: CalibrationScores
+    test: CalibrationScores
+    sets: ClassSets
+    def __init__(self, temperature: _Optional[float] = ..., estimated: _Optional[_Union[CalibrationScores, _Mapping]] = ..., test: _Optional[_Union[CalibrationScores, _Mapping]] = ..., sets: _Optional[_Union[ClassSets, _Mapping]] = ...) -> None: ...
+
 class ModelManifest(_message.Message):
-    __slots__ = ("name", "version", "created", "library_version", "task", "target", "classes", "inputs", "outputs", "columns", "features", "network", "lowering", "metrics", "data", "files", "preferred_rows", "recipe", "formula", "explanation", "continued_from", "origin", "objective", "targets", "attribution_graph", "unknown_ground", "answers", "formula_details", "image_shape", "intervals")
+    __slots__ = ("name", "version", "created", "library_version", "task", "target", "classes", "inputs", "outputs", "columns", "features", "network", "lowering", "metrics", "data", "files", "preferred_rows", "recipe", "formula", "explanation", "continued_from", "origin", "objective", "targets", "attribution_graph", "unknown_ground", "answers", "formula_details", "image_shape", "intervals", "calibration")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -380,6 +432,7 @@ class ModelManifest(_message.Message):
     FORMULA_DETAILS_FIELD_NUMBER: _ClassVar[int]
     IMAGE_SHAPE_FIELD_NUMBER: _ClassVar[int]
     INTERVALS_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: int
     created: str
@@ -410,4 +463,5 @@ class ModelManifest(_message.Message):
     formula_details: Formula
     image_shape: _containers.RepeatedScalarFieldContainer[int]
     intervals: Intervals
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., created: _Optional[str] = ..., library_version: _Optional[str] = ..., task: _Optional[_Union[Task, str]] = ..., target: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., lowering: _Optional[_Union[Lowering, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., data: _Optional[_Union[DataSummary, _Mapping]] = ..., files: _Optional[_Iterable[_Union[File, _Mapping]]] = ..., preferred_rows: _Optional[int] = ..., recipe: _Optional[str] = ..., formula: _Optional[str] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., continued_from: _Optional[int] = ..., origin: _Optional[_Union[Origin, _Mapping]] = ..., objective: _Optional[_Union[Objective, _Mapping]] = ..., targets: _Optional[_Iterable[str]] = ..., attribution_graph: _Optional[_Union[AttributionGraph, _Mapping]] = ..., unknown_ground: _Optional[str] = ..., answers: _Optional[_Iterable[_Union[Histogram, _Mapping]]] = ..., formula_details: _Optional[_Union[Formula, _Mapping]] = ..., image_shape: _Optional[_Iterable[int]] = ..., intervals: _Optional[_Union[Intervals, _Mapping]] = ...) -> None: ...
+    calibration: Calibration
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., created: _Optional[str] = ..., library_version: _Optional[str] = ..., task: _Optional[_Union[Task, str]] = ..., target: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., lowering: _Optional[_Union[Lowering, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., data: _Optional[_Union[DataSummary, _Mapping]] = ..., files: _Optional[_Iterable[_Union[File, _Mapping]]] = ..., preferred_rows: _Optional[int] = ..., recipe: _Optional[str] = ..., formula: _Optional[str] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., continued_from: _Optional[int] = ..., origin: _Optional[_Union[Origin, _Mapping]] = ..., objective: _Optional[_Union[Objective, _Mapping]] = ..., targets: _Optional[_Iterable[str]] = ..., attribution_graph: _Optional[_Union[AttributionGraph, _Mapping]] = ..., unknown_ground: _Optional[str] = ..., answers: _Optional[_Iterable[_Union[Histogram, _Mapping]]] = ..., formula_details: _Optional[_Union[Formula, _Mapping]] = ..., image_shape: _Optional[_Iterable[int]] = ..., intervals: _Optional[_Union[Intervals, _Mapping]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ...) -> None: ...

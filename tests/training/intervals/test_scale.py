@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from kan_model import KAN, KANConfig
-from training.intervals.ranks import conformal_quantile
+from training.calibration.ranks import conformal_quantile
 from training.intervals.scale import Design, FittedScale, fit_scale
 
 ROWS = 1500

@@ -104,7 +104,7 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
         (TABLE.replace("[data]", 'continue_from = "models/x/3"\n[data]', 1) + "[adapt]", "[adapt]: not with [model]"),
         (TABLE + "[ensemble]\n[intervals]\ncoverage = 1.0", "[intervals] coverage = 1.0: wanted less than 1"),
         (TABLE + "[ensemble]\n[intervals]\ncoverage = 0.0", "[intervals] coverage = 0.0: wanted more than 0"),
-        (CLASSES + "[ensemble]\n[intervals]", '[intervals]: only with [task] kind = "regression"; classes have'),
+        (CLASSES + "[ensemble]\n[intervals]", 'only with [task] kind = "regression"; of classes see [calibration]'),
         (TABLE + "[intervals]", "[intervals] needs [ensemble]: intervals are made from the answers of members to rows"),
         (TABLE + "[ensemble]\n[prune]\n[intervals]", "[intervals]: not with [prune], which changes the network after"),
         (TABLE + "[ensemble]\n[symbolic]\n[intervals]", "[intervals]: not with [symbolic], which changes the network"),

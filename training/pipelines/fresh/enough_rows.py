@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 
+from training.calibration.ranks import fewest_rows
 from training.data.dataset import Dataset
 from training.ensemble.plan import deal_rows, most_members
 from training.intervals.calibrate import IntervalsFailed, describe_need
-from training.intervals.ranks import fewest_rows
 from training.recipe.config import Recipe
 from training.recipe.fit_sections import MOST_MEMBERS
 from training.search.candidates import plan_search

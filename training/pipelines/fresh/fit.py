@@ -10,6 +10,7 @@ from kan_model import KAN
 from kan_model.monotone.promise import settled
 from training.additive.plan import AdditiveFit
 from training.additive.start import start_network
+from training.calibration import LeftOutRows
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.preparation import input_transform, new_network, output_transform
@@ -52,6 +53,9 @@ class FreshFit(Protocol):
 
     def apart(self, state: FitState) -> ApartRows | None:
         """Answers of networks to rows that neither trained, stopped nor chose them; None: there are none."""
+
+    def left_out(self, state: FitState) -> LeftOutRows | None:
+        """Rows that one of the members did not train on, and none of which chose the plan; None: there are none."""
 
     def metrics(self, state: FitState) -> dict[str, float]:
         """Metrics that replace those of the same name, which the published network gives on the rows of a part."""
@@ -137,6 +141,9 @@ class SingleFit:
 
     def apart(self, state: FitState) -> None:
         """None: the validation rows choose."""
+
+    def left_out(self, state: FitState) -> None:
+        """None: there are no members."""
 
     def metrics(self, state: FitState) -> dict[str, float]:  # noqa: ARG002 - a protocol's
         """None: the published network did not train on the validation rows."""

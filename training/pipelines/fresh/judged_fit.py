@@ -12,6 +12,7 @@ from training.fitting.fit import FitState
 from training.fitting.record import Record
 from training.intervals.calibrate import calibrate
 from training.intervals.judge import Sureness, judge_intervals
+from training.pipelines.fresh.calibrated import CalibratedFit, calibrate_fit
 from training.pipelines.fresh.fit import FreshFit
 from training.pipelines.release import judge_answers, judge_on_test
 from training.publishing.export import Trained
@@ -32,7 +33,7 @@ class JudgedFit:
         trained: The network with its transforms.
         recipe: The keys that it was fitted by.
         history: Of the fit and of the steps after it.
-        notes: For terminal and report.
+        notes: For terminal and report; ``all_notes`` has those on the temperature too.
         metrics: Of the out-of-fold answers, the search and the baselines; after a refit also of the test rows. The
             manifest measures the others on the published network.
         judged: Answers to the test rows; without such rows those out of fold; None: there are none.
@@ -42,9 +43,10 @@ class JudgedFit:
         tested_rows: After a refit the number of rows that judged the network before it; else 0.
         formula_details: The formula beside the network, also if it is not the one to publish; None: there is none.
         sureness: The intervals around the answers, and how good they are; None: there are none.
-        chose: Numbers of the rows that chose the plan of the fit; known where there are intervals.
+        chose: Numbers of the rows that chose the plan of the fit; known where there are intervals or a calibration.
         covariances: ``[outputs, inputs, functions, functions]``, of the coefficients of an additive model's curves;
             None: not known.
+        calibrated: What the scores of the classes were divided by; None: by nothing.
     """
 
     dataset: Dataset
@@ -62,6 +64,12 @@ class JudgedFit:
     sureness: Sureness | None = None
     chose: RowNumbers | None = None
     covariances: Tensor | None = None
+    calibrated: CalibratedFit | None = None
+
+    @property
+    def all_notes(self) -> tuple[str, ...]:
+        """For terminal and report. After a refit only its own temperature is told, which is the published one."""
+        return self.notes if self.calibrated is None else (*self.notes, *self.calibrated.notes())
 
 
 def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_message: OnMessage) -> JudgedFit:
@@ -85,8 +93,12 @@ def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_
     steps = chosen.model_copy(update={"attribution": None}) if chosen.ensemble and chosen.ensemble.refit else chosen
     with torch_threads(threads_for(network, chosen.fit.batch_rows or len(dataset.train))):
         finished = finish(network, steps, table, check, on_message)
-    bounded = add_intervals(way, state, dataset, Trained(finished.kan, table.inputs, table.outputs), chosen)
+    trained = Trained(finished.kan, table.inputs, table.outputs)
+    if (calibrated := calibrate_fit(way, state, dataset, trained, chosen)) is not None:
+        trained = calibrated.trained
+    bounded = add_intervals(way, state, dataset, trained, chosen)
     trained = bounded.trained
+    judged = judge_on_test(dataset, trained) if len(dataset.test) else _judge_out_of_fold(way, state, dataset)
     return JudgedFit(
         dataset=dataset,
         trained=trained,
@@ -94,13 +106,14 @@ def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_
         history=(*state.history, *finished.history),
         notes=(*diagnostics, *finished.notes),
         metrics={**way.metrics(state), **finished.metrics},
-        judged=judge_on_test(dataset, trained) if len(dataset.test) else _judge_out_of_fold(way, state, dataset),
+        judged=judged if calibrated is None else calibrated.judged(judged, are_divided=len(dataset.test) > 0),
         formula=finished.formula,
         latex=finished.latex,
         attribution=finished.attribution,
         formula_details=_describe_formula(dataset, finished, table),
         sureness=bounded.sureness,
-        chose=bounded.chose,
+        chose=bounded.chose if calibrated is None else calibrated.chose,
+        calibrated=calibrated,
         covariances=way.covariances(state) if finished.kan is network else None,
     )
 

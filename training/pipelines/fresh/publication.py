@@ -40,7 +40,7 @@ def write_publication(recipe: Recipe, fit: JudgedFit, check: Check) -> Publicati
         VerificationFailed: the graphs' answers differ too much from torch's.
     """
     dataset, trained = fit.dataset, fit.trained
-    exported = export_graphs(recipe, dataset, trained, suggest_change(trained.kan), notes=fit.notes)
+    exported = export_graphs(recipe, dataset, trained, suggest_change(trained.kan), notes=fit.all_notes)
     check()
     manifest = build_manifest(
         recipe,
@@ -52,10 +52,11 @@ def write_publication(recipe: Recipe, fit: JudgedFit, check: Check) -> Publicati
         tested_rows=fit.tested_rows,
         formula_details=fit.formula_details,
         intervals=None if fit.sureness is None else fit.sureness.message,
+        calibration=None if fit.calibrated is None else fit.calibrated.message,
     )
     describe_drift(manifest, trained, dataset.x[dataset.train])
     page = make_report(
-        dataset, trained, manifest, fit.history, fit.notes, fit.judged, fit.latex, fit.sureness, fit.covariances
+        dataset, trained, manifest, fit.history, fit.all_notes, fit.judged, fit.latex, fit.sureness, fit.covariances
     )
     check()
     return Publication(exported, manifest, page)

@@ -9,6 +9,7 @@ from training.data.preparation import input_transform, output_transform
 from training.data.split import Split
 from training.data.table import Table
 from training.ensemble.plan import EnsembleFit
+from training.pipelines.fresh.calibrated import calibrate_fit
 from training.pipelines.fresh.judged_fit import JudgedFit, add_intervals
 from training.pipelines.fresh.kept_fit import KeptFit, stop_if_asked
 from training.pipelines.interruption import Interruption
@@ -63,6 +64,8 @@ def fit_again(
     answers = predict(judged.trained, judged.dataset.x[judged.dataset.test])
     test = score_rows(judged.dataset, judged.dataset.test, answers)
     trained = Trained(finished.kan, table.inputs, table.outputs)
+    if (calibrated := calibrate_fit(way, state, dataset, trained, recipe, before=judged.chose)) is not None:
+        trained = calibrated.trained
     bounded = add_intervals(way, state, dataset, trained, recipe, before=judged.chose)
     return replace(
         judged,
@@ -84,6 +87,7 @@ def fit_again(
         attribution=finished.attribution,
         judged=judged.judged and replace(judged.judged, which="test rows, by the fit before the refit"),
         tested_rows=tested,
+        calibrated=calibrated and calibrated.judged_as(judged.calibrated),
         sureness=bounded.sureness and bounded.sureness.judged_as(judged.sureness),
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from kan_api.cells import quoted
 from kan_api.metric_names import shown_name
-from kan_api.network_text import monotone_text, network_text, size_text
+from kan_api.network_text import monotone_text, network_text, sets_text, size_text
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from service.client.errors import list_names
 
@@ -42,6 +42,7 @@ def _facts(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
         if promise := monotone_text(manifest, feature):
             yield "promised", f"{quoted(feature.name)}: {promise}, and all else stays"
     yield from _scores(manifest)
+    yield from _calibration(manifest)
     data = manifest.data
     if data.train_rows:
         test = f", tested on {data.test_rows:,}" if data.test_rows else ""
@@ -111,6 +112,27 @@ def _scores(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
         ]
         if found:
             yield who, ", ".join(found)
+
+
+def _calibration(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
+    """By what scores were divided, what that did to the calibration error, and the sets of classes."""
+    if not manifest.HasField("calibration"):
+        return
+    made = manifest.calibration
+    text = f"of scores over a temperature of {made.temperature:.4g}"
+    if made.temperature == 1:
+        text = "of scores as they are, since the rows told no temperature that is surely better"
+    found, rows = (made.test, "test rows") if made.test.rows else (made.estimated, "training rows, as estimated")
+    if found.rows:
+        text += f"; calibration error {found.error_after:.4f} on {found.rows:,} {rows}"
+        if found.temperature != made.temperature:
+            text += f", judged at a temperature of {found.temperature:.4g}"
+        if found.temperature != 1:
+            text += f", {found.error_before:.4f} without it"
+        text += f"; by chance alone, right probabilities have {found.error_by_chance:.4f}"
+    yield "probabilities", text
+    if made.HasField("sets"):
+        yield "sets of classes", sets_text(manifest)
 
 
 def _lineage(manifest: ModelManifest) -> Iterator[tuple[str, str]]:

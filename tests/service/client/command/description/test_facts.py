@@ -2,9 +2,13 @@
 
 import pytest
 
+from kan_api.network_text import sets_text
 from kan_api.v1.manifest_pb2 import (
     TASK_CLASSIFICATION,
     TASK_REGRESSION,
+    Calibration,
+    CalibrationScores,
+    ClassSets,
     Column,
     DataSummary,
     Feature,
@@ -150,3 +154,57 @@ def test_promises_are_facts() -> None:
         '"age": the answer never falls as it grows, and all else stays\n',
         '"price": the answer never rises as it grows, and all else stays\n',
     ]
+
+
+@pytest.mark.parametrize(
+    ("temperature", "test", "text"),
+    [
+        (
+            1.31,
+            CalibrationScores(rows=200, error_before=0.04, error_after=0.015, error_by_chance=0.031, temperature=1.31),
+            "of scores over a temperature of 1.31; calibration error 0.0150 on 200 test rows, 0.0400 without it; by "
+            "chance alone, right probabilities have 0.0310",
+        ),
+        (
+            1.31,
+            CalibrationScores(rows=200, error_before=0.04, error_after=0.015, error_by_chance=0.031, temperature=1.25),
+            "of scores over a temperature of 1.31; calibration error 0.0150 on 200 test rows, judged at a temperature "
+            "of 1.25, 0.0400 without it; by chance alone, right probabilities have 0.0310",
+        ),
+        (
+            1.31,
+            CalibrationScores(rows=200, error_before=0.04, error_after=0.04, error_by_chance=0.031, temperature=1.0),
+            "of scores over a temperature of 1.31; calibration error 0.0400 on 200 test rows, judged at a temperature "
+            "of 1; by chance alone, right probabilities have 0.0310",
+        ),
+        (
+            0.9,
+            None,
+            "of scores over a temperature of 0.9; calibration error 0.0300 on 90 training rows, as estimated, 0.0500 "
+            "without it; by chance alone, right probabilities have 0.0400",
+        ),
+        (
+            1.0,
+            None,
+            "of scores as they are, since the rows told no temperature that is surely better; calibration error "
+            "0.0300 on 90 training rows, as estimated; by chance alone, right probabilities have 0.0400",
+        ),
+    ],
+)
+def test_the_temperature_of_classes(temperature: float, test: CalibrationScores | None, text: str) -> None:
+    """With the calibration error of the test rows, else of the estimate; without it there is no line."""
+    estimated = CalibrationScores(
+        rows=90, error_before=0.05, error_after=0.03, error_by_chance=0.04, temperature=temperature
+    )
+    calibration = Calibration(temperature=temperature, estimated=estimated, test=test)
+    manifest = ModelManifest(task=TASK_CLASSIFICATION, classes=["a", "b"], calibration=calibration)
+    assert facts(manifest)["probabilities"] == text
+    assert "sets of classes" not in facts(manifest)
+    assert "probabilities" not in facts(ModelManifest(task=TASK_CLASSIFICATION, classes=["a", "b"]))
+
+
+def test_sets_of_classes() -> None:
+    """As they are told everywhere."""
+    sets = ClassSets(coverage=0.9, threshold=0.21, judged_by="test", judged_rows=1200, judged_coverage=0.8975)
+    manifest = ModelManifest(classes=["a", "b"], calibration=Calibration(temperature=1.0, sets=sets))
+    assert facts(manifest)["sets of classes"] == sets_text(manifest)

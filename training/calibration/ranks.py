@@ -21,7 +21,7 @@ def conformal_quantile(scores: Numbers, coverage: float) -> Numbers:
 
     Source: Vovk, Gammerman and Shafer, Algorithmic learning in a random world (2005).
     """
-    rank = math.ceil(round((len(scores) + 1) * coverage, _DIGITS))
+    rank = max(1, math.ceil(round((len(scores) + 1) * coverage, _DIGITS)))
     if rank > len(scores):
         return np.full(scores.shape[1], np.inf)
     found: Numbers = np.partition(scores, rank - 1, axis=0)[rank - 1]
@@ -30,4 +30,4 @@ def conformal_quantile(scores: Numbers, coverage: float) -> Numbers:
 
 def fewest_rows(coverage: float) -> int:
     """The fewest scores whose conformal quantile is finite: 9 for a coverage of 0.9."""
-    return math.ceil(round(coverage / (1 - coverage), _DIGITS))
+    return max(1, math.ceil(round(coverage / (1 - coverage), _DIGITS)))

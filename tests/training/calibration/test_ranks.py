@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from training.intervals.ranks import conformal_quantile, fewest_rows
+from training.calibration.ranks import conformal_quantile, fewest_rows
 
 
 @pytest.mark.parametrize("coverage", [0.5, 0.8, 0.9, 0.95])
@@ -29,10 +29,15 @@ def test_outputs_are_ranked_on_their_own() -> None:
     assert conformal_quantile(scores, 0.9).tolist() == [89.0, -9.0]
 
 
-@pytest.mark.parametrize("coverage", [0.1, 0.5, 0.9, 0.95, 0.99])
+@pytest.mark.parametrize("coverage", [1e-13, 0.1, 0.5, 0.9, 0.95, 0.99, 0.999])
 def test_too_few_scores_have_no_quantile(coverage: float) -> None:
-    """With the fewest rows it is the largest score, with one row less it is infinite."""
+    """With the fewest rows it is the largest score, with one row less it is infinite. One row is needed always."""
     fewest = fewest_rows(coverage)
     scores = np.arange(float(fewest))[:, None]
     assert conformal_quantile(scores, coverage)[0] == fewest - 1
     assert np.isinf(conformal_quantile(scores[1:], coverage)[0])
+
+
+def test_the_smallest_share_has_the_smallest_score() -> None:
+    """Its rank would round to 0, which no score has."""
+    assert conformal_quantile(np.arange(600.0)[:, None], 1e-13).tolist() == [0.0]
