@@ -56,3 +56,20 @@ def groups_of(dataset: Dataset) -> list[int]:
     others = len(dataset.columns)
     groups = [of_column.get(feature.column, others) for feature in dataset.features]
     return [*groups, *(others + 1 for _ in dataset.gaps)]
+
+
+def column_names(dataset: Dataset) -> list[str | None]:
+    """For each input the name of its column, as a pair has it; None for an input that is in no pair.
+
+    The words of a column are one; the numbers of a date are columns of their own. In no pair are gap inputs, and
+    columns by target statistics with a number for each class.
+    """
+    kinds = {column.name: column for column in dataset.columns}
+    names: list[str | None] = []
+    for feature in dataset.features:
+        column = kinds[feature.column]
+        if column.by_target and feature.category is not None:
+            names.append(None)
+        else:
+            names.append(column.name if column.categories else feature.name)
+    return [*names, *(None for _ in dataset.gaps)]
