@@ -35,6 +35,8 @@ def _table() -> pd.DataFrame:
     score = 2 * np.sin(frame["age"] / 12) + (frame["town"] == "Ulm") * 1.5 + ((frame["height"] - 170) / 10) ** 2 / 3
     frame["paid"] = score + random.normal(0, 0.2, ROWS)
     frame["price"] = np.exp(frame["paid"])
+    own = np.where(frame["town"] == "Ulm", 1.0, -1.0) * (frame["age"] - 54) / 36
+    frame["slope"] = score + 2 * own + random.normal(0, 0.2, ROWS)
     frame["count"] = random.poisson(np.exp(score / 2))
     frame["kind"] = np.where(score + random.logistic(size=ROWS) / 2 > 1, "much", "little")
     frame["size"] = pd.cut(frame["paid"], [-9, 0, 1.5, 9], labels=["s", "m", "l"]).astype(str)
@@ -45,13 +47,20 @@ def _table() -> pd.DataFrame:
 
 
 def _run(
-    folder: Path, target: str, task: str, more: str = "", data: str = "", name: str = "m", **train_: Any
+    folder: Path,
+    target: str,
+    task: str,
+    more: str = "",
+    data: str = "",
+    name: str = "m",
+    network: str = "",
+    **train_: Any,
 ) -> Published:
     _table().to_csv(folder / "t.csv", index=False)
     text = (
         f'[model]\nname = "{name}"\n[data]\npath = "t.csv"\ntarget = "{target}"\ncolumns = {COLUMNS}\n'
         f'missing = "indicator"\n{data}[data.categories]\ntown = ["Bonn", "Ulm", "Linz"]\n[task]\n{task}\n'
-        f"[network]\nadditive = true\n[fit]\ngrids = [10]\n[lowering]\ntune_for = []\n{more}"
+        f"[network]\nadditive = true\n{network}[fit]\ngrids = [10]\n[lowering]\ntune_for = []\n{more}"
     )
     recipe = parse_recipe(text, folder=folder, name="recipe")
     return train(Run(recipe, folder / "models", RunFolder(folder / "run" / name), **train_), Quiet())
@@ -63,6 +72,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("additive")
     _run(folder, "paid", 'kind = "regression"', name="paid", more="[attribution]\n")
     _run(folder, "kind", 'kind = "classification"', name="kind")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def paired(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with a regression and a classification, each with two pairs of columns."""
+    folder = tmp_path_factory.mktemp("pairs")
+    _run(folder, "slope", 'kind = "regression"', name="slope", more="[attribution]\n", network="pairs = 2\n")
+    _run(folder, "kind", 'kind = "classification"', name="kind", network="pairs = 2\n")
     return folder
 
 
@@ -94,6 +112,42 @@ def test_a_served_additive_model_adds_up(folder: Path) -> None:
         assert logits[3] - logits[0] == pytest.approx(logits[1] + logits[2] - 2 * logits[0], abs=1e-3)
 
 
+def test_a_served_pair_acts_together(paired: Path) -> None:
+    """Through a real server: the slope of age differs by town, all other columns still add; contributions add up."""
+    with serving(paired / "models", log=paired / "log") as server, Client(server.grpc) as client:
+        low: dict[str, Any] = {"age": 24.0, "height": 165.0, "town": "Bonn", "same": 3.0}
+        rows = [
+            low,
+            low | {"age": 80.0},
+            low | {"town": "Ulm"},
+            low | {"age": 80.0, "town": "Ulm"},
+            low | {"height": None},
+            low | {"height": None, "age": 80.0, "town": "Ulm"},
+            low | {"age": 1e9, "town": "Linz", "height": -1e9},
+        ]
+        answers = client.predict("slope", rows).values[:, 0]
+        wanted = 2 * 2 * (80 - 24) / 36
+        assert answers[3] - answers[1] - answers[2] + answers[0] == pytest.approx(wanted, abs=0.8)
+        assert np.isfinite(answers).all()
+        found = client.explain("slope", rows)
+        np.testing.assert_allclose(found.contributions[:, 0].sum(axis=1) + found.baseline[:, 0], answers, atol=1e-3)
+        probabilities = client.predict("kind", rows).values
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_a_version_tells_its_pairs(paired: Path) -> None:
+    """In manifest and report, where each has a map; the scores are those that a pair makes possible."""
+    manifest = _manifest(paired, "slope")
+    names = [{pair["first"], pair["second"]} for pair in manifest["pairs"]]
+    assert {"age", "town"} in names
+    assert manifest["metrics"]["test_rmse"] < 0.35
+    page = (paired / "models" / "slope" / "1" / "report.html").read_text()
+    assert "plus the sum of these curves and the maps below" in page
+    assert "A map is what two columns add together" in page
+    assert "2 pairs, the strongest first: " in page
+    assert not _run(paired, "slope", 'kind = "regression"', name="alone").manifest.pairs
+
+
 def test_a_version_tells_out_of_fold_scores_and_how_much_it_bends(folder: Path) -> None:
     """The noise has a standard deviation of 0.2; test rows and out-of-fold answers say nearly that."""
     manifest = _manifest(folder, "paid")
@@ -111,6 +165,7 @@ def test_the_report_draws_every_column(folder: Path) -> None:
     assert "the sum of these curves" in page
 
 
+@pytest.mark.parametrize("network", ["", "pairs = 2\n"])
 @pytest.mark.parametrize(
     ("target", "task", "score", "least"),
     [
@@ -121,9 +176,9 @@ def test_the_report_draws_every_column(folder: Path) -> None:
         ("size", 'kind = "classification"\nclass_weights = "balanced"', "test_accuracy", 0.7),
     ],
 )
-def test_other_tasks(tmp_path: Path, target: str, task: str, score: str, least: float | None) -> None:
-    """A log scale, counts, amounts, three classes."""
-    found = _run(tmp_path, target, task).manifest.metrics[score]
+def test_other_tasks(tmp_path: Path, target: str, task: str, score: str, least: float | None, network: str) -> None:
+    """A log scale, counts, amounts, three classes; with pairs too."""
+    found = _run(tmp_path, target, task, network=network).manifest.metrics[score]
     assert found < 0.3 if least is None else found > least
 
 
@@ -148,10 +203,11 @@ def test_edges_become_functions(tmp_path: Path) -> None:
     assert "sin" in published.manifest.formula
 
 
-def test_the_same_recipe_gives_the_same_network_and_a_finished_fit_is_resumed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("network", ["", "pairs = 2\n"])
+def test_the_same_recipe_gives_the_same_network_and_a_finished_fit_is_resumed(tmp_path: Path, network: str) -> None:
     """Bit for bit; with --resume nothing is left to fit, and the metrics are the same."""
-    first = _run(tmp_path, "paid", 'kind = "regression"')
-    second = _run(tmp_path, "paid", 'kind = "regression"', fresh=True)
+    first = _run(tmp_path, "paid", 'kind = "regression"', network=network)
+    second = _run(tmp_path, "paid", 'kind = "regression"', fresh=True, network=network)
     kept = [(each.folder / "network.safetensors").read_bytes() for each in (first, second)]
     assert kept[0] == kept[1]
     assert dict(first.manifest.metrics) == dict(second.manifest.metrics)
