@@ -11,6 +11,8 @@ from training.additive.terms import Side, Terms
 
 # Numbers of the dense matrix of a block of rows: 32 MiB.
 _BLOCK_NUMBERS = 2**22
+# Columns of a block of a symmetric product.
+_BLOCK_COLUMNS = 128
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,9 @@ class TermRows:
         all_weights = counted if factors is None else counted * factors
         for block, dense in self._dense():
             weighted = dense if weights is None and factors is None else dense * all_weights[block, None]
-            gram.addmm_(dense.T, weighted)
+            _add_product(gram, dense, weighted)
             moment.addmm_(weighted.T, targets[block])
+        gram = gram.triu() + gram.triu(1).T
         gram, moment = raw.T @ gram @ raw, raw.T @ moment
         squares = (all_weights[:, None] * targets.square()).sum(dim=0).tolist()
         rows = float(counted.sum())
@@ -140,6 +143,13 @@ class TermRows:
             if self.sides is not None:
                 dense[:, single:] = self._products(self.sides[block])
             yield block, dense
+
+
+def _add_product(gram: Tensor, dense: Tensor, weighted: Tensor) -> None:
+    """Add denseᵀ · weighted, which is symmetric: of its lower half only what lies in blocks at the diagonal."""
+    for start in range(0, len(gram), _BLOCK_COLUMNS):
+        block = slice(start, start + _BLOCK_COLUMNS)
+        gram[block, start:].addmm_(dense[:, block].T, weighted[:, start:])
 
 
 def _local_basis(x: Tensor, knots: Tensor, cells: Tensor, degree: int) -> Tensor:

@@ -203,6 +203,21 @@ def test_edges_become_functions(tmp_path: Path) -> None:
     assert "sin" in published.manifest.formula
 
 
+@pytest.mark.slow
+def test_a_pair_becomes_a_product_of_functions(tmp_path: Path) -> None:
+    """[symbolic] by edge works on the factors of a pair too."""
+    published = _run(
+        tmp_path,
+        "slope",
+        'kind = "regression"',
+        more="[symbolic]\nmin_r2 = 0.5\nmax_loss_increase = 5.0\n",
+        network="pairs = 1\n",
+    )
+    assert ")*(" in published.manifest.formula
+    assert "town=Ulm" in published.manifest.formula
+    assert published.manifest.metrics["test_rmse"] < 0.4
+
+
 @pytest.mark.parametrize("network", ["", "pairs = 2\n"])
 def test_the_same_recipe_gives_the_same_network_and_a_finished_fit_is_resumed(tmp_path: Path, network: str) -> None:
     """Bit for bit; with --resume nothing is left to fit, and the metrics are the same."""
