@@ -10,7 +10,7 @@ from torch import Tensor
 from training.additive.criterion import Chosen, Criterion, Vector
 from training.additive.families import Family
 from training.additive.rows import TermRows
-from training.additive.smoothing import Scored, choose_strengths
+from training.additive.smoothing import STEPS, Scored, choose_strengths
 from training.additive.sums import Sums
 
 # Classes that can be told apart without an error have no best fit: the steps are bounded.
@@ -42,6 +42,7 @@ def fit_squares(
     widths: tuple[int, ...],
     start: Curves | None = None,
     criterion: Callable[[Sums], Scored] | None = None,
+    steps: int = STEPS,
 ) -> Curves:
     """Least squares, for each output.
 
@@ -50,13 +51,14 @@ def fit_squares(
         widths: The number of coefficients of each penalty.
         start: Its λs are the first ones; None: 1.
         criterion: What chooses the λs; None: generalised cross-validation.
+        steps: The most steps of the λs.
 
     Raises:
         ArithmeticError: no λ gives a finite fit.
     """
     scored: Callable[[Sums], Scored] = criterion or (lambda each: Criterion(each, widths))
     places = _first_places(len(sums), widths, start)
-    found = [choose_strengths(scored(each), place) for each, place in zip(sums, places, strict=True)]
+    found = [choose_strengths(scored(each), place, steps) for each, place in zip(sums, places, strict=True)]
     return Curves(
         torch.stack([chosen.coefficients for _, chosen in found], dim=1),
         tuple(place for place, _ in found),

@@ -1,6 +1,7 @@
 """The fit of a recipe with ``additive = true``: its rows, its start, its curves, and what judges them."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,12 +14,12 @@ from kan_model import KAN
 from kan_model.network.transform import InputTransform, OutputTransform
 from training.additive.families import AMOUNTS, CLASSES, COUNTS, SQUARES, TWO_CLASSES, Family
 from training.additive.network import covariances_of, network_of
-from training.additive.pairs.fit import add_pairs
+from training.additive.pairs.fit import PairFit
 from training.additive.pairs.sides import sides_of
 from training.additive.rows import TermRows
 from training.additive.solution import Problem, Solution, answers_out_of_fold, solve
-from training.additive.start import column_names, groups_of, rows_that_train
-from training.additive.terms import Side, Terms, terms_of
+from training.additive.start import column_names, columns_of_numbers, groups_of, rows_that_train
+from training.additive.terms import Terms, terms_of
 from training.additive.weights import scale_weights
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
@@ -110,8 +111,12 @@ class AdditiveFit:
         several = " by output" if len(fitted.chosen) > 1 else ""
         weighted = "" if self._problem.weights is None else f", which weigh as {self._effective_rows:.0f}"
         end = "" if fitted.is_settled else "; the Newton steps ended before the loss settled"
-        names = [f"{pair.first.name} × {pair.second.name}" for pair in terms.pairs]
-        pairs = f"; {_count(len(names), 'pair')}, the strongest first: {', '.join(names)}" if names else ""
+        wanted, names = self.recipe.network.pairs, [f"{pair.first.name} × {pair.second.name}" for pair in terms.pairs]
+        kept = (
+            _count(len(names), "pair") if len(names) == wanted else f"{len(names)} of at most {_count(wanted, 'pair')}"
+        )
+        told = f", the strongest first: {', '.join(names)}" if names else ", since none is stronger than noise"
+        pairs = f"; {kept}{told}" if wanted else ""
         return [
             f"additive: {_count(len(terms.curves), 'curve')} and {_count(len(terms.lines), 'line')}{pairs}; effective "
             f"degrees of freedom{several}: {degrees} for {len(self.numbers)} rows{weighted}{end}"
@@ -171,29 +176,28 @@ class AdditiveFit:
 
     @cached_property
     def _solution(self) -> Solution:
+        with _no_finite_fit():
+            return self._curves if self._pairs is None else self._pairs.whole
+
+    @cached_property
+    def _curves(self) -> Solution:
+        """The curves alone."""
         x = self.rows.x.double()
         terms = terms_of(self.kan.layers[0], x, groups_of(self.dataset))
         _check_size(terms, terms.raw.shape[1])
-        rows, count = TermRows.of(terms, x), self.recipe.network.pairs
-        sides = self._sides(rows) if count else []
-        try:
-            found = solve(rows, self._problem)
-            return add_pairs(found, self._problem, sides, count) if count else found
-        except ArithmeticError as error:
-            raise TrainingDiverged(f"the additive model has no finite fit: {error}; wanted scaled targets") from None
+        return solve(TermRows.of(terms, x), self._problem)
 
-    def _sides(self, rows: TermRows) -> list[Side]:
-        """The columns of which pairs can be made."""
-        sides, count = sides_of(rows, column_names(self.dataset)), self.recipe.network.pairs
-        most = len(sides) * (len(sides) - 1) // 2
-        if count > most:
-            raise FitRefused(
-                f"[network] pairs = {count}: the columns that vary, {len(sides)}, make {_count(most, 'pair')}; "
-                f"wanted at most {most}"
-            )
+    @cached_property
+    def _pairs(self) -> PairFit | None:
+        """The pairs beside them; None: none are wanted."""
+        if not (count := self.recipe.network.pairs):
+            return None
+        rows = self._curves.rows
+        sides = sides_of(rows, column_names(self.dataset), columns_of_numbers(self.dataset))
+        count = min(count, len(sides) * (len(sides) - 1) // 2)
         largest = sorted((len(side.functions) for side in sides), reverse=True)[:2]
-        _check_size(rows.terms, rows.coefficients + count * largest[0] * largest[1], count)
-        return sides
+        _check_size(rows.terms, rows.coefficients + (count * largest[0] * largest[1] if count else 0), count)
+        return PairFit(self._curves, self._problem, sides, count)
 
     @cached_property
     def _network(self) -> KAN:
@@ -204,7 +208,9 @@ class AdditiveFit:
     @cached_property
     def _out_of_fold(self) -> tuple[Tensor, Tensor]:
         """Places of the rows, and the outputs of the network to them."""
-        answers = answers_out_of_fold(self._solution, self._problem)
+        with _no_finite_fit():
+            pairs = self._pairs
+            answers = answers_out_of_fold(self._curves, self._problem) if pairs is None else pairs.answers_out_of_fold()
         return torch.arange(len(answers)), answers @ self._ways.T
 
     @property
@@ -213,6 +219,14 @@ class AdditiveFit:
         if self._family is TWO_CLASSES:
             return torch.tensor([[-0.5], [0.5]], dtype=torch.float64)
         return torch.eye(self._problem.targets.shape[1], dtype=torch.float64)
+
+
+@contextmanager
+def _no_finite_fit() -> Iterator[None]:
+    try:
+        yield
+    except ArithmeticError as error:
+        raise TrainingDiverged(f"the additive model has no finite fit: {error}; wanted scaled targets") from None
 
 
 def _check_size(terms: Terms, coefficients: int, pairs: int = 0) -> None:

@@ -8,7 +8,7 @@ from training.additive.criterion import Chosen, Score, Vector
 
 # Logarithms of λ relative to the sizes of the sums over the rows. At the ends a curve is free, or straight.
 LOWEST, HIGHEST = -18.0, 18.0
-_STEPS, _HALVINGS = 40, 12
+STEPS, _HALVINGS = 40, 12
 # No λ changes by more than this factor's logarithm in a step.
 _LONGEST = 4.0
 _TOLERANCE = 1e-6
@@ -25,7 +25,7 @@ class Scored(Protocol):
         """The fit with these log λs and its score, the less the better; None if there is none."""
 
 
-def choose_strengths(criterion: Scored, start: Vector, steps: int = _STEPS) -> tuple[Vector, Chosen]:
+def choose_strengths(criterion: Scored, start: Vector, steps: int = STEPS) -> tuple[Vector, Chosen]:
     """The log λs of a minimum of the score, and the fit with them.
 
     A direction in which the score does not bend upwards is followed downhill. A λ at the end of its range stays there

@@ -30,6 +30,11 @@ class Problem:
     weights: Tensor | None
     folds: Tensor
 
+    @property
+    def count_folds(self) -> int:
+        """The number of folds."""
+        return int(self.folds.max()) + 1
+
     def part(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """Targets and weights of some rows."""
         return self.targets[rows], None if self.weights is None else self.weights[rows]
@@ -71,23 +76,23 @@ def solve(
         curves = fit_family(rows, problem.family, problem.targets, problem.weights, start, criterion)
         return Solution(rows, curves)
     sums = []
-    for fold in range(int(problem.folds.max()) + 1):
+    for fold in range(problem.count_folds):
         some = torch.nonzero(problem.folds == fold).flatten()
         sums.append(tuple(rows.take(some).sums(*problem.part(some))))
     return Solution(rows, fit_squares(_together(sums), rows.widths, start, criterion), tuple(sums))
 
 
 def answers_out_of_fold(solution: Solution, problem: Problem) -> Tensor:
-    """The answers ``[rows, outputs of the fit]`` of fits without the row's fold, with the λs of the whole fit."""
+    """The answers ``[rows, outputs of the fit]`` of curves without the row's fold, with the λs of the whole fit."""
     answers = torch.zeros_like(problem.targets)
-    for fold in range(int(problem.folds.max()) + 1):
+    for fold in range(problem.count_folds):
         left_out = torch.nonzero(problem.folds == fold).flatten()
-        answers[left_out] = solution.rows.take(left_out).answers(_without(solution, problem, fold))
+        answers[left_out] = solution.rows.take(left_out).answers(coefficients_without(solution, problem, fold))
     return answers
 
 
-def _without(solution: Solution, problem: Problem, fold: int) -> Tensor:
-    """The coefficients of a fit without the rows of a fold."""
+def coefficients_without(solution: Solution, problem: Problem, fold: int) -> Tensor:
+    """The coefficients of a fit without the rows of a fold, with the λs of the whole fit."""
     rows, curves = solution.rows, solution.curves
     if problem.family.is_quadratic:
         others = [part for place, part in enumerate(solution.sums) if place != fold]

@@ -26,7 +26,8 @@ class Side:
     """The functions of a column that a pair multiplies: some of those that its own terms are made of.
 
     Attributes:
-        name: Of the column, for people.
+        name: Of the column, for people; of a date that of one of its numbers.
+        column: The column.
         inputs: Of the network: one with a curve, or some with lines.
         tilts: Numbers of coefficients: the tilt of the curve, or the lines.
         bends: Numbers of coefficients: the smoothest bends of the curve; () for lines.
@@ -34,6 +35,7 @@ class Side:
     """
 
     name: str
+    column: str
     inputs: tuple[int, ...]
     tilts: tuple[int, ...]
     bends: tuple[int, ...]

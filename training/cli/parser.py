@@ -65,7 +65,7 @@ def _add_init(adding: "Commands") -> None:
         type=pair_count,
         default=0,
         metavar="K",
-        help=f"with --additive: also terms of two columns, the K strongest ones (0 to {MAX_PAIRS}; default: 0)",
+        help=f"with --additive: also at most K terms of two columns, the strongest (0 to {MAX_PAIRS}; default: 0)",
     )
     add_output(init)
     init.set_defaults(command=commands.init, after_interrupt="")

@@ -111,7 +111,11 @@ def curve_lines(pairs: int) -> list[str]:
     return [
         "[network]",
         "additive = true  # the answer is a sum of curves, one for each input; cross-validation smooths them",
-        *([f"pairs = {pairs}  # and of terms of two columns, the strongest ones"] if pairs else []),
+        *(
+            [f"pairs = {pairs}  # and of at most {pairs} terms of two columns, where they are stronger than noise"]
+            if pairs
+            else []
+        ),
         "degree = 3",
         "",
         "[fit]",

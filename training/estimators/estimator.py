@@ -63,7 +63,7 @@ class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
         additive: Whether the answer shall be a sum of curves, one a column, fitted in seconds by penalised least
             squares or Newton steps. Of the other parameters of network and fit it takes ``pairs``, ``grids`` and the
             seed.
-        pairs: With ``additive``: so many terms of two columns stand beside the curves, the strongest ones.
+        pairs: With ``additive``: the most terms of two columns beside the curves; those weaker than noise are left out.
         search: Whether the proposed plans compete by their out-of-fold answers; else the first one is followed.
         symbolic: Whether the network shall become a formula: few nodes, pruning, functions in place of splines.
         recipe: Further keys of the recipe by section, such as ``{"network": {"outside": "decay"}}``; None in place of a

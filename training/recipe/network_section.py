@@ -16,8 +16,8 @@ class NetworkSection(Section):
 
     A level of `hidden` is a number of nodes, or [nodes that add, nodes that multiply]; these have `arity` factors each.
     With `convolutions`, which [image] needs, the levels follow behind them. With `additive` there is one layer, whose
-    curves :mod:`training.additive` fits, and as many terms of two columns beside them as `pairs` says. `monotone` has
-    columns with which no answer falls ("up") or rises ("down").
+    curves :mod:`training.additive` fits, and at most `pairs` terms of two columns beside them. `monotone` has columns
+    with which no answer falls ("up") or rises ("down").
     """
 
     hidden: Levels = (32,)

@@ -19,7 +19,7 @@ _MOST_WORDS = 254
 _SERVED_ROWS = 1024
 _ROOT = Path(__file__).parents[3]
 ADDITIVE, PAIRS = "additive", "additive with pairs"
-# Terms of two columns of the latter; fewer where the columns make fewer.
+# The most terms of two columns of the latter.
 _PAIRS = 10
 
 
@@ -125,16 +125,13 @@ def fit_additive(problem: Problem, pairs: int = 0) -> Answer:
     from training import KANClassifier, KANRegressor
 
     columns = find_columns(problem.inputs)
-    rows = as_frame(columns, problem.inputs)
-    varying = int((rows.nunique() > 1).sum())
-    pairs = min(pairs, varying * (varying - 1) // 2)
     model = (KANClassifier if problem.classes else KANRegressor)(additive=True, pairs=pairs)
-    model.fit(rows, problem.targets)
+    model.fit(as_frame(columns, problem.inputs), problem.targets)
     return lambda inputs: _answers(model, as_frame(columns, inputs), problem)
 
 
 def fit_additive_with_pairs(problem: Problem) -> Answer:
-    """The same with ten terms of two columns."""
+    """The same with at most ten terms of two columns."""
     return fit_additive(problem, _PAIRS)
 
 

@@ -95,16 +95,28 @@ def test_more_coefficients_than_the_fit_is_for_are_refused(tmp_path: Path) -> No
         _fit(tmp_path, _noise(200, 70), "[fit]\ngrids = [90]\n")
 
 
-def test_more_pairs_than_the_columns_make_are_refused(tmp_path: Path) -> None:
-    """A column that is constant makes none; of one column there is no pair at all."""
+def test_pairs_are_at_most_as_many_as_the_columns_make(tmp_path: Path) -> None:
+    """A column that is constant makes none; of one column there is no pair at all; the notes tell of it."""
     table = _noise(60, 3)
     table["x2"] = 1.0
-    with pytest.raises(FitRefused, match=r"pairs = 2: the columns that vary, 2, make 1 pair; wanted at most 1"):
-        _fit(tmp_path, table, "pairs = 2\n")
-    with pytest.raises(FitRefused, match=r"pairs = 1: the columns that vary, 1, make 0 pairs; wanted at most 0"):
-        _fit(tmp_path, table.drop(columns="x1"), "pairs = 1\n")
+    table["y"] = table["x0"] * table["x1"]
+    way, state = _fit(tmp_path, table, "pairs = 2\n")
+    assert "and 0 lines; 1 of at most 2 pairs, the strongest first: x0 × x1; effective" in way.notes(state)[0]
     way, state = _fit(tmp_path, table, "pairs = 1\n")
     assert "and 0 lines; 1 pair, the strongest first: x0 × x1; effective" in way.notes(state)[0]
+    way, state = _fit(tmp_path, table.drop(columns="x1"), "pairs = 3\n")
+    assert "and 0 lines; 0 of at most 3 pairs, since none is stronger than noise; effective" in way.notes(state)[0]
+
+
+def test_a_sum_of_curves_has_no_pairs(tmp_path: Path) -> None:
+    """All ten pairs are noise: the network is the same as without."""
+    table = _noise(300, 5)
+    table["y"] += table["x0"] ** 2
+    plain, with_pairs = _fit(tmp_path, table), _fit(tmp_path, table, "pairs = 10\n")
+    assert "0 of at most 10 pairs, since none is stronger than noise" in with_pairs[0].notes(with_pairs[1])[0]
+    with torch.no_grad():
+        answers = [way.network(state)(way.rows.x) for way, state in (plain, with_pairs)]
+    torch.testing.assert_close(answers[1], answers[0], rtol=0, atol=0)
 
 
 def test_more_coefficients_of_pairs_than_the_fit_is_for_are_refused(tmp_path: Path) -> None:

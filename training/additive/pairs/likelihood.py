@@ -4,15 +4,14 @@ GCV took 25 to 66 fits where 10 to 20 do here, each at five times the price, for
 (docs/decisions/0015-additive-models.md).
 """
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.additive.criterion import Chosen, Criterion, Score, Vector
+from training.additive.criterion import RIDGE, ROUNDING, Chosen, Score, Vector
 from training.additive.sums import Sums
 
 
@@ -26,7 +25,7 @@ class Likelihood:
     - n·log D + log|A| − Σ p·log λ, where σ² is unknown ("gcv");
     - D + log|A| − Σ p·log λ, where σ² is 1 ("ubre").
 
-    The score is this number divided by n.
+    The score is this number divided by n. The curves are eliminated once, so a choice costs the cube of the products.
 
     Attributes:
         sums: Over the rows.
@@ -42,49 +41,113 @@ class Likelihood:
     widths: tuple[int, ...]
     kind: Score
     fixed: int
+    _known: dict[bytes, "_Curves | None"] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def at(self, log_strengths: Vector) -> Chosen | None:
         """The fit with these log λs; None if there is no finite one."""
-        fit = self._fit
-        strengths = fit.strengths(log_strengths)
-        factor = fit.factor(strengths)
-        if factor is None:
+        fixed = np.ascontiguousarray(log_strengths[: self.fixed])
+        if fixed.tobytes() not in self._known:
+            self._known[fixed.tobytes()] = _Curves.of(self.sums, self.widths[: self.fixed], fixed, self._products)
+        curves = self._known[fixed.tobytes()]
+        if curves is None:
+            return None
+        strengths = torch.from_numpy(np.repeat(np.exp(log_strengths[self.fixed :]), self.widths[self.fixed :]))
+        matrix = curves.gram.clone()
+        matrix.diagonal().add_(strengths + curves.ridge)
+        factor, failed = torch.linalg.cholesky_ex(matrix)
+        if failed:
             return None
         inverse = torch.cholesky_inverse(factor)
-        coefficients = torch.cholesky_solve(self.sums.moment[:, None], factor)[:, 0]
-        residual = fit.residual(coefficients)
-        costs = strengths * coefficients.square()
-        whole, rows = residual + float(costs.sum()), max(self.sums.rows - 1, 1.0)
+        some = inverse @ curves.moment
+        costs = strengths * some.square()
+        left = float(curves.square - 2 * (some @ curves.moment) + some @ (curves.gram @ some))
+        whole, rows = max(left, ROUNDING * self.sums.square) + float(costs.sum()), max(self.sums.rows - 1, 1.0)
         if not np.isfinite(whole) or whole <= 0:
             return None
         unknown = self.kind == "gcv"
         score = rows * np.log(whole) if unknown else whole
-        score += 2 * float(factor.diagonal().log().sum()) - float(np.dot(self.widths, log_strengths))
+        score += 2 * float(factor.diagonal().log().sum() + curves.factor.diagonal().log().sum())
+        score -= float(np.dot(self.widths, log_strengths))
         weight = rows / whole if unknown else 1.0
         paid = weight * self._by_penalty(costs.numpy())
         known = self._by_penalty((strengths * inverse.diagonal()).numpy())
-        moving = sum(self.widths[self.fixed :])
-        own, some = strengths[-moving:], coefficients[-moving:]
-        crossed = own[:, None] * own * inverse[-moving:, -moving:]
+        crossed = strengths[:, None] * strengths * inverse
         gradient = np.zeros(len(self.widths))
         gradient[self.fixed :] = paid + known - np.array(self.widths[self.fixed :])
         hessian = np.zeros((len(gradient), len(gradient)))
-        block = np.diag(paid + known) - self._by_two(crossed * inverse[-moving:, -moving:])
+        block = np.diag(paid + known) - self._by_two(crossed * inverse)
         block -= 2 * weight * self._by_two(crossed * some[:, None] * some)
         hessian[self.fixed :, self.fixed :] = block - (np.outer(paid, paid) / rows if unknown else 0.0)
-        degrees = float((inverse * self.sums.gram).sum())
-        return Chosen(float(score) / rows, coefficients, degrees, gradient / rows, hessian / rows, inverse, residual)
+        both = curves.with_products(factor)
+        coefficients = torch.cholesky_solve(self.sums.moment[:, None], both)[:, 0]
+        residual = max(self.sums.residual(coefficients), ROUNDING * self.sums.square)
+        return Chosen(
+            float(score) / rows, coefficients, gradient / rows, hessian / rows, residual, self.sums.gram, both
+        )
 
-    @cached_property
-    def _fit(self) -> Criterion:
-        return Criterion(self.sums, self.widths, self.kind)
+    @property
+    def _products(self) -> int:
+        """The number of coefficients of the penalties that move."""
+        return sum(self.widths[self.fixed :])
 
     def _by_penalty(self, values: NDArray[np.float64]) -> Vector:
-        """Sums over the coefficients of each penalty that moves; of the last ones, if there are more."""
+        """Sums over the coefficients of each penalty that moves."""
         widths = self.widths[self.fixed :]
-        starts = len(values) - sum(widths) + np.concatenate([[0], np.cumsum(widths)[:-1]]).astype(np.int64)
+        starts = np.concatenate([[0], np.cumsum(widths)[:-1]]).astype(np.int64)
         return np.add.reduceat(values, starts, axis=0)
 
     def _by_two(self, values: Tensor) -> Vector:
         """``[penalties, penalties]``: sums of the blocks."""
         return self._by_penalty(self._by_penalty(values.numpy()).T)
+
+
+@dataclass(frozen=True)
+class _Curves:
+    """The sums over the rows of what curves with fixed λs leave to the products: the Schur complement.
+
+    Attributes:
+        gram: ``[products, products]``.
+        moment: ``[products]``.
+        square: Of the targets, less what curves alone explain.
+        factor: The Cholesky factor of the curves.
+        across: ``[products, coefficients of curves]``, the lower left part of the factor of all.
+        ridge: What is added to the diagonal.
+    """
+
+    gram: Tensor
+    moment: Tensor
+    square: float
+    factor: Tensor
+    across: Tensor
+    ridge: float
+
+    @classmethod
+    def of(cls, sums: Sums, widths: tuple[int, ...], log_strengths: Vector, products: int) -> "_Curves | None":
+        """Of sums whose last coefficients are the products; None if the curves have no finite fit."""
+        first = len(sums.moment) - products
+        ridge = RIDGE * float(sums.gram.diagonal().mean())
+        own, penalised = sums.gram[:first, :first].clone(), sum(widths)
+        own.diagonal().add_(ridge)
+        own.diagonal()[first - penalised :].add_(torch.from_numpy(np.repeat(np.exp(log_strengths), widths)))
+        factor, failed = torch.linalg.cholesky_ex(own)
+        if failed:
+            return None
+        across = torch.linalg.solve_triangular(factor, sums.gram[:first, first:], upper=False).T.contiguous()
+        moment = torch.linalg.solve_triangular(factor, sums.moment[:first, None], upper=False)[:, 0]
+        return cls(
+            sums.gram[first:, first:] - across @ across.T,
+            sums.moment[first:] - across @ moment,
+            sums.square - float(moment.square().sum()),
+            factor,
+            across,
+            ridge,
+        )
+
+    def with_products(self, factor: Tensor) -> Tensor:
+        """The Cholesky factor of all coefficients, from that of the products."""
+        return torch.cat(
+            [
+                torch.cat([self.factor, self.factor.new_zeros(len(self.factor), len(factor))], dim=1),
+                torch.cat([self.across, factor], dim=1),
+            ]
+        )

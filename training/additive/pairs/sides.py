@@ -1,6 +1,8 @@
 """Which functions of a column a pair multiplies: its tilt and its smoothest bends, or the lines of its words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 
 import torch
 
@@ -13,13 +15,16 @@ _BENDS = 6
 _MOST_WORDS = 16
 
 
-def sides_of(rows: TermRows, names: Sequence[str | None]) -> list[Side]:
+def sides_of(
+    rows: TermRows, names: Sequence[str | None], columns: Mapping[str, str] = MappingProxyType({})
+) -> list[Side]:
     """The sides of all columns that vary, in the order of the inputs.
 
     Args:
         rows: The rows, seen by terms without pairs.
         names: For each input of the network the name of its column. Inputs with the same name are words of one column;
             one without a name, which tells of missing cells, is in no pair.
+        columns: The columns of names that are no column: of the numbers of a date.
     """
     terms, found = rows.terms, list[Side]()
     for name in dict.fromkeys(each for each in names if each is not None):
@@ -27,27 +32,27 @@ def sides_of(rows: TermRows, names: Sequence[str | None]) -> list[Side]:
         curves = [place for place in inputs if place in terms.curves]
         lines = [place for place in inputs if place in terms.lines]
         if curves:
-            found.append(_curve_side(rows, name, curves[0]))
+            found.append(_measured(rows, _curve_side(rows, name, columns.get(name, name), curves[0])))
         elif lines:
-            found.append(_line_side(rows, name, lines))
+            found.append(_measured(rows, _line_side(rows, name, columns.get(name, name), lines)))
     return found
 
 
-def _curve_side(rows: TermRows, name: str, input_: int) -> Side:
+def _curve_side(rows: TermRows, name: str, column: str, input_: int) -> Side:
     terms, place = rows.terms, rows.terms.curves.index(input_)
     bends = terms.functions - 2
     first = 1 + len(terms.curves) + len(terms.lines) + place * bends
-    return _measured(rows, Side(name, (input_,), (1 + place,), tuple(range(first, first + min(_BENDS, bends))), ()))
+    return Side(name, column, (input_,), (1 + place,), tuple(range(first, first + min(_BENDS, bends))), ())
 
 
-def _line_side(rows: TermRows, name: str, lines: list[int]) -> Side:
+def _line_side(rows: TermRows, name: str, column: str, lines: list[int]) -> Side:
     places = [rows.terms.lines.index(each) for each in lines]
     spread = rows.lines[:, places].var(dim=0, correction=0)
     most = torch.argsort(-spread, stable=True)[:_MOST_WORDS].sort().values.tolist()
     tilts = tuple(1 + len(rows.terms.curves) + places[each] for each in most)
-    return _measured(rows, Side(name, tuple(lines[each] for each in most), tilts, (), ()))
+    return Side(name, column, tuple(lines[each] for each in most), tilts, (), ())
 
 
 def _measured(rows: TermRows, side: Side) -> Side:
     sizes = rows.functions(side).square().mean(dim=0).sqrt().tolist()
-    return Side(side.name, side.inputs, side.tilts, side.bends, tuple(sizes))
+    return replace(side, sizes=tuple(sizes))
