@@ -72,8 +72,16 @@ class CurveSum:
         return nodes, [factors[node][0] for node in nodes]
 
 
+def read_pairs(kan: KAN) -> tuple[PairNodes, ...]:
+    """The nodes that multiply in such a sum, whose edges may be functions too; () of another network."""
+    first, *more = kan.layers
+    if len(more) != 1 or _straight(more[0])[0] is None:
+        return ()
+    return _pairs(first) or ()
+
+
 def read_curve_sum(kan: KAN) -> CurveSum | None:
-    """The network as such a sum; None if it is none."""
+    """The network as such a sum of splines; None if it is none."""
     first, *more = kan.layers
     if first.symbolic_places or len(more) > 1 or (not more and first.products is not None):
         return None
@@ -104,6 +112,8 @@ def _pairs(layer: KANLayer) -> tuple[PairNodes, ...] | None:
         return ()
     found: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
     active = layer.edge_mask.cpu().numpy() != 0
+    for place in layer.symbolic_places:
+        active[place] = True
     for node, factors in enumerate(layer.products.factors):
         if len(factors) == 1:
             continue

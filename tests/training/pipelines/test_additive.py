@@ -215,6 +215,7 @@ def test_a_pair_becomes_a_product_of_functions(tmp_path: Path) -> None:
     )
     assert ")*(" in published.manifest.formula
     assert "town=Ulm" in published.manifest.formula
+    assert len(published.manifest.pairs) == 1
     assert published.manifest.metrics["test_rmse"] < 0.4
 
 

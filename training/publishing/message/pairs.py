@@ -4,19 +4,18 @@ from collections.abc import Iterator, Sequence
 
 from kan_api.v1 import manifest_pb2 as pb
 from kan_model import KAN
-from kan_model.analysis.curve_sum import read_curve_sum
+from kan_model.analysis.curve_sum import read_pairs
 
 
 def pair_messages(manifest: pb.ModelManifest, kan: KAN) -> Iterator[pb.Pair]:
-    """The pairs of columns of a sum of curves and pairs; none of another network.
+    """The pairs of columns of a sum of curves and pairs; none of another network. A formula of it has them too.
 
     Args:
         manifest: Names features and columns.
         kan: The network.
     """
-    found = read_curve_sum(kan)
     words = {column.name for column in manifest.columns if column.categories}
-    for pair in () if found is None else found.pairs:
+    for pair in read_pairs(kan):
         names = [_names(inputs, manifest, words) for inputs in (pair.first, pair.second)]
         if all(len(each) == 1 for each in names):
             yield pb.Pair(first=names[0][0], second=names[1][0])

@@ -44,8 +44,8 @@ def maps_section(
         return
     yield paragraph(
         "A map is what two columns add together, beyond their curves: red adds, blue takes away. The dots are training "
-        "rows; where there are none, nothing was learned. The map that moves the answers most comes first. Where the two "
-        "columns depend on each other, a part of a map could as well be in their curves: read them together."
+        "rows; where there are none, nothing was learned. The map that moves the answers most comes first. Where "
+        "the two columns depend on each other, a part of a map could as well be in their curves: read them together."
     )
     for output, name in enumerate(names):
         for place in range(0, min(len(found), _MOST), _OPEN):

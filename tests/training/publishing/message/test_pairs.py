@@ -45,6 +45,16 @@ def test_words_are_one_column() -> None:
     assert found == [("age", "town")]
 
 
+def test_a_formula_has_the_pairs_of_its_network() -> None:
+    """Edges of the first layer are functions: their places tell the columns."""
+    first, behind = _network([0.0, 1.0, 1.0]).layers
+    places = [(0, 0), (0, 1), (0, 2), (1, 0), (2, 1), (2, 2)]
+    edges = [SymbolicEdge(output, input_, "sin", 1.0, 0.0, 1.0, 0.0) for output, input_ in places]
+    formula = first.changed(edge_mask=torch.zeros(3, 3), symbolic=edges)
+    found = [(pair.first, pair.second) for pair in pair_messages(MANIFEST, KAN.of_layers([formula, behind]))]
+    assert found == [("age", "town")]
+
+
 def test_a_factor_of_several_columns_is_no_pair_of_columns() -> None:
     """Nor has a network of splines behind splines any."""
     assert not list(pair_messages(MANIFEST, _network([1.0, 1.0, 0.0])))
