@@ -19,7 +19,7 @@ from training.additive.sums import Sums
 from training.additive.terms import Pair, Side
 
 # The most steps of the λs without a fold: they begin with those of the whole fit.
-_STEPS = 8
+_STEPS = 3
 
 
 @dataclass(frozen=True)
