@@ -46,7 +46,6 @@ def test_classes_and_an_eval_set(people: pd.DataFrame, inputs: pd.DataFrame) -> 
         ({"steps": 5}, r"\[fit\] steps: not with \[network\] additive = true"),
         ({"members": 3}, r"\[ensemble\]: not with \[network\] additive = true"),
         ({"objective": "mae"}, r'objective = "mae": not with \[network\] additive = true'),
-        ({"pairs": 2}, r"pairs = 2: the columns that vary, 2, make 1 pair; wanted at most 1"),
         ({"pairs": 101}, r"pairs"),
         ({"pairs": 1.5}, r"pairs"),
     ],
@@ -63,6 +62,13 @@ def test_pairs_without_curves_are_refused() -> None:
     x = np.random.default_rng(0).normal(size=(40, 2))
     with pytest.raises(ValueError, match=r"pairs: only with additive = true"):
         KANRegressor(pairs=1).fit(x, x[:, 0])
+
+
+def test_of_one_column_there_is_no_pair() -> None:
+    """`pairs` is an upper bound: the fit is that of the curve."""
+    x = np.random.default_rng(0).normal(size=(40, 1))
+    plain, paired = (KANRegressor(additive=True, pairs=each, recipe=UNTIMED).fit(x, x[:, 0]) for each in (0, 1))
+    np.testing.assert_array_equal(paired.predict(x), plain.predict(x))
 
 
 def test_pairs_fit_what_columns_do_together(people: pd.DataFrame, inputs: pd.DataFrame, tmp_path: Path) -> None:
