@@ -4,6 +4,7 @@ An additive model is written so: the first layer has sums of curves, and product
 columns; a second layer, if there is one, adds them with a weight each.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,21 +49,21 @@ class CurveSum:
     def edges(self, x: Tensor) -> Tensor:
         """What the curves add to each output, ``[rows, outputs, inputs]`` for inputs ``[rows, inputs]``; float64."""
         nodes, sums = self._adding()
-        return torch.einsum("on,rni->roi", self.weights[:, nodes], self.layer.edge_outputs(x)[:, sums].double())
+        return torch.einsum("on,rni->roi", self.weights[:, nodes], _some_of(self.layer, sums).edge_outputs(x).double())
 
     def constant(self) -> Tensor:
         """What each output is without curves and pairs, ``[outputs]``; float64."""
         nodes, sums = self._adding()
-        bias = self.layer.bias
-        return (
-            self.constants if bias is None else self.constants + self.weights[:, nodes] @ bias[sums].detach().double()
-        )
+        if (bias := self.layer.bias) is None:
+            return self.constants
+        return self.constants + self.weights[:, nodes] @ bias[sums].detach().double()
 
     def products(self, pair: PairNodes, x: Tensor) -> Tensor:
         """What a pair adds to each output, ``[rows, outputs]`` for inputs ``[rows, inputs]``; float64."""
-        nodes = list(pair.nodes)
-        values: Tensor = self.layer(x)[:, nodes]
-        return values.double() @ self.weights[:, nodes].T
+        assert self.layer.products is not None
+        factors = [self.layer.products.factors[node] for node in pair.nodes]
+        sums = _some_of(self.layer, [place for both in factors for place in both]).sums_of(x).double()
+        return sums.unflatten(1, (len(factors), 2)).prod(dim=2) @ self.weights[:, list(pair.nodes)].T
 
     def _adding(self) -> tuple[list[int], list[int]]:
         """The nodes that are sums of curves, and these sums."""
@@ -72,10 +73,25 @@ class CurveSum:
         return nodes, [factors[node][0] for node in nodes]
 
 
+def _some_of(layer: KANLayer, sums: Sequence[int]) -> KANLayer:
+    """The layer with these of its sums only, as nodes that add."""
+    if layer.products is None:
+        return layer
+    places = list(sums)
+    return layer.changed(
+        base_weight=layer.base_weight[places].detach(),
+        coefficients=layer.coefficients[places].detach(),
+        edge_mask=layer.edge_mask[places],
+        bias=None if layer.bias is None else layer.bias[places].detach(),
+        products=None,
+        directions=None if layer.directions is None else layer.directions[places],
+    )
+
+
 def read_pairs(kan: KAN) -> tuple[PairNodes, ...]:
     """The nodes that multiply in such a sum, whose edges may be functions too; () of another network."""
     first, *more = kan.layers
-    if len(more) != 1 or _straight(more[0])[0] is None:
+    if len(more) != 1 or _straight(more[0]) is None:
         return ()
     return _pairs(first) or ()
 
@@ -85,19 +101,17 @@ def read_curve_sum(kan: KAN) -> CurveSum | None:
     first, *more = kan.layers
     if first.symbolic_places or len(more) > 1 or (not more and first.products is not None):
         return None
-    weights, constants = _straight(more[0]) if more else (torch.eye(first.outputs).double(), None)
-    if weights is None:
-        return None
+    nothing = torch.zeros(first.outputs, dtype=torch.float64)
+    straight = _straight(more[0]) if more else (torch.eye(first.outputs, dtype=torch.float64), nothing)
     pairs = _pairs(first)
-    nothing = torch.zeros(len(weights), dtype=torch.float64)
-    return None if pairs is None else CurveSum(first, weights, nothing if constants is None else constants, pairs)
+    return None if straight is None or pairs is None else CurveSum(first, *straight, pairs)
 
 
-def _straight(layer: KANLayer) -> tuple[Tensor | None, Tensor | None]:
+def _straight(layer: KANLayer) -> tuple[Tensor, Tensor] | None:
     """Weights ``[outputs, inputs]`` and constants of a layer whose edges are all c·(a·x + b) + d; None for another."""
     edges = layer.symbolic
     if layer.products is not None or bool(layer.edge_mask.any()) or any(edge.function != "x" for edge in edges):
-        return None, None
+        return None
     weights = torch.zeros(layer.outputs, layer.inputs, dtype=torch.float64)
     constants = torch.zeros(layer.outputs, dtype=torch.float64)
     for edge in edges:

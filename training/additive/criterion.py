@@ -86,14 +86,14 @@ class Criterion:
     def at(self, log_strengths: Vector) -> Chosen | None:
         """The fit with these log λs; None if they leave more degrees of freedom than rows, or no finite fit."""
         gram, rows, gamma = self.sums.gram, self.sums.rows, self.gamma
-        strengths = self.strengths(log_strengths)
-        factor = self.factor(strengths)
+        strengths = self._strengths(log_strengths)
+        factor = self._factor(strengths)
         if factor is None:
             return None
         inverse = torch.cholesky_inverse(factor)
         coefficients = torch.cholesky_solve(self.sums.moment[:, None], factor)[:, 0]
         degrees = float((inverse * gram).sum())
-        residual = self.residual(coefficients)
+        residual = max(self.sums.residual(coefficients), ROUNDING * self.sums.square)
         left = rows - gamma * degrees
         if not np.isfinite(residual) or (self.kind == "gcv" and (left <= 0 or residual <= 0)):
             return None
@@ -111,21 +111,16 @@ class Criterion:
 
     def fit(self, log_strengths: Vector) -> Tensor | None:
         """The coefficients with these log λs; None if there are no finite ones."""
-        factor = self.factor(self.strengths(log_strengths))
+        factor = self._factor(self._strengths(log_strengths))
         return None if factor is None else torch.cholesky_solve(self.sums.moment[:, None], factor)[:, 0]
 
-    def residual(self, coefficients: Tensor) -> float:
-        """The weighted sum of squares that is left."""
-        return max(self.sums.residual(coefficients), ROUNDING * self.sums.square)
-
-    def strengths(self, log_strengths: Vector) -> Tensor:
+    def _strengths(self, log_strengths: Vector) -> Tensor:
         """``[coefficients]``: the λ of each."""
         strengths = np.repeat(np.exp(log_strengths), self.widths)
         free = len(self.sums.moment) - len(strengths)
         return torch.from_numpy(np.concatenate([np.zeros(free), strengths]))
 
-    def factor(self, strengths: Tensor) -> Tensor | None:
-        """The Cholesky factor of XᵀWX + Λ; None if there is none."""
+    def _factor(self, strengths: Tensor) -> Tensor | None:
         matrix = self.sums.gram.clone()
         matrix.diagonal().add_(strengths + RIDGE * float(matrix.diagonal().mean()))
         factor, failed = torch.linalg.cholesky_ex(matrix)

@@ -14,7 +14,7 @@ from training.additive.terms import Terms
 
 
 def network_of(
-    terms: Terms, coefficients: Tensor, dtype: torch.dtype, ways: Tensor | None = None, least: float = 0.0
+    terms: Terms, coefficients: Tensor, dtype: torch.dtype, ways: Tensor | None = None, least: Sequence[float] = ()
 ) -> KAN:
     """The network whose edges are the curves: no base branch, and a bias that is the constant.
 
@@ -26,11 +26,12 @@ def network_of(
         coefficients: ``[coefficients, outputs of the fit]``.
         dtype: Of the network.
         ways: ``[outputs, outputs of the fit]``: from the outputs of the fit to those of the network; None: the same.
-        least: Nodes of pairs that are smaller over the rows are left out.
+        least: For each output of the fit: nodes of pairs that are smaller over the rows are left out; (): 0.
     """
     ways = torch.eye(coefficients.shape[1], dtype=torch.float64) if ways is None else ways
     numbers = (terms.raw[: terms.single] @ coefficients @ ways.T).T
-    nodes = [factors_of(terms, each, least) for each in coefficients.T] if terms.pairs else []
+    bounds = least or [0.0] * coefficients.shape[1]
+    nodes = [factors_of(terms, *each) for each in zip(coefficients.T, bounds, strict=True)] if terms.pairs else []
     made = _layer(terms, numbers, [each for some in nodes for each in some], dtype)
     layers = [made] if made.products is None else [made, _adding(ways, [len(some) for some in nodes], made)]
     return KAN.of_layers(layers)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from training.additive.families import AMOUNTS, CLASSES, COUNTS, SQUARES, TWO_CL
 from training.additive.network import covariances_of, network_of
 from training.additive.pairs.fit import PairFit
 from training.additive.pairs.sides import sides_of
+from training.additive.pairs.told import tell_pairs
 from training.additive.rows import TermRows
 from training.additive.solution import Problem, Solution, answers_out_of_fold, solve
 from training.additive.start import column_names, columns_of_numbers, groups_of, rows_that_train
@@ -111,12 +113,7 @@ class AdditiveFit:
         several = " by output" if len(fitted.chosen) > 1 else ""
         weighted = "" if self._problem.weights is None else f", which weigh as {self._effective_rows:.0f}"
         end = "" if fitted.is_settled else "; the Newton steps ended before the loss settled"
-        wanted, names = self.recipe.network.pairs, [f"{pair.first.name} × {pair.second.name}" for pair in terms.pairs]
-        kept = (
-            _count(len(names), "pair") if len(names) == wanted else f"{len(names)} of at most {_count(wanted, 'pair')}"
-        )
-        told = f", the strongest first: {', '.join(names)}" if names else ", since none is stronger than noise"
-        pairs = f"; {kept}{told}" if wanted else ""
+        pairs = tell_pairs(self.recipe.network.pairs, terms.pairs, self._network)
         return [
             f"additive: {_count(len(terms.curves), 'curve')} and {_count(len(terms.lines), 'line')}{pairs}; effective "
             f"degrees of freedom{several}: {degrees} for {len(self.numbers)} rows{weighted}{end}"
@@ -194,15 +191,15 @@ class AdditiveFit:
             return None
         rows = self._curves.rows
         sides = sides_of(rows, column_names(self.dataset), columns_of_numbers(self.dataset))
-        count = min(count, len(sides) * (len(sides) - 1) // 2)
-        largest = sorted((len(side.functions) for side in sides), reverse=True)[:2]
-        _check_size(rows.terms, rows.coefficients + (count * largest[0] * largest[1] if count else 0), count)
+        sizes = [len(one.functions) * len(two.functions) for one, two in combinations(sides, 2)]
+        largest = sorted(sizes, reverse=True)[:count]
+        _check_size(rows.terms, rows.coefficients + sum(largest), len(largest))
         return PairFit(self._curves, self._problem, sides, count)
 
     @cached_property
     def _network(self) -> KAN:
         rows, coefficients = self._solution.rows, self._solution.curves.coefficients
-        least = _LEAST_NODE * float(rows.answers(coefficients).std()) if rows.terms.pairs else 0.0
+        least = (_LEAST_NODE * rows.answers(coefficients).std(dim=0)).tolist() if rows.terms.pairs else ()
         return network_of(rows.terms, coefficients, self.kan.dtype, self._ways, least)
 
     @cached_property

@@ -100,11 +100,19 @@ class TermRows:
             weighted = dense if weights is None and factors is None else dense * all_weights[block, None]
             _add_product(gram, dense, weighted)
             moment.addmm_(weighted.T, targets[block])
-        gram = gram.triu() + gram.triu(1).T
-        gram, moment = raw.T @ gram @ raw, raw.T @ moment
+        gram, moment = self._in_coordinates(gram.triu() + gram.triu(1).T, moment)
         squares = (all_weights[:, None] * targets.square()).sum(dim=0).tolist()
         rows = float(counted.sum())
         return [Sums(gram, moment[:, place], square, rows) for place, square in enumerate(squares)]
+
+    def _in_coordinates(self, gram: Tensor, moment: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums over raw columns as sums over coefficients, of which those of the pairs' products are the same."""
+        single = self.terms.single
+        products = len(gram) - single
+        raw = self.terms.raw[:single, : self.coefficients - products]
+        own, across = raw.T @ gram[:single, :single] @ raw, raw.T @ gram[:single, single:]
+        whole = torch.cat([torch.cat([own, across], dim=1), torch.cat([across.T, gram[single:, single:]], dim=1)])
+        return whole, torch.cat([raw.T @ moment[:single], moment[single:]])
 
     def answers(self, coefficients: Tensor) -> Tensor:
         """The sum of all terms in each row, ``[rows, outputs]``, for coefficients ``[coefficients, outputs]``."""

@@ -1,6 +1,5 @@
 """The curves of a table: the penalised fit of all rows, and answers to each fold by a fit without it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 
@@ -10,7 +9,6 @@ from torch import Tensor
 from training.additive.families import Family
 from training.additive.newton import Curves, fit_again, fit_family, fit_squares, fit_squares_again
 from training.additive.rows import TermRows
-from training.additive.smoothing import Scored
 from training.additive.sums import Sums
 
 
@@ -47,7 +45,7 @@ class Solution:
     Attributes:
         rows: The rows, and the terms that they are seen by.
         curves: The fit.
-        sums: Of each fold and output; empty where the loss is not quadratic.
+        sums: Of each fold and output; empty where the loss is not quadratic, and with pairs.
     """
 
     rows: TermRows
@@ -55,31 +53,19 @@ class Solution:
     sums: tuple[tuple[Sums, ...], ...] = ()
 
 
-def solve(
-    rows: TermRows,
-    problem: Problem,
-    start: Curves | None = None,
-    criterion: Callable[[Sums], Scored] | None = None,
-) -> Solution:
-    """Fit all rows.
-
-    Args:
-        rows: The rows.
-        problem: Their targets.
-        start: Coefficients and λs to begin with; None: 0 and 1.
-        criterion: What chooses the λs; None: generalised cross-validation.
+def solve(rows: TermRows, problem: Problem) -> Solution:
+    """Fit the curves to all rows.
 
     Raises:
         ArithmeticError: no λ gives a finite fit.
     """
     if not problem.family.is_quadratic:
-        curves = fit_family(rows, problem.family, problem.targets, problem.weights, start, criterion)
-        return Solution(rows, curves)
+        return Solution(rows, fit_family(rows, problem.family, problem.targets, problem.weights))
     sums = []
     for fold in range(problem.count_folds):
         some = torch.nonzero(problem.folds == fold).flatten()
         sums.append(tuple(rows.take(some).sums(*problem.part(some))))
-    return Solution(rows, fit_squares(_together(sums), rows.widths, start, criterion), tuple(sums))
+    return Solution(rows, fit_squares(_together(sums), rows.widths), tuple(sums))
 
 
 def answers_out_of_fold(solution: Solution, problem: Problem) -> Tensor:

@@ -71,11 +71,11 @@ def column_names(dataset: Dataset) -> list[str | None]:
         if column.by_target and feature.category is not None:
             names.append(None)
         else:
-            names.append(column.name if column.categories else feature.name)
+            names.append(column.name if column.is_of_words else feature.name)
     return [*names, *(None for _ in dataset.gaps)]
 
 
 def columns_of_numbers(dataset: Dataset) -> dict[str, str]:
     """The columns of numbers that are not called as their columns: of a date."""
     kinds = {column.name: column for column in dataset.columns}
-    return {each.name: each.column for each in dataset.features if not kinds[each.column].categories}
+    return {each.name: each.column for each in dataset.features if not kinds[each.column].is_of_words}

@@ -56,7 +56,7 @@ def draft_recipe(
         name: What the model is named after, such as the stem of the recipe's file; "": the stem of the table's.
         formula: Whether the recipe ends in a formula.
         additive: Whether the model is a sum of curves, one a column.
-        pairs: How many terms of two columns an additive model has beside them.
+        pairs: The most terms of two columns that an additive model has beside them.
 
     Returns:
         TOML. It has been tried on the table: `prepare` accepts it.
@@ -127,7 +127,7 @@ def render(
         name: Likewise.
         formula: How the functions of the formula are chosen that the recipe ends in; None: it ends in splines.
         additive: Whether the model is a sum of curves.
-        pairs: How many terms of two columns it has beside them.
+        pairs: The most terms of two columns that it has beside them.
     """
     table = inspection.table
     relative = Path(os.path.relpath(inspection.path, folder)).as_posix()

@@ -120,10 +120,15 @@ def test_a_sum_of_curves_has_no_pairs(tmp_path: Path) -> None:
 
 
 def test_more_coefficients_of_pairs_than_the_fit_is_for_are_refused(tmp_path: Path) -> None:
-    """100 pairs of 7 · 7 products, and 40 curves of 32 coefficients; no fit begins."""
-    wanted = 1 + 40 * 32 + 100 * 49
-    with pytest.raises(FitRefused, match=rf"40 curves on 30 intervals and 0 lines and 100 pairs have up to {wanted};"):
-        _fit(tmp_path, _noise(2000, 40), "pairs = 100\n[fit]\ngrids = [30]\n")
+    """28 pairs of 16 · 16 products, beside a line for each of the words; the pairs are not looked at."""
+    words = [f"w{place}" for place in range(16)]
+    generator = np.random.default_rng(0)
+    columns = {f"x{place}": generator.permutation(words * 20) for place in range(8)}
+    table = pd.DataFrame(columns | {"y": generator.normal(size=320)})
+    lists = "".join(f"{name} = {words}\n" for name in columns)
+    wanted = 1 + 8 * 16 + 28 * 256
+    with pytest.raises(FitRefused, match=rf"0 curves on \d+ intervals and 128 lines and 28 pairs have up to {wanted};"):
+        _fit(tmp_path, table, f"pairs = 100\n[data.categories]\n{lists}")
 
 
 @pytest.mark.parametrize("kind", ["regression", "classification"])

@@ -1,6 +1,6 @@
 """Fit pairs of columns beside the curves: their products and the curves' coefficients together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from training.additive.criterion import Vector
-from training.additive.newton import Curves, fit_again, fit_squares
+from training.additive.newton import Curves, fit_again, fit_family, fit_squares
+from training.additive.pairs.evidence import Evidence, weigh_pairs
 from training.additive.pairs.likelihood import Likelihood
-from training.additive.pairs.strength import Strengths, pair_strengths
 from training.additive.rows import TermRows
 from training.additive.smoothing import choose_strengths
-from training.additive.solution import Problem, Solution, coefficients_without, solve
+from training.additive.solution import Problem, Solution, coefficients_without
 from training.additive.sums import Sums
 from training.additive.terms import Pair, Side
 
@@ -45,12 +45,14 @@ class PairFit:
         Raises:
             ArithmeticError: no λ gives a finite fit.
         """
-        if not (pairs := self._strengths.strongest(self.count)):
+        if not (pairs := self._evidence.strongest(self.count)):
             return self.curves
-        rows = _with_pairs(self.curves.rows, pairs)
-        known = self.curves.curves
-        start = _start(rows, known.coefficients, known, ())
-        return solve(rows, self.problem, start, lambda sums: self._likelihood(rows, sums))
+        rows, curves = _with_pairs(self.curves.rows, pairs), self.curves.curves
+        start = _start(rows, curves.coefficients, curves, ())
+        family, targets, weights = self.problem.family, self.problem.targets, self.problem.weights
+        if family.is_quadratic:
+            return Solution(rows, fit_squares(rows.sums(targets, weights), rows.widths, start, self._scoring(rows)))
+        return Solution(rows, fit_family(rows, family, targets, weights, start, self._scoring(rows)))
 
     def answers_out_of_fold(self) -> Tensor:
         """The answers ``[rows, outputs of the fit]`` of fits without the row's fold.
@@ -62,7 +64,7 @@ class PairFit:
             left_out = torch.nonzero(self.problem.folds == fold).flatten()
             coefficients = coefficients_without(self.curves, self.problem, fold)
             rows = self.curves.rows.take(left_out)
-            if pairs := self._strengths.strongest(self.count, fold):
+            if pairs := self._evidence.strongest(self.count, fold):
                 others = torch.nonzero(self.problem.folds != fold).flatten()
                 fitted = _with_pairs(self.curves.rows.take(others), pairs)
                 coefficients = self._fit_again(fitted, *self.problem.part(others), coefficients)
@@ -73,23 +75,23 @@ class PairFit:
     def _fit_again(self, rows: TermRows, targets: Tensor, weights: Tensor | None, coefficients: Tensor) -> Tensor:
         """The coefficients for some rows, from those of the curves alone."""
         start = _start(rows, coefficients, self.curves.curves, self._known)
-        family = self.problem.family
+        family, scoring = self.problem.family, self._scoring(rows)
         if family.is_quadratic:
-            each = rows.sums(targets, weights)
-            return fit_squares(each, rows.widths, start, lambda sums: self._likelihood(rows, sums), _STEPS).coefficients
+            return fit_squares(rows.sums(targets, weights), rows.widths, start, scoring, _STEPS).coefficients
         scores, places = rows.answers(start.coefficients), list[Vector]()
         for output, place in enumerate(start.log_strengths):
             working, factors = family.working(scores, targets, output)
             sums = rows.sums(working[:, None], weights, factors)[0]
-            places.append(choose_strengths(self._likelihood(rows, sums), place, _STEPS)[0])
+            places.append(choose_strengths(scoring(sums), place, _STEPS)[0])
         return fit_again(rows, family, targets, weights, Curves(start.coefficients, tuple(places), start.chosen))
 
-    def _likelihood(self, rows: TermRows, sums: Sums) -> Likelihood:
-        return Likelihood(sums, rows.widths, self.problem.family.score, len(self.curves.rows.widths))
+    def _scoring(self, rows: TermRows) -> Callable[[Sums], Likelihood]:
+        """What chooses the λs of pairs."""
+        return lambda sums: Likelihood(sums, rows.widths, self.problem.family.score, len(self.curves.rows.widths))
 
     @cached_property
-    def _strengths(self) -> Strengths:
-        return pair_strengths(self.curves, self.problem, self.sides)
+    def _evidence(self) -> Evidence:
+        return weigh_pairs(self.curves, self.problem, self.sides)
 
     @cached_property
     def _known(self) -> tuple[Mapping[tuple[str, str], Vector], ...]:

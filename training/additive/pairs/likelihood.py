@@ -17,7 +17,7 @@ from training.additive.sums import Sums
 
 @dataclass(frozen=True)
 class Likelihood:
-    """The score of some λs of a penalised least-squares fit, by the likelihood of the rows if β is random.
+    """The score of the λs of a penalised least-squares fit: the likelihood of the rows if β is random.
 
     With β normal, of variance σ²/λ, A = XᵀWX + Λ, D = Σ w(z − Xβ)² + Σ λ·β² at β = A⁻¹XᵀWz, n effective rows less the
     constant, and p coefficients that a λ belongs to, −2 times the logarithm of the likelihood is but for a constant
@@ -31,7 +31,7 @@ class Likelihood:
         sums: Over the rows.
         widths: The number of coefficients of each penalty, as :class:`Criterion` has them.
         kind: What is known of the variance of the noise.
-        fixed: So many penalties, the first ones, stay as they are: their derivatives are 0.
+        fixed: The number of penalties, the first ones, that stay as they are: their derivatives are 0.
 
     Source: Wood, Fast stable restricted maximum likelihood and marginal likelihood estimation of semiparametric
     generalized linear models (2011).
@@ -41,13 +41,14 @@ class Likelihood:
     widths: tuple[int, ...]
     kind: Score
     fixed: int
-    _known: dict[bytes, "_Curves | None"] = field(default_factory=dict, init=False, repr=False, compare=False)
+    # By the λs of the curves: where these give no finite fit, `choose_strengths` raises them too.
+    _known: dict[bytes, "_Eliminated | None"] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def at(self, log_strengths: Vector) -> Chosen | None:
         """The fit with these log λs; None if there is no finite one."""
         fixed = np.ascontiguousarray(log_strengths[: self.fixed])
         if fixed.tobytes() not in self._known:
-            self._known[fixed.tobytes()] = _Curves.of(self.sums, self.widths[: self.fixed], fixed, self._products)
+            self._known[fixed.tobytes()] = _Eliminated.of(self.sums, self.widths[: self.fixed], fixed, self._products)
         curves = self._known[fixed.tobytes()]
         if curves is None:
             return None
@@ -81,9 +82,8 @@ class Likelihood:
         both = curves.with_products(factor)
         coefficients = torch.cholesky_solve(self.sums.moment[:, None], both)[:, 0]
         residual = max(self.sums.residual(coefficients), ROUNDING * self.sums.square)
-        return Chosen(
-            float(score) / rows, coefficients, gradient / rows, hessian / rows, residual, self.sums.gram, both
-        )
+        score, gradient, hessian = float(score) / rows, gradient / rows, hessian / rows
+        return Chosen(score, coefficients, gradient, hessian, residual, self.sums.gram, both)
 
     @property
     def _products(self) -> int:
@@ -102,7 +102,7 @@ class Likelihood:
 
 
 @dataclass(frozen=True)
-class _Curves:
+class _Eliminated:
     """The sums over the rows of what curves with fixed λs leave to the products: the Schur complement.
 
     Attributes:
@@ -122,7 +122,7 @@ class _Curves:
     ridge: float
 
     @classmethod
-    def of(cls, sums: Sums, widths: tuple[int, ...], log_strengths: Vector, products: int) -> "_Curves | None":
+    def of(cls, sums: Sums, widths: tuple[int, ...], log_strengths: Vector, products: int) -> "_Eliminated | None":
         """Of sums whose last coefficients are the products; None if the curves have no finite fit."""
         first = len(sums.moment) - products
         ridge = RIDGE * float(sums.gram.diagonal().mean())

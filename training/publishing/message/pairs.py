@@ -14,7 +14,7 @@ def pair_messages(manifest: pb.ModelManifest, kan: KAN) -> Iterator[pb.Pair]:
         manifest: Names features and columns.
         kan: The network.
     """
-    words = {column.name for column in manifest.columns if column.categories}
+    words = {column.name for column in manifest.columns if column.categories or column.HasField("statistics")}
     for pair in read_pairs(kan):
         names = [_names(inputs, manifest, words) for inputs in (pair.first, pair.second)]
         if all(len(each) == 1 for each in names):

@@ -1,4 +1,4 @@
-"""Pictures of the pairs of an additive model: one small map a pair, all with the same colours."""
+"""Pictures of the pairs of an additive model: one small map a pair."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,13 +58,14 @@ class PairMap:
     dots: Numbers | None = None
 
 
-def draw_maps(maps: Sequence[PairMap], name: str, output: int) -> Figure:
-    """One small map a pair, with one scale of colours for all.
+def draw_maps(maps: Sequence[PairMap], name: str, output: int, most: float) -> Figure:
+    """One small map a pair.
 
     Args:
         maps: The maps.
         name: Of the output.
         output: The output that is drawn.
+        most: The value of the deepest colour; of several pictures the same, so that their maps compare.
     """
     across = min(_ACROSS, len(maps))
     down = -(-len(maps) // across)
@@ -72,7 +73,6 @@ def draw_maps(maps: Sequence[PairMap], name: str, output: int) -> Figure:
     grid = figure.subplots(down, across, squeeze=False)
     width, height = _WIDTH * across + 0.9, _HEIGHT * down
     figure.subplots_adjust(0.75 / width, 0.7 / height, 1 - 1.05 / width, 1 - 0.35 / height, wspace=0.45, hspace=0.65)
-    most = max(float(np.abs(each.values[..., output]).max()) for each in maps) or 1.0
     scale = Normalize(-most, most)
     for axes in grid.flat[len(maps) :]:
         axes.set_axis_off()

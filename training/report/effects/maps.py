@@ -48,8 +48,9 @@ def maps_section(
         "the two columns depend on each other, a part of a map could as well be in their curves: read them together."
     )
     for output, name in enumerate(names):
+        most = max(float(np.abs(each.values[..., output]).max()) for each in found) or 1.0
         for place in range(0, min(len(found), _MOST), _OPEN):
-            picture = image(draw_maps(found[place : place + _OPEN], name, output), "the maps of the model")
+            picture = image(draw_maps(found[place : place + _OPEN], name, output, most), "the maps of the model")
             if place == 0 and output == 0:
                 yield picture
             else:

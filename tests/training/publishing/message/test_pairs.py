@@ -2,7 +2,7 @@
 
 import torch
 
-from kan_api.v1.manifest_pb2 import Column, Feature, ModelManifest
+from kan_api.v1.manifest_pb2 import Column, Feature, ModelManifest, TargetStatistics
 from kan_model import KAN, KANConfig, KANLayer, SymbolicEdge
 from kan_model.network.products import Products
 from training.publishing.message.pairs import pair_messages
@@ -42,6 +42,15 @@ def _network(second: list[float]) -> KAN:
 def test_words_are_one_column() -> None:
     """Both 0/1 inputs of town are in the product: the pair is age and town."""
     found = [(pair.first, pair.second) for pair in pair_messages(MANIFEST, _network([0.0, 1.0, 1.0]))]
+    assert found == [("age", "town")]
+
+
+def test_a_column_by_target_has_its_own_name() -> None:
+    """As the maps of the report have it; its one feature is called otherwise."""
+    columns = [Column(name="age"), Column(name="town", statistics=TargetStatistics(words=["Ulm"], values=[1.0]))]
+    features = [Feature(name="age", column="age"), Feature(name="town by target", column="town"), Feature(name="rooms")]
+    manifest = ModelManifest(columns=columns, features=features)
+    found = [(pair.first, pair.second) for pair in pair_messages(manifest, _network([0.0, 1.0, 0.0]))]
     assert found == [("age", "town")]
 
 

@@ -97,7 +97,7 @@ def test_the_section_draws_every_pair() -> None:
     network = read_curve_sum(trained.kan)
     assert network is not None
     maps = pair_maps(trained, network, raw, columns, {}, WAYS)
-    axes = draw_maps(maps, "y", 0).axes[:2]
+    axes = draw_maps(maps, "y", 0, 1.0).axes[:2]
     assert [(each.get_xlabel(), each.get_ylabel()) for each in axes] == [
         (one.first.name, one.second.name) for one in maps
     ]
