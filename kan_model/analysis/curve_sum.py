@@ -62,8 +62,8 @@ class CurveSum:
         """What a pair adds to each output, ``[rows, outputs]`` for inputs ``[rows, inputs]``; float64."""
         assert self.layer.products is not None
         factors = [self.layer.products.factors[node] for node in pair.nodes]
-        sums = _some_of(self.layer, [place for both in factors for place in both]).sums_of(x).double()
-        return sums.unflatten(1, (len(factors), 2)).prod(dim=2) @ self.weights[:, list(pair.nodes)].T
+        ones, twos = (_some_of(self.layer, places).sums_of(x).double() for places in zip(*factors, strict=True))
+        return (ones * twos) @ self.weights[:, list(pair.nodes)].T
 
     def _adding(self) -> tuple[list[int], list[int]]:
         """The nodes that are sums of curves, and these sums."""
