@@ -1,6 +1,7 @@
 """How good a choice of the λs is: generalised cross-validation and its derivatives, all from sums over the rows."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -14,9 +15,9 @@ Vector = NDArray[np.float64]
 Score = Literal["gcv", "ubre"]
 
 # A share of the mean diagonal that is added to it: coefficients that no row and no penalty determines become small.
-_RIDGE = 1e-10
+RIDGE = 1e-10
 # A residual below this share of the rows' own sum of squares is rounding.
-_ROUNDING = 1e-14
+ROUNDING = 1e-14
 
 
 @dataclass(frozen=True)
@@ -24,23 +25,32 @@ class Chosen:
     """A penalised fit, and how good its λs are.
 
     Attributes:
-        score: The logarithm of the GCV score, or the UBRE score.
+        score: The logarithm of the GCV score, or the UBRE score, or of the likelihood.
         coefficients: β, ``[coefficients]``.
-        degrees: Effective degrees of freedom: the trace of the matrix from targets to answers.
         gradient: ``[penalties]``, of the score by the log λs.
         hessian: ``[penalties, penalties]``.
-        inverse: (XᵀWX + Λ)⁻¹, ``[coefficients, coefficients]``; times the variance of the noise it is the covariance
-            of the coefficients.
         residual: The weighted sum of squares that is left.
+        gram: XᵀWX, ``[coefficients, coefficients]``.
+        factor: The Cholesky factor of XᵀWX + Λ.
     """
 
     score: float
     coefficients: Tensor
-    degrees: float
     gradient: Vector
     hessian: Vector
-    inverse: Tensor
     residual: float
+    gram: Tensor
+    factor: Tensor
+
+    @cached_property
+    def inverse(self) -> Tensor:
+        """(XᵀWX + Λ)⁻¹; times the variance of the noise it is the covariance of the coefficients."""
+        return torch.cholesky_inverse(self.factor)
+
+    @cached_property
+    def degrees(self) -> float:
+        """Effective degrees of freedom: the trace of the matrix from targets to answers."""
+        return float((self.inverse * self.gram).sum())
 
     def noise(self, rows: float, kind: Score) -> float:
         """The variance of the noise: 1 for working targets of classes, else as the residual has it."""
@@ -83,7 +93,7 @@ class Criterion:
         inverse = torch.cholesky_inverse(factor)
         coefficients = torch.cholesky_solve(self.sums.moment[:, None], factor)[:, 0]
         degrees = float((inverse * gram).sum())
-        residual = max(self.sums.residual(coefficients), _ROUNDING * self.sums.square)
+        residual = max(self.sums.residual(coefficients), ROUNDING * self.sums.square)
         left = rows - gamma * degrees
         if not np.isfinite(residual) or (self.kind == "gcv" and (left <= 0 or residual <= 0)):
             return None
@@ -97,7 +107,7 @@ class Criterion:
             gradient = down + 2 * up
             hessian = less_twice / residual - np.outer(down, down)
             hessian += 2 * gamma * fewer_twice / left + 2 * np.outer(up, up)
-        return Chosen(score, coefficients, degrees, gradient, hessian, inverse, residual)
+        return Chosen(score, coefficients, gradient, hessian, residual, gram, factor)
 
     def fit(self, log_strengths: Vector) -> Tensor | None:
         """The coefficients with these log λs; None if there are no finite ones."""
@@ -112,7 +122,7 @@ class Criterion:
 
     def _factor(self, strengths: Tensor) -> Tensor | None:
         matrix = self.sums.gram.clone()
-        matrix.diagonal().add_(strengths + _RIDGE * float(matrix.diagonal().mean()))
+        matrix.diagonal().add_(strengths + RIDGE * float(matrix.diagonal().mean()))
         factor, failed = torch.linalg.cholesky_ex(matrix)
         return None if failed else factor
 

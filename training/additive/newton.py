@@ -1,6 +1,6 @@
 """The penalised fit of a family: least squares with the λs of the least score, step after step."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +10,13 @@ from torch import Tensor
 from training.additive.criterion import Chosen, Criterion, Vector
 from training.additive.families import Family
 from training.additive.rows import TermRows
-from training.additive.smoothing import choose_strengths
+from training.additive.smoothing import STEPS, Scored, choose_strengths
 from training.additive.sums import Sums
 
 # Classes that can be told apart without an error have no best fit: the steps are bounded.
 _MOST_CYCLES, _MOST_CYCLES_AGAIN, _HALVINGS = 25, 200, 10
-# After so many cycles the λs stay, so that the coefficients settle.
-_CHOOSING_CYCLES, _STEPS_A_CYCLE = 6, 3
+# After so many cycles the λs stay, so that the coefficients settle; after fewer where a fit is there to begin with.
+_CHOOSING_CYCLES, _CHOOSING_CYCLES_FROM_START, _STEPS_A_CYCLE = 6, 3, 3
 _TOLERANCE = 1e-6
 
 
@@ -37,13 +37,28 @@ class Curves:
     is_settled: bool = True
 
 
-def fit_squares(sums: Sequence[Sums], widths: tuple[int, ...]) -> Curves:
+def fit_squares(
+    sums: Sequence[Sums],
+    widths: tuple[int, ...],
+    start: Curves | None = None,
+    criterion: Callable[[Sums], Scored] | None = None,
+    steps: int = STEPS,
+) -> Curves:
     """Least squares, for each output.
+
+    Args:
+        sums: For each output.
+        widths: The number of coefficients of each penalty.
+        start: Its λs are the first ones; None: 1.
+        criterion: What chooses the λs; None: generalised cross-validation.
+        steps: The most steps of the λs.
 
     Raises:
         ArithmeticError: no λ gives a finite fit.
     """
-    found = [choose_strengths(Criterion(each, widths), np.zeros(len(widths))) for each in sums]
+    scored: Callable[[Sums], Scored] = criterion or (lambda each: Criterion(each, widths))
+    places = _first_places(len(sums), widths, start)
+    found = [choose_strengths(scored(each), place, steps) for each, place in zip(sums, places, strict=True)]
     return Curves(
         torch.stack([chosen.coefficients for _, chosen in found], dim=1),
         tuple(place for place, _ in found),
@@ -59,7 +74,14 @@ def fit_squares_again(sums: Sequence[Sums], widths: tuple[int, ...], start: Curv
     return torch.stack(kept, dim=1)
 
 
-def fit_family(rows: TermRows, family: Family, y: Tensor, weights: Tensor | None) -> Curves:
+def fit_family(
+    rows: TermRows,
+    family: Family,
+    y: Tensor,
+    weights: Tensor | None,
+    start: Curves | None = None,
+    criterion: Callable[[Sums], Scored] | None = None,
+) -> Curves:
     """Newton's method, output by output in turn; the λs are chosen anew for each step, until they stay.
 
     Args:
@@ -67,6 +89,8 @@ def fit_family(rows: TermRows, family: Family, y: Tensor, weights: Tensor | None
         family: What is minimized.
         y: ``[rows, outputs]``.
         weights: ``[rows]``, whose sum is the effective number of rows; None: all 1.
+        start: Coefficients and λs to begin with; None: 0 and 1.
+        criterion: What chooses the λs of a step; None: the family's score.
 
     Raises:
         ArithmeticError: no λ gives a finite fit.
@@ -74,17 +98,20 @@ def fit_family(rows: TermRows, family: Family, y: Tensor, weights: Tensor | None
     Source: Gu, Cross-validating non-Gaussian data (1992): the λs of each step's least squares are the next step's.
     """
     widths, outputs = rows.widths, y.shape[1]
-    fit = _Fit(rows, family, y, weights, torch.zeros(rows.coefficients, outputs, dtype=torch.float64))
-    places = [np.zeros(len(widths)) for _ in range(outputs)]
+    scored: Callable[[Sums], Scored] = criterion or (lambda each: Criterion(each, widths, family.score))
+    first = torch.zeros(rows.coefficients, outputs, dtype=torch.float64) if start is None else start.coefficients
+    fit = _Fit(rows, family, y, weights, first)
+    places = _first_places(outputs, widths, start)
     chosen: list[Chosen | None] = [None] * outputs
     before, is_settled = np.inf, False
+    choosing = _CHOOSING_CYCLES if start is None else _CHOOSING_CYCLES_FROM_START
     for cycle in range(_MOST_CYCLES):
         is_chosen_anew = False
         for output in range(outputs):
-            criterion = Criterion(fit.sums(output), widths, family.score)
-            settled = criterion.at(places[output]) if cycle >= _CHOOSING_CYCLES else None
+            step = scored(fit.sums(output))
+            settled = step.at(places[output]) if cycle >= choosing else None
             if settled is None:
-                places[output], settled = choose_strengths(criterion, places[output], _STEPS_A_CYCLE)
+                places[output], settled = choose_strengths(step, places[output], _STEPS_A_CYCLE)
                 is_chosen_anew = True
             chosen[output] = found = settled
             fit.move(output, found.coefficients, places[output], widths)
@@ -123,6 +150,10 @@ def fit_again(
             break
         before = after
     return fit.coefficients
+
+
+def _first_places(outputs: int, widths: tuple[int, ...], start: Curves | None) -> list[Vector]:
+    return [np.zeros(len(widths)) for _ in range(outputs)] if start is None else list(start.log_strengths)
 
 
 class _Fit:

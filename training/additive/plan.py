@@ -1,8 +1,10 @@
 """The fit of a recipe with ``additive = true``: its rows, its start, its curves, and what judges them."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -13,10 +15,12 @@ from kan_model import KAN
 from kan_model.network.transform import InputTransform, OutputTransform
 from training.additive.families import AMOUNTS, CLASSES, COUNTS, SQUARES, TWO_CLASSES, Family
 from training.additive.network import covariances_of, network_of
-from training.additive.newton import Curves, fit_again, fit_family, fit_squares, fit_squares_again
+from training.additive.pairs.fit import PairFit
+from training.additive.pairs.sides import sides_of
+from training.additive.pairs.told import tell_pairs
 from training.additive.rows import TermRows
-from training.additive.start import groups_of, rows_that_train
-from training.additive.sums import Sums
+from training.additive.solution import Problem, Solution, answers_out_of_fold, solve
+from training.additive.start import column_names, columns_of_numbers, groups_of, rows_that_train
 from training.additive.terms import Terms, terms_of
 from training.additive.weights import scale_weights
 from training.data.dataset import Dataset
@@ -35,6 +39,8 @@ from training.recipe.config import Recipe
 
 _MOST_COEFFICIENTS = 6000
 _FOLDS = 5
+# A node of a pair whose part of the answers is less than this share of their standard deviation is left out.
+_LEAST_NODE = 1e-3
 _FAMILIES = {"squared_error": SQUARES, "poisson": COUNTS, "gamma": AMOUNTS}
 
 
@@ -102,14 +108,15 @@ class AdditiveFit:
 
     def notes(self, state: FitState) -> list[str]:  # noqa: ARG002 - other fits diverge
         """How many curves there are, and how much they bend."""
-        terms, fitted = self._terms, self._fitted
+        terms, fitted = self._solution.rows.terms, self._solution.curves
         degrees = ", ".join(f"{chosen.degrees:.1f}" for chosen in fitted.chosen)
         several = " by output" if len(fitted.chosen) > 1 else ""
-        weighted = "" if self._weights is None else f", which weigh as {self._effective_rows:.0f}"
+        weighted = "" if self._problem.weights is None else f", which weigh as {self._effective_rows:.0f}"
         end = "" if fitted.is_settled else "; the Newton steps ended before the loss settled"
+        pairs = tell_pairs(self.recipe.network.pairs, terms.pairs, self._network)
         return [
-            f"additive: {_count(len(terms.curves), 'curve')} and {_count(len(terms.lines), 'line')}; effective degrees "
-            f"of freedom{several}: {degrees} for {len(self.numbers)} rows{weighted}{end}"
+            f"additive: {_count(len(terms.curves), 'curve')} and {_count(len(terms.lines), 'line')}{pairs}; effective "
+            f"degrees of freedom{several}: {degrees} for {len(self.numbers)} rows{weighted}{end}"
         ]
 
     def out_of_fold(self, state: FitState) -> tuple[RowNumbers, Numbers]:  # noqa: ARG002 - a protocol's
@@ -130,10 +137,10 @@ class AdditiveFit:
 
     def covariances(self, state: FitState) -> Tensor:  # noqa: ARG002 - a protocol's
         """Of the coefficients of each edge, by the penalised likelihood (Wood 2006, section 4.8)."""
-        fitted, rows = self._fitted, self._effective_rows
+        terms, rows = self._solution.rows.terms, self._effective_rows
         found = [
-            covariances_of(self._terms, chosen.inverse, chosen.noise(rows, self._family.score))
-            for chosen in fitted.chosen
+            covariances_of(terms, chosen.inverse, chosen.noise(rows, self._family.score))
+            for chosen in self._solution.curves.chosen
         ]
         # The curves of two classes are one curve, halved.
         return torch.stack([found[0] / 4, found[0] / 4] if self._family is TWO_CLASSES else found)
@@ -145,35 +152,18 @@ class AdditiveFit:
         return _FAMILIES[self.recipe.task.objective]
 
     @cached_property
-    def _targets(self) -> Tensor:
-        """``[rows, outputs of the fit]``: of two classes one column, of more one each."""
-        y = self.rows.y
-        if self.dataset.task != "classification":
-            return y.double()
-        return y[:, None].double() if len(self.dataset.classes) == 2 else one_hot(y, len(self.dataset.classes)).double()
-
-    @cached_property
-    def _weights(self) -> Tensor | None:
-        return None if self.rows.weights is None else scale_weights(self.rows.weights.double())
+    def _problem(self) -> Problem:
+        y, classes = self.rows.y, len(self.dataset.classes)
+        if self.dataset.task == "classification":
+            # The score of two classes is the logarithm of the odds of the second one.
+            y = y[:, None] if classes == 2 else one_hot(y, classes)
+        weights = None if self.rows.weights is None else scale_weights(self.rows.weights.double())
+        return Problem(self._family, y.double(), weights, self._folds)
 
     @property
     def _effective_rows(self) -> float:
-        return len(self.numbers) if self._weights is None else float(self._weights.sum())
-
-    @cached_property
-    def _terms(self) -> Terms:
-        terms = terms_of(self.kan.layers[0], self.rows.x.double(), groups_of(self.dataset))
-        if terms.raw.shape[1] > _MOST_COEFFICIENTS:
-            raise FitRefused(
-                f"an additive model is for at most {_MOST_COEFFICIENTS} coefficients, and "
-                f"{_count(len(terms.curves), 'curve')} on {terms.layer.grid_size} intervals and "
-                f"{_count(len(terms.lines), 'line')} have {terms.raw.shape[1]}; wanted fewer columns or intervals"
-            )
-        return terms
-
-    @cached_property
-    def _term_rows(self) -> TermRows:
-        return TermRows.of(self._terms, self.rows.x.double())
+        weights = self._problem.weights
+        return len(self.numbers) if weights is None else float(weights.sum())
 
     @cached_property
     def _folds(self) -> Tensor:
@@ -185,51 +175,70 @@ class AdditiveFit:
         return torch.from_numpy(deal_rows(self.recipe, self.dataset, self.numbers, min(_FOLDS, most)))
 
     @cached_property
-    def _fitted(self) -> Curves:
-        try:
-            if self._family.is_quadratic:
-                whole = [reduce(Sums.together, folds) for folds in zip(*self._fold_sums, strict=True)]
-                return fit_squares(whole, self._terms.widths)
-            return fit_family(self._term_rows, self._family, self._targets, self._weights)
-        except ArithmeticError as error:
-            raise TrainingDiverged(f"the additive model has no finite fit: {error}; wanted scaled targets") from None
+    def _solution(self) -> Solution:
+        with _no_finite_fit():
+            return self._curves if self._pairs is None else self._pairs.whole
+
+    @cached_property
+    def _curves(self) -> Solution:
+        """The curves alone."""
+        x = self.rows.x.double()
+        terms = terms_of(self.kan.layers[0], x, groups_of(self.dataset))
+        _check_size(terms, terms.raw.shape[1])
+        return solve(TermRows.of(terms, x), self._problem)
+
+    @cached_property
+    def _pairs(self) -> PairFit | None:
+        """The pairs beside them; None: none are wanted."""
+        if not (count := self.recipe.network.pairs):
+            return None
+        rows = self._curves.rows
+        sides = sides_of(rows, column_names(self.dataset), columns_of_numbers(self.dataset))
+        sizes = [len(one.functions) * len(two.functions) for one, two in combinations(sides, 2)]
+        largest = sorted(sizes, reverse=True)[:count]
+        _check_size(rows.terms, rows.coefficients + sum(largest), len(largest))
+        return PairFit(self._curves, self._problem, sides, count)
 
     @cached_property
     def _network(self) -> KAN:
-        return network_of(self._terms, self._as_outputs(self._fitted.coefficients), self.kan.dtype)
+        rows, coefficients = self._solution.rows, self._solution.curves.coefficients
+        least = (_LEAST_NODE * rows.answers(coefficients).std(dim=0)).tolist() if rows.terms.pairs else ()
+        return network_of(rows.terms, coefficients, self.kan.dtype, self._ways, least)
 
     @cached_property
     def _out_of_fold(self) -> tuple[Tensor, Tensor]:
         """Places of the rows, and the outputs of the network to them."""
-        answers = torch.zeros_like(self._targets)
-        for fold in range(int(self._folds.max()) + 1):
-            left_out = torch.nonzero(self._folds == fold).flatten()
-            answers[left_out] = self._term_rows.take(left_out).answers(self._without(fold))
-        return torch.arange(len(answers)), self._as_outputs(answers)
+        with _no_finite_fit():
+            pairs = self._pairs
+            answers = answers_out_of_fold(self._curves, self._problem) if pairs is None else pairs.answers_out_of_fold()
+        return torch.arange(len(answers)), answers @ self._ways.T
 
-    def _without(self, fold: int) -> Tensor:
-        """The coefficients of a fit without the rows of a fold."""
-        if self._family.is_quadratic:
-            others = [part for place, part in enumerate(self._fold_sums) if place != fold]
-            sums = [reduce(Sums.together, folds) for folds in zip(*others, strict=True)]
-            return fit_squares_again(sums, self._terms.widths, self._fitted)
-        rows = torch.nonzero(self._folds != fold).flatten()
-        some, weights = self._term_rows.take(rows), None if self._weights is None else self._weights[rows]
-        return fit_again(some, self._family, self._targets[rows], weights, self._fitted)
+    @property
+    def _ways(self) -> Tensor:
+        """``[outputs, outputs of the fit]``; the score of two classes is the difference of theirs."""
+        if self._family is TWO_CLASSES:
+            return torch.tensor([[-0.5], [0.5]], dtype=torch.float64)
+        return torch.eye(self._problem.targets.shape[1], dtype=torch.float64)
 
-    @cached_property
-    def _fold_sums(self) -> list[list[Sums]]:
-        """The sums over the rows of each fold, for each output."""
-        found = []
-        for fold in range(int(self._folds.max()) + 1):
-            rows = torch.nonzero(self._folds == fold).flatten()
-            weights = None if self._weights is None else self._weights[rows]
-            found.append(self._term_rows.take(rows).sums(self._targets[rows], weights))
-        return found
 
-    def _as_outputs(self, scores: Tensor) -> Tensor:
-        """The outputs of the network ``[..., outputs]``; the score of two classes is the difference of theirs."""
-        return torch.cat([-scores / 2, scores / 2], dim=-1) if self._family is TWO_CLASSES else scores
+@contextmanager
+def _no_finite_fit() -> Iterator[None]:
+    try:
+        yield
+    except ArithmeticError as error:
+        raise TrainingDiverged(f"the additive model has no finite fit: {error}; wanted scaled targets") from None
+
+
+def _check_size(terms: Terms, coefficients: int, pairs: int = 0) -> None:
+    if coefficients > _MOST_COEFFICIENTS:
+        also = f" and {_count(pairs, 'pair')}" if pairs else ""
+        most = "up to " if pairs else ""
+        fewer = "columns, pairs or intervals" if pairs else "columns or intervals"
+        raise FitRefused(
+            f"an additive model is for at most {_MOST_COEFFICIENTS} coefficients, and "
+            f"{_count(len(terms.curves), 'curve')} on {terms.layer.grid_size} intervals and "
+            f"{_count(len(terms.lines), 'line')}{also} have {most}{coefficients}; wanted fewer {fewer}"
+        )
 
 
 def _count(number: int, what: str) -> str:

@@ -1,16 +1,18 @@
 """The rows of a penalised fit: the few basis functions that are not 0 in each row, and sums over the rows."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from training.additive.sums import Sums
-from training.additive.terms import Terms
+from training.additive.terms import Side, Terms
 
 # Numbers of the dense matrix of a block of rows: 32 MiB.
 _BLOCK_NUMBERS = 2**22
+# Columns of a block of a symmetric product.
+_BLOCK_COLUMNS = 128
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,14 @@ class TermRows:
         firsts: ``[rows, curves]``, the raw column of the first basis function that is not 0.
         values: ``[rows, curves, degree + 1]``, the values of this function and of the next ones.
         lines: ``[rows, lines]``, these inputs less their means.
+        sides: ``[rows, functions]``, the functions of all sides of the pairs; None: there are no pairs.
     """
 
     terms: Terms
     firsts: Tensor
     values: Tensor
     lines: Tensor
+    sides: Tensor | None = None
 
     @classmethod
     def of(cls, terms: Terms, x: Tensor) -> "TermRows":
@@ -61,7 +65,24 @@ class TermRows:
 
     def take(self, rows: Tensor) -> "TermRows":
         """Some of the rows, by their numbers."""
-        return TermRows(self.terms, self.firsts[rows], self.values[rows], self.lines[rows])
+        sides = None if self.sides is None else self.sides[rows]
+        return TermRows(self.terms, self.firsts[rows], self.values[rows], self.lines[rows], sides)
+
+    def with_pairs(self, terms: Terms) -> "TermRows":
+        """The same rows for the same terms, with pairs behind them."""
+        found = [self.functions(side) for side in terms.sides]
+        return replace(self, terms=terms, sides=torch.cat(found, dim=1) if found else None)
+
+    def functions(self, side: Side) -> Tensor:
+        """The functions of a column that a pair multiplies, ``[rows, functions]``."""
+        numbers = self.terms.raw[:, list(side.functions)]
+        if not side.bends:
+            return self.lines @ numbers[self.terms.single - self.lines.shape[1] : self.terms.single]
+        curve = self.terms.curves.index(side.inputs[0])
+        result = self.values.new_zeros(len(self), len(side.functions))
+        for step in range(self.values.shape[2]):
+            result += self.values[:, curve, step, None] * numbers[self.firsts[:, curve] + step]
+        return result
 
     def sums(self, targets: Tensor, weights: Tensor | None = None, factors: Tensor | None = None) -> list[Sums]:
         """The sums over the rows, for each output.
@@ -77,37 +98,66 @@ class TermRows:
         all_weights = counted if factors is None else counted * factors
         for block, dense in self._dense():
             weighted = dense if weights is None and factors is None else dense * all_weights[block, None]
-            gram.addmm_(dense.T, weighted)
+            _add_product(gram, dense, weighted)
             moment.addmm_(weighted.T, targets[block])
-        gram, moment = raw.T @ gram @ raw, raw.T @ moment
+        gram, moment = self._in_coordinates(gram.triu() + gram.triu(1).T, moment)
         squares = (all_weights[:, None] * targets.square()).sum(dim=0).tolist()
         rows = float(counted.sum())
         return [Sums(gram, moment[:, place], square, rows) for place, square in enumerate(squares)]
 
+    def _in_coordinates(self, gram: Tensor, moment: Tensor) -> tuple[Tensor, Tensor]:
+        """Sums over raw columns as sums over coefficients, of which those of the pairs' products are the same."""
+        single = self.terms.single
+        products = len(gram) - single
+        raw = self.terms.raw[:single, : self.coefficients - products]
+        own, across = raw.T @ gram[:single, :single] @ raw, raw.T @ gram[:single, single:]
+        whole = torch.cat([torch.cat([own, across], dim=1), torch.cat([across.T, gram[single:, single:]], dim=1)])
+        return whole, torch.cat([raw.T @ moment[:single], moment[single:]])
+
     def answers(self, coefficients: Tensor) -> Tensor:
         """The sum of all terms in each row, ``[rows, outputs]``, for coefficients ``[coefficients, outputs]``."""
-        numbers = self.terms.raw @ coefficients
+        numbers, single = self.terms.raw @ coefficients, self.terms.single
         curved = 1 + self.terms.functions * len(self.terms.curves)
-        result = numbers[0] + self.lines @ numbers[curved:]
+        result = numbers[0] + self.lines @ numbers[curved:single]
         for step in range(self.values.shape[2]):
             for curve in range(len(self.terms.curves)):
                 result += self.values[:, curve, step, None] * numbers[self.firsts[:, curve] + step]
+        if self.sides is not None:
+            for block in self._blocks():
+                result[block] += self._products(self.sides[block]) @ numbers[single:]
         return result
+
+    def _products(self, sides: Tensor) -> Tensor:
+        """``[rows, products]``."""
+        ones, twos, factors = self.terms.products
+        return sides[:, ones] * sides[:, twos] * factors
+
+    def _blocks(self) -> Iterator[slice]:
+        step = max(1, _BLOCK_NUMBERS // len(self.terms.raw))
+        for start in range(0, len(self), step):
+            yield slice(start, start + step)
 
     def _dense(self) -> Iterator[tuple[slice, Tensor]]:
         """Blocks of rows, with all their raw columns."""
-        columns = len(self.terms.raw)
-        step = max(1, _BLOCK_NUMBERS // columns)
-        curved = columns - self.lines.shape[1]
-        for start in range(0, len(self), step):
-            block = slice(start, start + step)
+        columns, single = len(self.terms.raw), self.terms.single
+        curved = single - self.lines.shape[1]
+        for block in self._blocks():
             firsts, values = self.firsts[block], self.values[block]
             dense = values.new_zeros(len(firsts), columns)
             dense[:, 0] = 1.0
             places = firsts[..., None] + torch.arange(values.shape[2])
             dense.scatter_(1, places.flatten(1), values.flatten(1))
-            dense[:, curved:] = self.lines[block]
+            dense[:, curved:single] = self.lines[block]
+            if self.sides is not None:
+                dense[:, single:] = self._products(self.sides[block])
             yield block, dense
+
+
+def _add_product(gram: Tensor, dense: Tensor, weighted: Tensor) -> None:
+    """Add denseᵀ · weighted, which is symmetric: of its lower half only what lies in blocks at the diagonal."""
+    for start in range(0, len(gram), _BLOCK_COLUMNS):
+        block = slice(start, start + _BLOCK_COLUMNS)
+        gram[block, start:].addmm_(dense[:, block].T, weighted[:, start:])
 
 
 def _local_basis(x: Tensor, knots: Tensor, cells: Tensor, degree: int) -> Tensor:

@@ -1,18 +1,31 @@
 """Choose the λs: Newton's method on their logarithms."""
 
+from typing import Protocol
+
 import numpy as np
 
-from training.additive.criterion import Chosen, Criterion, Vector
+from training.additive.criterion import Chosen, Score, Vector
 
 # Logarithms of λ relative to the sizes of the sums over the rows. At the ends a curve is free, or straight.
 LOWEST, HIGHEST = -18.0, 18.0
-_STEPS, _HALVINGS = 40, 12
+STEPS, _HALVINGS = 40, 12
 # No λ changes by more than this factor's logarithm in a step.
 _LONGEST = 4.0
 _TOLERANCE = 1e-6
 
 
-def choose_strengths(criterion: Criterion, start: Vector, steps: int = _STEPS) -> tuple[Vector, Chosen]:
+class Scored(Protocol):
+    """How good a choice of the λs is."""
+
+    @property
+    def kind(self) -> Score:
+        """Whether the variance of the noise is unknown ("gcv") or 1 ("ubre")."""
+
+    def at(self, log_strengths: Vector) -> Chosen | None:
+        """The fit with these log λs and its score, the less the better; None if there is none."""
+
+
+def choose_strengths(criterion: Scored, start: Vector, steps: int = STEPS) -> tuple[Vector, Chosen]:
     """The log λs of a minimum of the score, and the fit with them.
 
     A direction in which the score does not bend upwards is followed downhill. A λ at the end of its range stays there
@@ -59,7 +72,7 @@ def _direction(gradient: Vector, hessian: Vector) -> Vector:
     return np.clip(step, -_LONGEST, _LONGEST)
 
 
-def _walk(criterion: Criterion, place: Vector, step: Vector, before: Chosen) -> tuple[Vector, Chosen] | None:
+def _walk(criterion: Scored, place: Vector, step: Vector, before: Chosen) -> tuple[Vector, Chosen] | None:
     """The first of ever shorter steps that lowers the score; None: none does."""
     for _ in range(_HALVINGS):
         tried = np.clip(place + step, LOWEST, HIGHEST)

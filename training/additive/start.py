@@ -56,3 +56,26 @@ def groups_of(dataset: Dataset) -> list[int]:
     others = len(dataset.columns)
     groups = [of_column.get(feature.column, others) for feature in dataset.features]
     return [*groups, *(others + 1 for _ in dataset.gaps)]
+
+
+def column_names(dataset: Dataset) -> list[str | None]:
+    """For each input the name of its column, as a pair has it; None for an input that is in no pair.
+
+    The words of a column are one; the numbers of a date are columns of their own. In no pair are gap inputs, and
+    columns by target statistics with a number for each class.
+    """
+    kinds = {column.name: column for column in dataset.columns}
+    names: list[str | None] = []
+    for feature in dataset.features:
+        column = kinds[feature.column]
+        if column.by_target and feature.category is not None:
+            names.append(None)
+        else:
+            names.append(column.name if column.is_of_words else feature.name)
+    return [*names, *(None for _ in dataset.gaps)]
+
+
+def columns_of_numbers(dataset: Dataset) -> dict[str, str]:
+    """The columns of numbers that are not called as their columns: of a date."""
+    kinds = {column.name: column for column in dataset.columns}
+    return {each.name: each.column for each in dataset.features if not kinds[each.column].is_of_words}

@@ -1,11 +1,13 @@
-"""The terms of an additive model: a curve or a line for each input, and the penalties on them.
+"""The terms of an additive model: a curve or a line for each input, products for pairs, and the penalties on them.
 
 Coefficients are in coordinates in which each penalty is λ·|β|² of a block of neighbours. Block by block: the constant,
-which nothing penalises; the tilt of each curve; the lines; the bends of each curve. A curve without bends is its tilt.
+which nothing penalises; the tilt of each curve; the lines; the bends of each curve; the products of each pair. A curve
+without bends is its tilt.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -20,10 +22,69 @@ _UNIFORM_SHARE = 0.2
 
 
 @dataclass(frozen=True)
-class Terms:
-    """Which inputs have a curve or a line, and what they cost.
+class Side:
+    """The functions of a column that a pair multiplies: some of those that its own terms are made of.
 
-    The raw columns of a row are 1, the basis functions of each curve, and each input with a line less its mean.
+    Attributes:
+        name: Of the column, for people; of a date that of one of its numbers.
+        column: The column.
+        inputs: Of the network: one with a curve, or some with lines.
+        tilts: Numbers of coefficients: the tilt of the curve, or the lines.
+        bends: Numbers of coefficients: the smoothest bends of the curve; () for lines.
+        sizes: For each tilt and bend the root of its mean square over the rows.
+    """
+
+    name: str
+    column: str
+    inputs: tuple[int, ...]
+    tilts: tuple[int, ...]
+    bends: tuple[int, ...]
+    sizes: tuple[float, ...]
+
+    @property
+    def functions(self) -> tuple[int, ...]:
+        """Numbers of the coefficients of its functions."""
+        return *self.tilts, *self.bends
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A term of two columns: all products of a function of the one and a function of the other.
+
+    Tilts times tilts, tilts times bends, bends times tilts, and bends times bends have a penalty each.
+
+    Attributes:
+        first: The one.
+        second: The other.
+        factors: For each penalty the factor of its products.
+
+    Source: Wood, Scheipl and Faraway, Straightforward intermediate rank tensor product smoothing in mixed models
+    (2013).
+    """
+
+    first: Side
+    second: Side
+    factors: tuple[float, ...]
+
+    def blocks(self) -> Iterator[list[tuple[int, int]]]:
+        """For each penalty the numbers of the two functions of each product."""
+        for own in (self.first.tilts, self.first.bends):
+            for other in (self.second.tilts, self.second.bends):
+                if block := [(one, two) for one in own for two in other]:
+                    yield block
+
+    @property
+    def widths(self) -> list[int]:
+        """The number of products of each penalty."""
+        return [len(block) for block in self.blocks()]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """Which inputs have a curve or a line, which columns a common term, and what they cost.
+
+    The raw columns of a row are 1, the basis functions of each curve, each input with a line less its mean, and the
+    products of each pair.
 
     Attributes:
         layer: A layer in float64 with the grids; its coefficients are 0.
@@ -32,6 +93,7 @@ class Terms:
         means: ``[lines]``, the means of these inputs.
         raw: ``[raw columns, coefficients]``: times coefficients it gives the numbers that belong to the raw columns.
         widths: The number of coefficients of each penalty; the constant comes before the first.
+        pairs: The terms of two columns.
     """
 
     layer: KANLayer
@@ -40,11 +102,43 @@ class Terms:
     means: Tensor
     raw: Tensor
     widths: tuple[int, ...]
+    pairs: tuple[Pair, ...] = ()
 
     @property
     def functions(self) -> int:
         """Basis functions of each curve."""
         return self.layer.grid_size + self.layer.degree
+
+    @property
+    def single(self) -> int:
+        """The number of raw columns of curves and lines, the constant included; those of pairs are behind them."""
+        return 1 + self.functions * len(self.curves) + len(self.lines)
+
+    @cached_property
+    def sides(self) -> tuple[Side, ...]:
+        """The columns that are in a pair, each once."""
+        return tuple({side.name: side for pair in self.pairs for side in (pair.first, pair.second)}.values())
+
+    @cached_property
+    def products(self) -> tuple[Tensor, Tensor, Tensor]:
+        """``[products]`` each: the places of the two functions among those of all sides, and the factor."""
+        place = {function: at for at, function in enumerate(each for side in self.sides for each in side.functions)}
+        found = [
+            (place[one], place[two], factor)
+            for pair in self.pairs
+            for block, factor in zip(pair.blocks(), pair.factors, strict=True)
+            for one, two in block
+        ]
+        ones, twos, factors = zip(*found, strict=True) if found else ((), (), ())
+        return torch.tensor(ones).long(), torch.tensor(twos).long(), torch.tensor(factors, dtype=torch.float64)
+
+    def with_pairs(self, pairs: Sequence[Pair]) -> "Terms":
+        """The curves and lines, and these pairs behind them."""
+        widths = [width for pair in pairs for width in pair.widths]
+        raw = torch.zeros(len(self.raw) + sum(widths), self.raw.shape[1] + sum(widths), dtype=torch.float64)
+        raw[: len(self.raw), : self.raw.shape[1]] = self.raw
+        raw[len(self.raw) :, self.raw.shape[1] :].fill_diagonal_(1.0)
+        return replace(self, raw=raw, widths=(*self.widths, *widths), pairs=tuple(pairs))
 
 
 def terms_of(layer: KANLayer, x: Tensor, groups: Sequence[int]) -> Terms:

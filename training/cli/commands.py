@@ -27,9 +27,18 @@ def init(options: argparse.Namespace, output: Output) -> None:
     from training.draft.recipe_file import check_output, write_recipe
 
     path = options.output or Path(options.table.stem + ".toml")
+    if options.pairs and not options.additive:
+        raise RecipeError(f"--pairs {options.pairs}: only with --additive; add it, or leave --pairs out")
     check_output(path, options.table)
     inspection = inspect(options.table, options.target)
-    text = draft_recipe(inspection, path.parent, name=path.stem, formula=options.formula, additive=options.additive)
+    text = draft_recipe(
+        inspection,
+        path.parent,
+        name=path.stem,
+        formula=options.formula,
+        additive=options.additive,
+        pairs=options.pairs,
+    )
     write_recipe(path, text, replace=options.force)
     left_out, in_doubt = (each(inspection, formula=options.formula) for each in (columns_left_out, columns_in_doubt))
     remarks = [*left_out, *in_doubt]

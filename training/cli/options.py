@@ -5,7 +5,7 @@ import csv
 from pathlib import Path
 
 from kan_api import version_folder
-from training.recipe import MAX_ROWS
+from training.recipe import MAX_PAIRS, MAX_ROWS
 
 
 def add_output(command: argparse.ArgumentParser, *, quiet: bool = True) -> None:
@@ -50,6 +50,13 @@ def row_counts(text: str) -> tuple[int, ...]:
     if not all(1 <= count <= MAX_ROWS for count in counts):
         raise argparse.ArgumentTypeError(f"{text!r}: wanted numbers from 1 to {MAX_ROWS}, such as 1,32,1024")
     return counts
+
+
+def pair_count(text: str) -> int:
+    """How many pairs of columns."""
+    if not text.isdecimal() or int(text) > MAX_PAIRS:
+        raise argparse.ArgumentTypeError(f"{text!r}: wanted a number of pairs, from 0 to {MAX_PAIRS}")
+    return int(text)
 
 
 def version_number(text: str) -> int:

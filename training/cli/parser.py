@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from kan_api.completion import complete_models
 from training.cli import commands
 from training.cli.import_options import add_import
-from training.cli.options import add_models, add_output, names, row_counts, version_number
+from training.cli.options import add_models, add_output, names, pair_count, row_counts, version_number
+from training.recipe import MAX_PAIRS
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -58,6 +59,13 @@ def _add_init(adding: "Commands") -> None:
         "--formula",
         action="store_true",
         help="a recipe that ends in a formula; it takes minutes, and its network may be worse than the usual one",
+    )
+    recipe.add_argument(
+        "--pairs",
+        type=pair_count,
+        default=0,
+        metavar="K",
+        help=f"with --additive: also at most K terms of two columns, the strongest (0 to {MAX_PAIRS}; default: 0)",
     )
     add_output(init)
     init.set_defaults(command=commands.init, after_interrupt="")

@@ -40,7 +40,13 @@ _MOST_TOLD = 10
 
 
 def draft_recipe(
-    inspection: Inspection, folder: Path, *, name: str = "", formula: bool = False, additive: bool = False
+    inspection: Inspection,
+    folder: Path,
+    *,
+    name: str = "",
+    formula: bool = False,
+    additive: bool = False,
+    pairs: int = 0,
 ) -> str:
     """Write a recipe that runs unchanged, with a comment on each choice.
 
@@ -50,6 +56,7 @@ def draft_recipe(
         name: What the model is named after, such as the stem of the recipe's file; "": the stem of the table's.
         formula: Whether the recipe ends in a formula.
         additive: Whether the model is a sum of curves, one a column.
+        pairs: The most terms of two columns that an additive model has beside them.
 
     Returns:
         TOML. It has been tried on the table: `prepare` accepts it.
@@ -62,7 +69,7 @@ def draft_recipe(
     choice = formula_choice(proposal.task, count_features(proposal)) if formula else None
     refusal: DataError | None = None
     for split in proposal.splits:
-        text = render(inspection, proposal, split, folder, name=name, formula=choice, additive=additive)
+        text = render(inspection, proposal, split, folder, name=name, formula=choice, additive=additive, pairs=pairs)
         recipe = parse_recipe(text, folder=folder, name="the drafted recipe")
         try:
             dataset = prepare_table(recipe, inspection.table, recipe.data.columns, recipe.data.target)
@@ -108,6 +115,7 @@ def render(
     name: str = "",
     formula: Choice | None = None,
     additive: bool = False,
+    pairs: int = 0,
 ) -> str:
     """A proposal with one of its splits as a recipe, which was not tried on the table.
 
@@ -119,10 +127,11 @@ def render(
         name: Likewise.
         formula: How the functions of the formula are chosen that the recipe ends in; None: it ends in splines.
         additive: Whether the model is a sum of curves.
+        pairs: The most terms of two columns that it has beside them.
     """
     table = inspection.table
     relative = Path(os.path.relpath(inspection.path, folder)).as_posix()
-    is_class = proposal.task == "classification"
+    what = "the classes" if proposal.task == "classification" else "the output"
     lines = [
         f"# Drafted by kan-train init from {comment(table.source)}.",
         f"# The table: {table.rows:,} rows, {len(inspection.columns):,} columns.",
@@ -165,7 +174,7 @@ def render(
                 "[inputs]",
                 'scaling = "minmax"',
                 "",
-                *(curve_lines() if additive else fit_lines(proposal.fit, "the classes" if is_class else "the output")),
+                *(curve_lines(pairs) if additive else fit_lines(proposal.fit, what)),
             ]
         ),
         "",

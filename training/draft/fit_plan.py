@@ -106,11 +106,16 @@ def _shapes(trains: int, outputs: int) -> tuple[int, tuple[int, ...], tuple[int,
     return (4, (32,), (32, 16)) if trains <= _MANY else (4, (64,), (32, 32))
 
 
-def curve_lines() -> list[str]:
-    """The sections of an additive model as TOML."""
+def curve_lines(pairs: int) -> list[str]:
+    """The sections of an additive model as TOML, with at most `pairs` terms of two columns."""
     return [
         "[network]",
         "additive = true  # the answer is a sum of curves, one for each input; cross-validation smooths them",
+        *(
+            [f"pairs = {pairs}  # and of at most {pairs} terms of two columns, where they are stronger than noise"]
+            if pairs
+            else []
+        ),
         "degree = 3",
         "",
         "[fit]",

@@ -28,6 +28,7 @@ _SECTION_OF = {
     "weight_decay": "fit",
     "smoothness": "fit",
     "monotone": "network",
+    "pairs": "network",
     "seed": "fit",
     "members": "ensemble",
     "objective": "task",
@@ -143,7 +144,8 @@ def recipe_to_learn_on(recipe: Recipe, chosen: Recipe, roles: Roles, choices: Ch
     for section in ("ensemble", "search", "intervals", "calibration", "sparsify", "prune", "symbolic"):
         sections.pop(section, None)
     if sections.get("network", {}).pop("additive", False):
-        # An optimizer moves the curves, and the validation rows do not train.
+        # An optimizer moves curves and pairs, and the validation rows do not train.
+        sections["network"].pop("pairs", None)
         sections["network"]["hidden"] = []
     plan = chosen.fit.model_dump(include=_LEARNING_KEYS, exclude_none=True)
     given = {key: value for key, value in choices.keys.items() if key in _LEARNING_KEYS}

@@ -41,6 +41,7 @@ _KEYS = (
     "weight_decay",
     "smoothness",
     "monotone",
+    "pairs",
     "members",
 )
 
@@ -60,7 +61,9 @@ class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
             of two classes the probability of the second. Columns of an array are called x0, x1 and so on.
         members: Networks whose mean answers; 1: a single network, for which 15 % of the rows choose the best step.
         additive: Whether the answer shall be a sum of curves, one a column, fitted in seconds by penalised least
-            squares or Newton steps. Of the other parameters of network and fit it takes ``grids`` and the seed.
+            squares or Newton steps. Of the other parameters of network and fit it takes ``pairs``, ``grids`` and the
+            seed.
+        pairs: With ``additive``: the most terms of two columns beside the curves; those weaker than noise are left out.
         search: Whether the proposed plans compete by their out-of-fold answers; else the first one is followed.
         symbolic: Whether the network shall become a formula: few nodes, pruning, functions in place of splines.
         recipe: Further keys of the recipe by section, such as ``{"network": {"outside": "decay"}}``; None in place of a
@@ -87,6 +90,7 @@ class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
         monotone: Mapping[str, str] | None = None,
         members: int | None = None,
         additive: bool = False,
+        pairs: int | None = None,
         search: bool = True,
         symbolic: bool = False,
         recipe: Mapping[str, Mapping[str, Any] | None] | None = None,
@@ -105,6 +109,7 @@ class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
         self.monotone = monotone
         self.members = members
         self.additive = additive
+        self.pairs = pairs
         self.search = search
         self.symbolic = symbolic
         self.recipe = recipe

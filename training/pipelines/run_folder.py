@@ -66,8 +66,9 @@ def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
     sections = {"split", "inputs", "network", "fit", "adapt", "sparsify", "task"}
     sections |= {name for name in ("ensemble", "search", "intervals") if getattr(recipe, name) is not None}
     # Recipes of runs that an older kan-train began had no key for these; what it did is the default of each.
+    network = {"initialization": "paper", "arity": 2, "convolutions": (), "monotone": {}, "additive": False, "pairs": 0}
     newer: dict[str, dict[str, object]] = {
-        "network": {"initialization": "paper", "arity": 2, "convolutions": (), "monotone": {}, "additive": False},
+        "network": network,
         "fit": {"schedule": "cosine", "smoothness": 0.0, "label_smoothing": 0.0, "refit_with_validation": False},
         "task": {
             "objective": "squared_error",

@@ -23,6 +23,7 @@ from training.publishing.export import Exported, Trained, describe, explanation
 from training.publishing.message.columns import column_message
 from training.publishing.message.histogram import histogram
 from training.publishing.message.network import network_message
+from training.publishing.message.pairs import pair_messages
 from training.publishing.metrics import UNANSWERED as UNANSWERED
 from training.publishing.metrics import evaluate as evaluate
 from training.publishing.metrics import scores as scores
@@ -99,6 +100,7 @@ def build_manifest(
     )
     for feature, score in zip(manifest.features, attribution, strict=False):
         feature.attribution = score
+    manifest.pairs.extend(pair_messages(manifest, exported.trained.kan))
     _withdraw_empty_promises(manifest, exported.trained.kan)
     check_promises(manifest, exported.trained.kan)
     return manifest

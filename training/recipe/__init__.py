@@ -8,3 +8,5 @@ To add an option: a field with its range in one of the sections, the code that r
 
 # The largest batch, in rows, for which strategies can be timed.
 MAX_ROWS = 65_536
+# The most terms of two columns of an additive model.
+MAX_PAIRS = 100

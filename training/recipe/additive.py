@@ -7,8 +7,8 @@ from training.recipe.sections import TaskSection
 
 # Sections that change or repeat a fit by an optimizer, and why an additive model has no use for each.
 _SENSELESS = {
-    "image": "the pixels of an image act together, and in an additive model no two columns do",
-    "augment": "the pixels of an image act together, and in an additive model no two columns do",
+    "image": "the pixels of an image act together, and an additive model has terms of one or two columns",
+    "augment": "the pixels of an image act together, and an additive model has terms of one or two columns",
     "adapt": "its knots follow the training rows already",
     "ensemble": "its fit has no luck that a mean could take away",
     "intervals": "they are made from the answers of members to rows that they never saw, and it has no members",

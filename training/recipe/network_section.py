@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from training.recipe import MAX_PAIRS
 from training.recipe.image_sections import ConvolutionSection
 from training.recipe.levels import Levels
 from training.recipe.monotone import Monotone
@@ -15,11 +16,13 @@ class NetworkSection(Section):
 
     A level of `hidden` is a number of nodes, or [nodes that add, nodes that multiply]; these have `arity` factors each.
     With `convolutions`, which [image] needs, the levels follow behind them. With `additive` there is one layer, whose
-    curves :mod:`training.additive` fits. `monotone` has columns with which no answer falls ("up") or rises ("down").
+    curves :mod:`training.additive` fits, and at most `pairs` terms of two columns beside them. `monotone` has columns
+    with which no answer falls ("up") or rises ("down").
     """
 
     hidden: Levels = (32,)
     additive: bool = False
+    pairs: int = Field(default=0, ge=0, le=MAX_PAIRS)
     convolutions: Annotated[tuple[ConvolutionSection, ...], Field(strict=False, max_length=16)] = ()
     arity: int = Field(default=2, ge=2, le=8)
     degree: int = Field(default=3, ge=1, le=5)
@@ -38,6 +41,8 @@ class NetworkSection(Section):
     def _fits_together(self) -> Self:
         if self.additive:
             self._check_additive()
+        elif self.pairs:
+            raise ValueError("pairs: only with additive = true; set it, or leave pairs out")
         if "arity" in self.model_fields_set and not any(isinstance(level, tuple) and level[1] for level in self.hidden):
             raise ValueError("arity: only with a level of hidden that multiplies, e.g. hidden = [[4, 2]]")
         return self

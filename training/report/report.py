@@ -67,13 +67,13 @@ def report(
         latex: The manifest's formula as LaTeX, to be copied.
         spelled: The words ``[rows]`` of columns whose features do not tell them; None: there are none.
         sureness: The intervals around the answers, and how good they are; None: there are none.
-        covariances: Of the coefficients of a network of one layer; None: not known.
+        covariances: Of the coefficients of an additive model's curves; None: not known.
     """
     title = f"{manifest.name}: {manifest.target or ', '.join(manifest.targets) or 'classes'}"
     columns = shown_columns(manifest, trained, rows)
     effects = compute_effects(trained, rows, columns, spelled)
     learned = list(effects_section(manifest, effects, len(columns)))
-    if is_sum_of_curves(trained):
+    if is_sum_of_curves(trained, columns):
         curves = curves_section(manifest, trained, rows, columns, spelled or {}, covariances)
         learned = [*curves, *([folded("how the answer changes with each column", "".join(learned))] if learned else [])]
     parts = [

@@ -18,7 +18,9 @@ from benchmarks.tables.methods.preparation import Floats, as_frame, as_numbers, 
 _MOST_WORDS = 254
 _SERVED_ROWS = 1024
 _ROOT = Path(__file__).parents[3]
-ADDITIVE = "additive"
+ADDITIVE, PAIRS = "additive", "additive with pairs"
+# The most terms of two columns of the latter.
+_PAIRS = 10
 
 
 @dataclass(frozen=True)
@@ -118,14 +120,19 @@ def fit_ebm_alone(problem: Problem) -> Answer:
     return lambda inputs: _answers(model, as_frame(columns, inputs), problem)
 
 
-def fit_additive(problem: Problem) -> Answer:
+def fit_additive(problem: Problem, pairs: int = 0) -> Answer:
     """Our additive models, by the estimators: numbers and words as the draft of `kan-train init` reads them."""
     from training import KANClassifier, KANRegressor
 
     columns = find_columns(problem.inputs)
-    model = (KANClassifier if problem.classes else KANRegressor)(additive=True)
+    model = (KANClassifier if problem.classes else KANRegressor)(additive=True, pairs=pairs)
     model.fit(as_frame(columns, problem.inputs), problem.targets)
     return lambda inputs: _answers(model, as_frame(columns, inputs), problem)
+
+
+def fit_additive_with_pairs(problem: Problem) -> Answer:
+    """The same with at most ten terms of two columns."""
+    return fit_additive(problem, _PAIRS)
 
 
 def fit_mlp(problem: Problem) -> Answer:
@@ -174,9 +181,10 @@ PEERS = {
     "kanboost": Peer(fit_kanboost, "kanboost", ("kanboost", "torch")),
     "EBM alone": Peer(fit_ebm_alone, "interpret.glassbox", ("interpret-core",)),
     ADDITIVE: Peer(fit_additive, "training.estimators", ("torch",), code=("kan_model", "training")),
+    PAIRS: Peer(fit_additive_with_pairs, "training.estimators", ("torch",), code=("kan_model", "training")),
 }
 # Methods of sums of curves; a run has them only where it names them.
-OF_CURVES = ("EBM alone", ADDITIVE)
+OF_CURVES = ("EBM alone", ADDITIVE, PAIRS)
 
 
 def _fit_pipeline(problem: Problem, model: Any) -> Answer:

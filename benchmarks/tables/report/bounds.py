@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from benchmarks.common.verdict import Verdict
 from benchmarks.tables.methods.ours import NAME as OURS
-from benchmarks.tables.methods.peers import ADDITIVE
+from benchmarks.tables.methods.peers import ADDITIVE, PAIRS
 from benchmarks.tables.report.compare import Estimate, error_ratio, geometric_mean, loss_difference, mean_ranks
 from benchmarks.tables.report.findings import Findings
 
@@ -14,8 +14,8 @@ from benchmarks.tables.report.findings import Findings
 _RATIOS = (("LightGBM", 1.0, 0.94), ("EBM", 1.08, 0.98))
 _DIFFERENCES = (("LightGBM", 0.0, -0.03), ("EBM", 0.02, 0.0))
 _MEAN_RANK = 2.8
-# Of sums of curves.
-_CURVE_RATIOS = (("EBM alone", 1.02, 0.98), ("EBM", 1.10, 1.0))
+# Of sums of curves, and with terms of two columns: (method, peer, must, aim).
+_CURVE_RATIOS = ((ADDITIVE, "EBM alone", 1.02, 0.98), (ADDITIVE, "EBM", 1.10, 1.0), (PAIRS, "EBM", 1.10, 1.0))
 # The most rows of a table whose fit is bounded, and (must, aim) for its processor seconds.
 _CURVE_ROWS, _CURVE_SECONDS = 10_000, (10, 2)
 # (most rows of the table, must, aim) for the processor seconds of a fit.
@@ -58,19 +58,18 @@ def judge(findings: Findings) -> Iterator[Judged]:
 def judge_curves(findings: Findings) -> Iterator[Judged]:
     """The verdict on the bounds of additive models whose numbers were measured."""
     tables = list(findings.tables.values())
-    if ADDITIVE not in findings.methods:
-        return
-    for peer, must, aim in _CURVE_RATIOS:
-        if peer in findings.methods:
-            yield _of(f"regression: RMSE of {ADDITIVE} / {peer}", error_ratio(tables, ADDITIVE, peer), must, aim)
-    seconds = [
-        cell.fit_cpu_seconds
-        for cell in findings.cells
-        if cell.method == ADDITIVE and cell.status == "done" and findings.rows[cell.table] <= _CURVE_ROWS
-    ]
-    if seconds:
-        what = f"CPU seconds of {ADDITIVE}, slowest"
-        yield Judged(_verdict(what, f"≤ {_CURVE_ROWS:,}", max(seconds), *_CURVE_SECONDS))
+    for method, peer, must, aim in _CURVE_RATIOS:
+        if {method, peer} <= set(findings.methods):
+            yield _of(f"regression: RMSE of {method} / {peer}", error_ratio(tables, method, peer), must, aim)
+    for method in (ADDITIVE, PAIRS):
+        seconds = [
+            cell.fit_cpu_seconds
+            for cell in findings.cells
+            if cell.method == method and cell.status == "done" and findings.rows[cell.table] <= _CURVE_ROWS
+        ]
+        if seconds:
+            what = f"CPU seconds of {method}, slowest"
+            yield Judged(_verdict(what, f"≤ {_CURVE_ROWS:,}", max(seconds), *_CURVE_SECONDS))
 
 
 def _fit_seconds(findings: Findings) -> Iterator[Judged]:

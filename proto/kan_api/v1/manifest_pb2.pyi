@@ -92,6 +92,14 @@ class Feature(_message.Message):
     monotone: str
     def __init__(self, name: _Optional[str] = ..., column: _Optional[str] = ..., category: _Optional[str] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., imputed: _Optional[float] = ..., constant: _Optional[bool] = ..., histogram: _Optional[_Union[Histogram, _Mapping]] = ..., attribution: _Optional[float] = ..., has_gap_input: _Optional[bool] = ..., monotone: _Optional[str] = ...) -> None: ...
 
+class Pair(_message.Message):
+    __slots__ = ("first", "second")
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    SECOND_FIELD_NUMBER: _ClassVar[int]
+    first: str
+    second: str
+    def __init__(self, first: _Optional[str] = ..., second: _Optional[str] = ...) -> None: ...
+
 class Level(_message.Message):
     __slots__ = ("adding", "multiplying", "sums", "arities")
     ADDING_FIELD_NUMBER: _ClassVar[int]
@@ -394,7 +402,7 @@ class Calibration(_message.Message):
     def __init__(self, temperature: _Optional[float] = ..., estimated: _Optional[_Union[CalibrationScores, _Mapping]] = ..., test: _Optional[_Union[CalibrationScores, _Mapping]] = ..., sets: _Optional[_Union[ClassSets, _Mapping]] = ...) -> None: ...
 
 class ModelManifest(_message.Message):
-    __slots__ = ("name", "version", "created", "library_version", "task", "target", "classes", "inputs", "outputs", "columns", "features", "network", "lowering", "metrics", "data", "files", "preferred_rows", "recipe", "formula", "explanation", "continued_from", "origin", "objective", "targets", "attribution_graph", "unknown_ground", "answers", "formula_details", "image_shape", "intervals", "calibration")
+    __slots__ = ("name", "version", "created", "library_version", "task", "target", "classes", "inputs", "outputs", "columns", "features", "network", "lowering", "metrics", "data", "files", "preferred_rows", "recipe", "formula", "explanation", "continued_from", "origin", "objective", "targets", "attribution_graph", "unknown_ground", "answers", "formula_details", "image_shape", "intervals", "calibration", "pairs")
     class MetricsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -433,6 +441,7 @@ class ModelManifest(_message.Message):
     IMAGE_SHAPE_FIELD_NUMBER: _ClassVar[int]
     INTERVALS_FIELD_NUMBER: _ClassVar[int]
     CALIBRATION_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: int
     created: str
@@ -464,4 +473,5 @@ class ModelManifest(_message.Message):
     image_shape: _containers.RepeatedScalarFieldContainer[int]
     intervals: Intervals
     calibration: Calibration
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., created: _Optional[str] = ..., library_version: _Optional[str] = ..., task: _Optional[_Union[Task, str]] = ..., target: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., lowering: _Optional[_Union[Lowering, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., data: _Optional[_Union[DataSummary, _Mapping]] = ..., files: _Optional[_Iterable[_Union[File, _Mapping]]] = ..., preferred_rows: _Optional[int] = ..., recipe: _Optional[str] = ..., formula: _Optional[str] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., continued_from: _Optional[int] = ..., origin: _Optional[_Union[Origin, _Mapping]] = ..., objective: _Optional[_Union[Objective, _Mapping]] = ..., targets: _Optional[_Iterable[str]] = ..., attribution_graph: _Optional[_Union[AttributionGraph, _Mapping]] = ..., unknown_ground: _Optional[str] = ..., answers: _Optional[_Iterable[_Union[Histogram, _Mapping]]] = ..., formula_details: _Optional[_Union[Formula, _Mapping]] = ..., image_shape: _Optional[_Iterable[int]] = ..., intervals: _Optional[_Union[Intervals, _Mapping]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ...) -> None: ...
+    pairs: _containers.RepeatedCompositeFieldContainer[Pair]
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., created: _Optional[str] = ..., library_version: _Optional[str] = ..., task: _Optional[_Union[Task, str]] = ..., target: _Optional[str] = ..., classes: _Optional[_Iterable[str]] = ..., inputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[TensorSpec, _Mapping]]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., features: _Optional[_Iterable[_Union[Feature, _Mapping]]] = ..., network: _Optional[_Union[Network, _Mapping]] = ..., lowering: _Optional[_Union[Lowering, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., data: _Optional[_Union[DataSummary, _Mapping]] = ..., files: _Optional[_Iterable[_Union[File, _Mapping]]] = ..., preferred_rows: _Optional[int] = ..., recipe: _Optional[str] = ..., formula: _Optional[str] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ..., continued_from: _Optional[int] = ..., origin: _Optional[_Union[Origin, _Mapping]] = ..., objective: _Optional[_Union[Objective, _Mapping]] = ..., targets: _Optional[_Iterable[str]] = ..., attribution_graph: _Optional[_Union[AttributionGraph, _Mapping]] = ..., unknown_ground: _Optional[str] = ..., answers: _Optional[_Iterable[_Union[Histogram, _Mapping]]] = ..., formula_details: _Optional[_Union[Formula, _Mapping]] = ..., image_shape: _Optional[_Iterable[int]] = ..., intervals: _Optional[_Union[Intervals, _Mapping]] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., pairs: _Optional[_Iterable[_Union[Pair, _Mapping]]] = ...) -> None: ...

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.additive.start import groups_of, start_network
+from training.additive.start import column_names, columns_of_numbers, groups_of, start_network
 from training.data.dataset import Dataset, prepare
 from training.data.preparation import input_transform
 from training.recipe.config import Recipe, parse_recipe
@@ -56,3 +56,26 @@ def test_words_of_a_column_share_a_penalty(tmp_path: Path) -> None:
     assert ulm == bonn
     assert x0 == x1 == paid
     assert len({ulm, paid, gap}) == 3
+
+
+def test_pairs_know_numbers_words_and_dates_by_their_columns(tmp_path: Path) -> None:
+    """Words are one column, a date several of one column; gaps and numbers for each class are in no pair."""
+    days = pd.date_range("2026-01-01", periods=60).strftime("%Y-%m-%d")
+    table = pd.DataFrame({"x": np.arange(60.0), "day": days, "town": ["Ulm", "Bonn"] * 30})
+    table["street"] = np.arange(60) % 7
+    table["street"] = "street " + table["street"].astype(str)
+    table["y"] = ["a", "b", "c"] * 20
+    table.loc[:4, "x"] = np.nan
+    table.to_csv(tmp_path / "t.csv", index=False)
+    text = (
+        '[model]\nname = "m"\n[data]\npath = "t.csv"\ntarget = "y"\ncolumns = ["x", "day", "town", "street"]\n'
+        'missing = "indicator"\nby_target = ["street"]\n[data.dates]\nday = "iso"\n[data.categories]\n'
+        'town = ["Ulm", "Bonn"]\n[task]\nkind = "classification"\n[network]\nadditive = true\n'
+    )
+    dataset = prepare(parse_recipe(text, folder=tmp_path, name="recipe"))
+    names = column_names(dataset)
+    assert names[0] == "x"
+    assert names[4:6] == ["town", "town"]
+    assert set(names[6:]) == {None}
+    columns = columns_of_numbers(dataset)
+    assert [columns[str(name)] for name in names[:4]] == ["x", "day", "day", "day"]

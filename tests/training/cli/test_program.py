@@ -149,6 +149,7 @@ def test_ctrl_c_keeps_the_run_and_resume_finishes_it(
             ".: this is a folder; wanted a file, such as fl",
         ),
         (["init", "flowers.csv", "--target", "weight", "--output", "no/r.toml"], "no/r.toml: there is no folder no;"),
+        (["init", "flowers.csv", "--target", "weight", "--pairs", "3"], "--pairs 3: only with --additive"),
     ],
 )
 def test_a_mistake_is_one_message_and_exit_code_2(
@@ -177,6 +178,15 @@ def test_the_process_ends_with_the_code_and_no_traceback(tmp_path: Path) -> None
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("kan-train: none.toml")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("count", ["101", "-1", "some"])
+def test_a_number_of_pairs_that_cannot_be_is_told_at_once(count: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the table is read."""
+    with pytest.raises(SystemExit) as ended:
+        main(["init", "none.csv", "--target", "y", "--additive", f"--pairs={count}"])
+    assert ended.value.code == 2
+    assert f"argument --pairs: '{count}': wanted a number of pairs, from 0 to 100" in capsys.readouterr().err
 
 
 def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:

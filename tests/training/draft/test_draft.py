@@ -502,3 +502,6 @@ def test_a_recipe_of_curves_runs_as_it_is(tmp_path: Path) -> None:
     assert recipe.ensemble is None
     assert recipe.search is None
     assert recipe.data.categories["town"] == ("Bonn", "Ulm")
+    assert "pairs" not in text
+    with_pairs = draft_recipe(inspect(tmp_path / "t.csv", "y"), tmp_path, additive=True, pairs=1)
+    assert parse_recipe(with_pairs, folder=tmp_path, name="t").network.pairs == 1

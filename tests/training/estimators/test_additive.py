@@ -46,6 +46,8 @@ def test_classes_and_an_eval_set(people: pd.DataFrame, inputs: pd.DataFrame) -> 
         ({"steps": 5}, r"\[fit\] steps: not with \[network\] additive = true"),
         ({"members": 3}, r"\[ensemble\]: not with \[network\] additive = true"),
         ({"objective": "mae"}, r'objective = "mae": not with \[network\] additive = true'),
+        ({"pairs": 101}, r"pairs"),
+        ({"pairs": 1.5}, r"pairs"),
     ],
 )
 def test_parameters_of_other_fits_are_refused(parameters: dict[str, Any], words: str) -> None:
@@ -53,6 +55,53 @@ def test_parameters_of_other_fits_are_refused(parameters: dict[str, Any], words:
     x = np.random.default_rng(0).normal(size=(40, 2))
     with pytest.raises(ValueError, match=words):
         KANRegressor(additive=True, **parameters).fit(x, x[:, 0])
+
+
+def test_pairs_without_curves_are_refused() -> None:
+    """By name, at the fit."""
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    with pytest.raises(ValueError, match=r"pairs: only with additive = true"):
+        KANRegressor(pairs=1).fit(x, x[:, 0])
+
+
+def test_of_one_column_there_is_no_pair() -> None:
+    """`pairs` is an upper bound: the fit is that of the curve."""
+    x = np.random.default_rng(0).normal(size=(40, 1))
+    plain, paired = (KANRegressor(additive=True, pairs=each, recipe=UNTIMED).fit(x, x[:, 0]) for each in (0, 1))
+    np.testing.assert_array_equal(paired.predict(x), plain.predict(x))
+
+
+def test_pairs_fit_what_columns_do_together(people: pd.DataFrame, inputs: pd.DataFrame, tmp_path: Path) -> None:
+    """Age counts in one town only: curves leave most of it, a pair does not; cloned, pickled, explained, exported."""
+    paid = people["age"] / 10 * (inputs["town"] == "Ulm")
+    alone = KANRegressor(additive=True, recipe=UNTIMED).fit(inputs, paid)
+    model = clone(KANRegressor(additive=True, pairs=2, recipe=UNTIMED)).fit(inputs, paid)
+    assert alone.score(inputs, paid) < 0.95
+    assert model.score(inputs, paid) > 0.99
+    assert "pairs = 2" in model.recipe_
+    assert pickle.loads(pickle.dumps(model)).predict(inputs) == pytest.approx(model.predict(inputs))
+    explained = model.explain(inputs[:20])
+    whole = explained.drop(columns="answer").sum(axis=1)
+    np.testing.assert_allclose(whole, model.predict(inputs[:20]), atol=1e-3)
+    manifest = read_manifest(model.export(tmp_path / "models" / "paid"))
+    assert manifest is not None
+    assert {"age", "town"} in [{pair.first, pair.second} for pair in manifest.pairs]
+
+
+def test_pairs_learn_on_from_new_rows(tmp_path: Path) -> None:
+    """With warm_start an optimizer moves curves and pairs to the new targets; the version is still such a sum."""
+    random = np.random.default_rng(6)
+    x = random.uniform(-1, 1, size=(300, 3))
+    model = KANRegressor(additive=True, pairs=1, grids=(6,), warm_start=True, recipe=UNTIMED).fit(x, x[:, 0] * x[:, 1])
+    moved = 2 * x[:, 0] * x[:, 1] + x[:, 2]
+    before = np.mean((model.predict(x) - moved) ** 2)
+    model.set_params(steps=150, learning_rate=0.02).fit(x, moved)
+    assert np.mean((model.predict(x) - moved) ** 2) < 0.2 * before
+    folder = model.export(tmp_path / "models" / "paid")
+    manifest = read_manifest(folder)
+    assert manifest is not None
+    assert [(pair.first, pair.second) for pair in manifest.pairs] == [("x0", "x1")]
+    assert "the sum of these curves and the maps below" in (folder / "report.html").read_text()
 
 
 def test_curves_take_grids_and_are_clonable() -> None:

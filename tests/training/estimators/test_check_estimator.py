@@ -40,10 +40,17 @@ SEARCHED = {key: value for key, value in SMALL.items() if key not in ("search", 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "estimator", [KANRegressor(**SEARCHED), KANClassifier(**SEARCHED), KANRegressor(**(SMALL | {"members": 1}))]
+    "estimator",
+    [
+        KANRegressor(**SEARCHED),
+        KANClassifier(**SEARCHED),
+        KANRegressor(**(SMALL | {"members": 1})),
+        KANRegressor(additive=True, pairs=1),
+        KANClassifier(additive=True, pairs=1),
+    ],
 )
 def test_they_hold_for_other_ways_to_fit(estimator: Any) -> None:
-    """A search of plans, and a single network."""
+    """A search of plans, a single network, and curves with a pair."""
     found = check_estimator(estimator, expected_failed_checks=EXPECTED_FAILURES, on_skip=None, on_fail=None)
     failed = {each["check_name"]: each["exception"] for each in found if each["status"] == "failed"}
     assert failed == {}

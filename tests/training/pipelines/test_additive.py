@@ -22,7 +22,7 @@ COLUMNS = ["age", "height", "town", "same"]
 
 
 def _table() -> pd.DataFrame:
-    """Numbers, gaps, words, a constant; targets that are a sum of curves."""
+    """Numbers, gaps, words, a constant; targets that are a sum of curves, and five with a slope of age in each town."""
     random = np.random.default_rng(0)
     frame = pd.DataFrame(
         {
@@ -40,18 +40,31 @@ def _table() -> pd.DataFrame:
     frame["size"] = pd.cut(frame["paid"], [-9, 0, 1.5, 9], labels=["s", "m", "l"]).astype(str)
     frame["weight"] = random.uniform(0.5, 2, ROWS)
     frame["house"] = random.integers(0, 60, ROWS).astype(str)
+    score += np.where(frame["town"] == "Ulm", 2.0, -2.0) * (frame["age"] - 54) / 36
+    frame["slope"] = score + random.normal(0, 0.2, ROWS)
+    frame["steep"] = np.exp(frame["slope"])
+    frame["events"] = random.poisson(np.exp(score / 2))
+    frame["side"] = np.where(score + random.logistic(size=ROWS) / 2 > 1, "much", "little")
+    frame["third"] = pd.cut(frame["slope"], [-9, 0, 1.5, 9], labels=["s", "m", "l"]).astype(str)
     frame.loc[::9, "height"] = np.nan
     return frame
 
 
 def _run(
-    folder: Path, target: str, task: str, more: str = "", data: str = "", name: str = "m", **train_: Any
+    folder: Path,
+    target: str,
+    task: str,
+    more: str = "",
+    data: str = "",
+    name: str = "m",
+    network: str = "",
+    **train_: Any,
 ) -> Published:
     _table().to_csv(folder / "t.csv", index=False)
     text = (
         f'[model]\nname = "{name}"\n[data]\npath = "t.csv"\ntarget = "{target}"\ncolumns = {COLUMNS}\n'
         f'missing = "indicator"\n{data}[data.categories]\ntown = ["Bonn", "Ulm", "Linz"]\n[task]\n{task}\n'
-        f"[network]\nadditive = true\n[fit]\ngrids = [10]\n[lowering]\ntune_for = []\n{more}"
+        f"[network]\nadditive = true\n{network}[fit]\ngrids = [10]\n[lowering]\ntune_for = []\n{more}"
     )
     recipe = parse_recipe(text, folder=folder, name="recipe")
     return train(Run(recipe, folder / "models", RunFolder(folder / "run" / name), **train_), Quiet())
@@ -63,6 +76,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("additive")
     _run(folder, "paid", 'kind = "regression"', name="paid", more="[attribution]\n")
     _run(folder, "kind", 'kind = "classification"', name="kind")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def paired(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with a regression and a classification, each with a pair of columns."""
+    folder = tmp_path_factory.mktemp("pairs")
+    _run(folder, "slope", 'kind = "regression"', name="slope", more="[attribution]\n", network="pairs = 1\n")
+    _run(folder, "side", 'kind = "classification"', name="side", network="pairs = 1\n")
     return folder
 
 
@@ -92,6 +114,42 @@ def test_a_served_additive_model_adds_up(folder: Path) -> None:
         np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
         logits = np.log(probabilities[:, 1] / probabilities[:, 0])
         assert logits[3] - logits[0] == pytest.approx(logits[1] + logits[2] - 2 * logits[0], abs=1e-3)
+
+
+def test_a_served_pair_acts_together(paired: Path) -> None:
+    """Through a real server: the slope of age differs by town, all other columns still add; contributions add up."""
+    with serving(paired / "models", log=paired / "log") as server, Client(server.grpc) as client:
+        low: dict[str, Any] = {"age": 24.0, "height": 165.0, "town": "Bonn", "same": 3.0}
+        rows = [
+            low,
+            low | {"age": 80.0},
+            low | {"town": "Ulm"},
+            low | {"age": 80.0, "town": "Ulm"},
+            low | {"height": None},
+            low | {"height": None, "age": 80.0, "town": "Ulm"},
+            low | {"age": 1e9, "town": "Linz", "height": -1e9},
+        ]
+        answers = client.predict("slope", rows).values[:, 0]
+        wanted = 2 * 2 * (80 - 24) / 36
+        assert answers[3] - answers[1] - answers[2] + answers[0] == pytest.approx(wanted, abs=0.8)
+        assert np.isfinite(answers).all()
+        found = client.explain("slope", rows)
+        np.testing.assert_allclose(found.contributions[:, 0].sum(axis=1) + found.baseline[:, 0], answers, atol=1e-3)
+        probabilities = client.predict("side", rows).values
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_a_version_tells_its_pairs(paired: Path) -> None:
+    """In manifest and report, where each has a map; the scores are those that a pair makes possible."""
+    manifest = _manifest(paired, "slope")
+    for name in ("slope", "side"):
+        assert [{pair["first"], pair["second"]} for pair in _manifest(paired, name)["pairs"]] == [{"age", "town"}]
+    assert manifest["metrics"]["test_rmse"] < 0.35
+    page = (paired / "models" / "slope" / "1" / "report.html").read_text()
+    assert "plus the sum of these curves and the maps below" in page
+    assert "A map is what two columns add together" in page
+    assert "; 1 pair, the strongest first: " in page
+    assert not _run(paired, "slope", 'kind = "regression"', name="alone").manifest.pairs
 
 
 def test_a_version_tells_out_of_fold_scores_and_how_much_it_bends(folder: Path) -> None:
@@ -127,6 +185,21 @@ def test_other_tasks(tmp_path: Path, target: str, task: str, score: str, least: 
     assert found < 0.3 if least is None else found > least
 
 
+@pytest.mark.parametrize(
+    ("target", "task", "score", "least"),
+    [
+        ("events", 'kind = "regression"\nobjective = "poisson"', "test_deviance_explained", 0.4),
+        ("steep", 'kind = "regression"\nobjective = "gamma"', "test_deviance_explained", 0.8),
+        ("third", 'kind = "classification"\nclass_weights = "balanced"', "test_accuracy", 0.8),
+    ],
+)
+def test_a_pair_of_other_tasks(tmp_path: Path, target: str, task: str, score: str, least: float) -> None:
+    """Counts, amounts, three classes of which each has nodes of its own: the pair is found, and the score needs it."""
+    manifest = _run(tmp_path, target, task, network="pairs = 1\n").manifest
+    assert [{pair.first, pair.second} for pair in manifest.pairs] == [{"age", "town"}]
+    assert manifest.metrics[score] > least
+
+
 def test_weights_and_groups(tmp_path: Path) -> None:
     """Weights count in the fit; rows of a group are left out together."""
     published = _run(
@@ -148,10 +221,28 @@ def test_edges_become_functions(tmp_path: Path) -> None:
     assert "sin" in published.manifest.formula
 
 
-def test_the_same_recipe_gives_the_same_network_and_a_finished_fit_is_resumed(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_pair_becomes_a_product_of_functions(tmp_path: Path) -> None:
+    """[symbolic] by edge works on the factors of a pair too."""
+    published = _run(
+        tmp_path,
+        "slope",
+        'kind = "regression"',
+        more="[symbolic]\nmin_r2 = 0.5\nmax_loss_increase = 5.0\n",
+        network="pairs = 1\n",
+    )
+    assert ")*(" in published.manifest.formula
+    assert "town=Ulm" in published.manifest.formula
+    assert len(published.manifest.pairs) == 1
+    assert published.manifest.metrics["test_rmse"] < 0.4
+
+
+@pytest.mark.parametrize("network", ["", "pairs = 1\n"])
+def test_the_same_recipe_gives_the_same_network_and_a_finished_fit_is_resumed(tmp_path: Path, network: str) -> None:
     """Bit for bit; with --resume nothing is left to fit, and the metrics are the same."""
-    first = _run(tmp_path, "paid", 'kind = "regression"')
-    second = _run(tmp_path, "paid", 'kind = "regression"', fresh=True)
+    first = _run(tmp_path, "slope", 'kind = "regression"', network=network)
+    assert len(first.manifest.pairs) == bool(network)
+    second = _run(tmp_path, "slope", 'kind = "regression"', fresh=True, network=network)
     kept = [(each.folder / "network.safetensors").read_bytes() for each in (first, second)]
     assert kept[0] == kept[1]
     assert dict(first.manifest.metrics) == dict(second.manifest.metrics)

@@ -41,6 +41,9 @@ def test_an_additive_model_has_no_hidden_level() -> None:
         ('[fit]\noptimizer = "lbfgs"\n', "[fit] learning_rate, optimizer: not with [network] additive = true"),
         ("[fit]\nsmoothness = 0.1\n", "[fit] smoothness: not with [network] additive = true"),
         ("[fit]\ngrids = [3, 6]\n", "[fit] grids = [3, 6]: wanted one grid size"),
+        ("pairs = 101\n", "pairs"),
+        ("pairs = -1\n", "pairs"),
+        ("pairs = true\n", "pairs"),
         ('[symbolic]\nchoice = "in-context"\n', '[symbolic] choice = "in-context": not with [network] additive = true'),
     ],
 )
@@ -58,3 +61,12 @@ def test_losses_with_corners_are_refused(objective: str) -> None:
     with pytest.raises(RecipeError, match=rf'objective = "{objective}": not with \[network\] additive = true'):
         _parse(TABLE + f'{REGRESSION}objective = "{objective}"\n{key}' + ADDITIVE)
     assert _parse(TABLE + f'{REGRESSION}objective = "poisson"\n' + ADDITIVE)
+
+
+def test_pairs_are_for_additive_models_only() -> None:
+    """Beside curves they are taken; without them they are refused, also where `additive` is false."""
+    assert _parse(TABLE + REGRESSION + ADDITIVE + "pairs = 100\n").network.pairs == 100
+    for text in ("[network]\npairs = 3\n", "[network]\nadditive = false\npairs = 3\n"):
+        with pytest.raises(RecipeError, match=r"\[network\]: pairs: only with additive = true"):
+            _parse(TABLE + REGRESSION + text)
+    assert _parse(TABLE + REGRESSION + "[network]\npairs = 0\n").network.pairs == 0

@@ -1,4 +1,4 @@
-"""The curves of a network of one layer: what each column adds to the answer. Together they are the whole model."""
+"""The curves of an additive model: what each column adds to the answer. With the maps of pairs they are all of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
+from kan_model.analysis.curve_sum import CurveSum, read_curve_sum
 from kan_model.network.transform import Affine, Exponential
 from training.data.encoding import Numbers
 from training.data.table import Cells
 from training.publishing.export import Trained
 from training.publishing.manifest import output_names
 from training.report.effects.curve_pictures import ColumnCurve, draw_curves
+from training.report.effects.maps import inputs_of, maps_section, network_rows, pair_columns
 from training.report.effects.shown_columns import ShownColumn, shown_columns
 from training.report.page import folded, image, number, paragraph
 
@@ -23,10 +25,10 @@ _OPEN, _MOST = 12, 120
 _MOST_CLASSES = 6
 
 
-def is_sum_of_curves(trained: Trained) -> bool:
-    """Whether the network is one layer of splines, so that the answer is a function of a sum of curves."""
-    layers = trained.kan.layers
-    return trained.image is None and len(layers) == 1 and layers[0].products is None and not layers[0].symbolic_places
+def is_sum_of_curves(trained: Trained, columns: Sequence[ShownColumn]) -> bool:
+    """Whether the answer is a function of a sum of curves, one a column, and of maps of two columns."""
+    found = None if trained.image is not None else read_curve_sum(trained.kan)
+    return found is not None and all(pair_columns(trained, each, columns) is not None for each in found.pairs)
 
 
 def curves_section(
@@ -41,7 +43,7 @@ def curves_section(
 
     Args:
         manifest: Names the outputs.
-        trained: A network of one layer.
+        trained: An additive model.
         raw: ``[rows, features]``, raw: where the rows are.
         columns: The columns that vary.
         spelled: The words ``[rows]`` of columns whose features do not tell them.
@@ -71,6 +73,7 @@ def curves_section(
                 yield folded(f"curves {place + 1} to {min(place + _OPEN, len(found))}{of}", picture)
     if len(found) > _MOST:
         yield paragraph(f"{len(found) - _MOST:,} more columns, which move the answers less, are not drawn.")
+    yield from maps_section(trained, _sum_of(trained), raw, columns, spelled, ways, names)
 
 
 def column_curves(
@@ -109,30 +112,31 @@ def _ways(trained: Trained, manifest: ModelManifest) -> Numbers:
 
 def _constants(trained: Trained, ways: Numbers, edges: Numbers) -> Numbers:
     """``[shown]``: what is left of the answers without the curves, whose means over the rows are taken off."""
-    bias, transform = trained.kan.layers[0].bias, trained.outputs
-    means = edges.mean(axis=0).sum(axis=1)
-    constants: Numbers = ways @ (means if bias is None else means + bias.detach().double().numpy())
+    transform = trained.outputs
+    constants: Numbers = ways @ (edges.mean(axis=0).sum(axis=1) + _sum_of(trained).constant().numpy())
     return constants + transform.center if isinstance(transform, Affine | Exponential) else constants
 
 
 def _caption(
     manifest: ModelManifest, trained: Trained, constants: Numbers, names: Sequence[str], of: str, *, has_errors: bool
 ) -> str:
-    transform = trained.outputs
+    transform, parts, each = trained.outputs, "these curves", "one for each column"
+    if _sum_of(trained).pairs:
+        parts, each = "these curves and the maps below", "a curve for each column, a map for each pair of columns"
     if manifest.task != TASK_CLASSIFICATION:
         log = "logarithm of the " if isinstance(transform, Exponential) else ""
-        what = f"The {log}answer is {' or '.join(map(number, constants[:3]))} plus the sum of these curves"
+        what = f"The {log}answer is {' or '.join(map(number, constants[:3]))} plus the sum of {parts}"
     elif len(constants) == 1:
         what = (
-            f"The logarithm of the odds of {names[0]} is {number(constants[0])} plus the sum of these curves; "
+            f"The logarithm of the odds of {names[0]} is {number(constants[0])} plus the sum of {parts}; "
             "probability = 1 / (1 + exp(-sum))"
         )
     else:
-        what = "Each class has a score, a constant plus the sum of these curves; the softmax makes them probabilities"
+        what = f"Each class has a score, a constant plus the sum of {parts}; the softmax makes them probabilities"
     band = " The shade is two standard errors to each side." if has_errors else ""
     return (
-        f"{what}: one for each column, and nothing else is in the model. A curve is 0 on average over {of} "
-        f"training rows, which are where the bars below are; the column that moves the answers most comes first.{band}"
+        f"{what}: {each}, and nothing else is in the model. A curve is 0 on average over {of} training rows, which are "
+        f"where the bars below are; the column that moves the answers most comes first.{band}"
     )
 
 
@@ -146,7 +150,7 @@ def _curve_of(
     covariances: Tensor | None,
 ) -> ColumnCurve:
     """What a column adds to the mean, and how many training rows hold each of its values."""
-    inputs = _inputs_of(trained, column)
+    inputs = inputs_of(trained, column)
     added = edges[:, :, inputs].sum(axis=2)
     spread, mean = float(np.std(added @ ways.T, axis=0).max(initial=0.0)), added.mean(axis=0)
     if column.values is not None:
@@ -175,20 +179,6 @@ def _curve_of(
     return ColumnCurve(column.name, points, values, spread, counts, ends, errors, missing)
 
 
-def _inputs_of(trained: Trained, column: ShownColumn) -> list[int]:
-    """The network inputs of a column: its features, and its gap input if there is one."""
-    gaps = None if trained.inputs is None else trained.inputs.gaps
-    if gaps is None:
-        return list(column.places)
-    features = trained.kan.width[0] - len(gaps)
-    return [*column.places, *(features + place for place, of in enumerate(gaps.tolist()) if of in column.places)]
-
-
-def _network_rows(trained: Trained, raw: Numbers) -> Tensor:
-    x = torch.from_numpy(raw)
-    return (x if trained.inputs is None else trained.inputs(x)).to(trained.kan.dtype)
-
-
 def _some(raw: Numbers) -> Numbers:
     return raw[:: max(1, len(raw) // _ROWS)]
 
@@ -196,8 +186,14 @@ def _some(raw: Numbers) -> Numbers:
 def _edges(trained: Trained, raw: Numbers) -> Numbers:
     """What each edge adds in each row, ``[rows, outputs, inputs]``, in units of the network."""
     with torch.no_grad():
-        edges: Numbers = trained.kan.layers[0].edge_outputs(_network_rows(trained, raw)).double().numpy()
+        edges: Numbers = _sum_of(trained).edges(network_rows(trained, raw)).numpy()
     return edges
+
+
+def _sum_of(trained: Trained) -> CurveSum:
+    found = read_curve_sum(trained.kan)
+    assert found is not None
+    return found
 
 
 def _added(trained: Trained, raw: Numbers, inputs: Sequence[int], mean: Numbers) -> Numbers:
@@ -209,7 +205,7 @@ def _added(trained: Trained, raw: Numbers, inputs: Sequence[int], mean: Numbers)
 def _errors(trained: Trained, raw: Numbers, input_: int, ways: Numbers, covariances: Tensor) -> Numbers:
     """The standard errors of an input's curve, ``[rows, shown]``."""
     with torch.no_grad():
-        basis = trained.kan.layers[0].basis(_network_rows(trained, raw))[:, input_].double()
+        basis = trained.kan.layers[0].basis(network_rows(trained, raw))[:, input_].double()
     variances = torch.einsum("rf,ofg,rg->ro", basis, covariances[:, input_], basis).clamp(min=0).sqrt().numpy()
     # The two classes' curves are one curve with both signs.
     errors: Numbers = variances @ np.abs(ways).T

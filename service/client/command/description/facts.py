@@ -41,6 +41,9 @@ def _facts(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
     for feature in manifest.features:
         if promise := monotone_text(manifest, feature):
             yield "promised", f"{quoted(feature.name)}: {promise}, and all else stays"
+    if manifest.pairs:
+        pairs = ", ".join(f"{quoted(pair.first)} with {quoted(pair.second)}" for pair in manifest.pairs)
+        yield "sum of", f"a curve for each column, and a term for {pairs}"
     yield from _scores(manifest)
     yield from _calibration(manifest)
     data = manifest.data

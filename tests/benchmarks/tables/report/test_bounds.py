@@ -39,12 +39,15 @@ def test_bounds_are_judged(make_cell: MakeCell, gather: Gather) -> None:
 
 def test_sums_of_curves_have_bounds_of_their_own(make_cell: MakeCell, split: Split) -> None:
     """1.05 times the RMSE of EBM without pairs is too much, of EBM with pairs it is not; 20 s are too long."""
-    cells = [make_cell("additive", 0.21), make_cell("EBM alone", 0.2), make_cell("EBM", 0.2)]
-    findings = collect(cells, [split], ["additive", "EBM alone", "EBM"], {})
+    methods = {"additive": 0.21, "additive with pairs": 0.19, "EBM alone": 0.2, "EBM": 0.2}
+    cells = [make_cell(method, error) for method, error in methods.items()]
+    findings = collect(cells, [split], list(methods), {})
     found = {each.verdict.what: each.verdict for each in judge_curves(findings)}
     alone, whole = (found[f"regression: RMSE of additive / {peer}"] for peer in ("EBM alone", "EBM"))
     assert alone.measured == pytest.approx(1.05)
     assert (alone.keeps(alone.must), whole.keeps(whole.must)) == (False, True)
+    assert found["regression: RMSE of additive with pairs / EBM"].measured == pytest.approx(0.95)
+    assert "CPU seconds of additive with pairs, slowest" in found
     seconds = found["CPU seconds of additive, slowest"]
     assert (seconds.measured, seconds.keeps(seconds.must)) == (20.0, False)
 

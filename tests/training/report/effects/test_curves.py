@@ -114,8 +114,8 @@ def test_a_mean_over_some_of_many_rows_says_so() -> None:
 def test_the_section_says_what_the_sum_is(outputs: int) -> None:
     """And the picture has a curve for a number, and bars for words."""
     trained, raw, manifest = _trained(outputs), _rows(), _manifest(outputs)
-    assert is_sum_of_curves(trained)
     columns = shown_columns(manifest, trained, raw)
+    assert is_sum_of_curves(trained, columns)
     page = "".join(curves_section(manifest, trained, raw, columns, {}))
     constant = "" if outputs == 3 else number(_scores(predict(trained, raw)).mean())
     wanted = {
@@ -142,4 +142,5 @@ def test_a_network_with_hidden_nodes_is_no_sum_of_curves() -> None:
         edge_mask=torch.ones(1, 1).double(),
         domain=torch.tensor([[-1.0, 1.0]]).double(),
     )
-    assert not is_sum_of_curves(Trained(KAN.of_layers([layer, behind]), one.inputs, one.outputs))
+    columns = shown_columns(_manifest(1), one, _rows())
+    assert not is_sum_of_curves(Trained(KAN.of_layers([layer, behind]), one.inputs, one.outputs), columns)

@@ -19,6 +19,7 @@ from kan_api.v1.manifest_pb2 import (
     ModelManifest,
     Network,
     Origin,
+    Pair,
 )
 from service.client.command.description.facts import fact_lines
 
@@ -144,6 +145,14 @@ def test_the_bounds_of_each_target() -> None:
     alone = ModelManifest(task=TASK_REGRESSION, target="far", intervals=told)
     (line,) = [line for line in fact_lines(alone) if line.startswith("intervals")]
     assert line[19:].startswith("90 % asked for, 89.8 % of 1,200 rows, by bounds from other rows, between lower and")
+
+
+def test_pairs_are_a_fact() -> None:
+    """One line names the columns that have a term together; a model without pairs has no such line."""
+    manifest = ModelManifest(pairs=[Pair(first="age", second="town"), Pair(first="age", second="rooms")])
+    (line,) = [line for line in fact_lines(manifest) if line.startswith("sum of")]
+    assert line[19:] == 'a curve for each column, and a term for "age" with "town", "age" with "rooms"\n'
+    assert not [line for line in fact_lines(ModelManifest()) if line.startswith("sum of")]
 
 
 def test_promises_are_facts() -> None:

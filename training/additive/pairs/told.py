@@ -1,0 +1,30 @@
+"""The pairs of a fit as the notes of a run tell them."""
+
+from collections.abc import Sequence
+
+from kan_model import KAN
+from kan_model.analysis.curve_sum import read_pairs
+from training.additive.terms import Pair
+
+
+def tell_pairs(most: int, pairs: Sequence[Pair], network: KAN) -> str:
+    """How many pairs a network has, and which; nothing if none are wanted.
+
+    Args:
+        most: How many are wanted at most.
+        pairs: Those that were fitted, the strongest one first; of some there may be no node that matters.
+        network: The network of the fit.
+    """
+    if not most:
+        return ""
+    nodes = [(set(each.first), set(each.second)) for each in read_pairs(network)]
+    names = [
+        f"{pair.first.name} × {pair.second.name}"
+        for pair in pairs
+        if any(one <= set(pair.first.inputs) and two <= set(pair.second.inputs) for one, two in nodes)
+    ]
+    number = f"{most} pair{'' if most == 1 else 's'}"
+    if len(names) < most:
+        number = f"{len(names)} of at most {number}"
+    why = f"the strongest first: {', '.join(names)}" if names else "since none is stronger than noise"
+    return f"; {number}, {why}"
