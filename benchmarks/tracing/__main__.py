@@ -17,7 +17,7 @@ from benchmarks.common.verdict import Verdict
 from benchmarks.tracing.cost import WANTED_HALF_WIDTH, Cost, measure_cost
 
 _PACKAGES = ("kan-serving", "grpcio", "protobuf", "onnxruntime", "opentelemetry-proto")
-_FEWEST_ROUNDS, _MOST_ROUNDS = 30, 300
+_FEWEST_ROUNDS, _MOST_ROUNDS = 30, 600
 # Percent of a request's processor time that must hold, and that is aimed at, by share.
 _BOUNDS = {0.0: (2.0, 1.0), 0.01: (4.0, 2.0)}
 
