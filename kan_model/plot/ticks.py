@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.lines import TICKDOWN, TICKLEFT, Line2D
+from matplotlib.lines import Line2D
+from matplotlib.markers import TICKDOWN, TICKLEFT
 from matplotlib.ticker import Formatter, LogFormatter, ScalarFormatter
 from matplotlib.transforms import ScaledTranslation, Transform
 
@@ -56,7 +57,7 @@ def _lighten(axes: Axes, axis: Axis) -> None:
         moved = axes.transAxes + _away(axes, max(widest, _MAJOR[0]) + axis.labelpad, is_x=is_x)
         label = axes.text(x if is_x else 0, 0 if is_x else y, name.get_text(), transform=moved, parse_math=False)
         label.set(fontsize=name.get_fontsize(), rotation=name.get_rotation(), rotation_mode=name.get_rotation_mode())
-        label.set(ha=name.get_ha(), va=name.get_va())
+        label.set(ha=name.get_horizontalalignment(), va=name.get_verticalalignment())
     axis.set_visible(False)
 
 

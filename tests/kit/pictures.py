@@ -12,7 +12,11 @@ from matplotlib.transforms import Bbox
 def texts_cut_off(figure: Figure) -> list[str]:
     """The texts that do not lie within the figure."""
     whole = figure.bbox.padded(0.5)
-    return [text for text, box, _ in _drawn(figure) if Bbox.intersection(whole, box).bounds != box.bounds]
+    return [
+        text
+        for text, box, _ in _drawn(figure)
+        if min(box.x0 - whole.x0, box.y0 - whole.y0, whole.x1 - box.x1, whole.y1 - box.y1) < 0
+    ]
 
 
 def texts_on_each_other(figure: Figure) -> list[tuple[str, str]]:

@@ -1,5 +1,7 @@
 """Cheap axes say the same as matplotlib's."""
 
+import math
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -13,7 +15,7 @@ _RAISED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 def _number(label: str) -> float:
     """The number that a label says."""
     factor, _, power = label.rpartition("×")
-    return float(factor or 1) * 10.0 ** float(power.removeprefix("10").translate(_RAISED))
+    return float(factor or 1) * math.pow(10, int(power.removeprefix("10").translate(_RAISED)))
 
 
 @pytest.mark.parametrize("ends", [(1e-7, 30.0), (0.2, 4.0), (0.3, 0.7), (0.31, 0.33), (2e-12, 9e-12), (900.0, 1.1e5)])
@@ -22,14 +24,14 @@ def test_powers_are_labelled_as_matplotlib_does(ends: tuple[float, float]) -> No
     axes = Figure().subplots()
     axes.set(yscale="log", ylim=ends)
     axis, theirs = axes.yaxis, LogFormatterSciNotation()
-    theirs.set_axis(axis)  # type: ignore[attr-defined]
+    theirs.set_axis(axis)
     label_powers(axis)
     found = 0
     for places, formatter in (
         (axis.get_majorticklocs(), axis.get_major_formatter()),
         (axis.get_minorticklocs(), axis.get_minor_formatter()),
     ):
-        shown = places[(places >= ends[0]) & (places <= ends[1])]
+        shown = [float(place) for place in places if ends[0] <= place <= ends[1]]
         labels, wanted = formatter.format_ticks(shown), theirs.format_ticks(shown)
         assert [label == "" for label in labels] == [label == "" for label in wanted]
         told = [(_number(label), place) for label, place in zip(labels, shown, strict=True) if label]
