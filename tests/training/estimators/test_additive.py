@@ -88,6 +88,7 @@ def test_pairs_fit_what_columns_do_together(people: pd.DataFrame, inputs: pd.Dat
     assert {"age", "town"} in [{pair.first, pair.second} for pair in manifest.pairs]
 
 
+@pytest.mark.slow
 def test_pairs_learn_on_from_new_rows(tmp_path: Path) -> None:
     """With warm_start an optimizer moves curves and pairs to the new targets; the version is still such a sum."""
     random = np.random.default_rng(6)

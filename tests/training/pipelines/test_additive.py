@@ -185,6 +185,7 @@ def test_other_tasks(tmp_path: Path, target: str, task: str, score: str, least: 
     assert found < 0.3 if least is None else found > least
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("target", "task", "score", "least"),
     [
@@ -237,7 +238,7 @@ def test_a_pair_becomes_a_product_of_functions(tmp_path: Path) -> None:
     assert published.manifest.metrics["test_rmse"] < 0.4
 
 
-@pytest.mark.parametrize("network", ["", "pairs = 1\n"])
+@pytest.mark.parametrize("network", ["", pytest.param("pairs = 1\n", marks=pytest.mark.slow)])
 def test_the_same_recipe_gives_the_same_network_and_a_finished_fit_is_resumed(tmp_path: Path, network: str) -> None:
     """Bit for bit; with --resume nothing is left to fit, and the metrics are the same."""
     first = _run(tmp_path, "slope", 'kind = "regression"', network=network)
