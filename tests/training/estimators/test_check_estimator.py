@@ -35,7 +35,8 @@ def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
-SEARCHED = {key: value for key, value in SMALL.items() if key not in ("search", "grids")}
+# Of few steps, since a search fits several plans for each fit.
+SEARCHED = {key: value for key, value in SMALL.items() if key not in ("search", "grids")} | {"steps": 10}
 
 
 @pytest.mark.slow
