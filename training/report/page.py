@@ -8,8 +8,6 @@ from html import escape
 
 from matplotlib.figure import Figure
 
-from kan_model.plot.ticks import lighten_ticks
-
 _DOTS_PER_INCH, _COMPRESSION = 110, 3
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _STYLE = """
@@ -82,7 +80,6 @@ def number(value: float | None) -> str:
 def image(figure: Figure, text: str, kind: str = "whole") -> str:
     """A picture inside the page; ``text`` is shown if the picture cannot be."""
     buffer = io.BytesIO()
-    lighten_ticks(figure)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # A box is drawn instead.
         # Less compression takes a third of the time.
