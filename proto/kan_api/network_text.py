@@ -1,4 +1,4 @@
-"""How people read the shape of a network, and what it promises: the same way in report.html and in kan-client."""
+"""The shape of a network, and what it promises, as people read it: in the terminal, report.html and kan-client."""
 
 from kan_api.cells import quoted
 from kan_api.v1.manifest_pb2 import Convolution, Feature, ModelManifest, Network

@@ -85,7 +85,7 @@ class CalibrationSection(Section):
     """[calibration]: divide the scores of the classes by a temperature that out-of-fold answers give.
 
     The published graph holds the division. Source: Guo et al. 2017. With `coverage` the manifest tells a threshold of
-    the probabilities: sets of the classes above it hold the true class of this share of new rows.
+    the probabilities: the most probable class, and those at or above it, hold the true one of this share of new rows.
     """
 
     method: Literal["temperature"] = "temperature"

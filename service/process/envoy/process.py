@@ -81,20 +81,20 @@ class EnvoyProcess:
         """End the process.
 
         Args:
-            seconds: Time for it to end, and for its access log to be written. After that it is killed.
+            seconds: Time for it to end and to write its access log, at most 5 s. Then it is killed; the log gets 0.1 s.
         """
-        late = time.monotonic() + min(seconds, _END_SECONDS)
+        deadline = time.monotonic() + min(seconds, _END_SECONDS)
         if self._process.returncode is None:
             self._process.terminate()
             try:
-                async with asyncio.timeout(late - time.monotonic()):
+                async with asyncio.timeout(deadline - time.monotonic()):
                     await self._process.wait()
             except TimeoutError:
                 _log.warning("Envoy did not end by itself; it is killed")
                 self._process.kill()
                 await self._process.wait()
         if self._access_lines is not None:
-            await asyncio.to_thread(self._access_lines.close, late - time.monotonic())
+            await asyncio.to_thread(self._access_lines.close, deadline - time.monotonic())
         self._folder.cleanup()
 
     def kill(self) -> None:

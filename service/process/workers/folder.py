@@ -41,7 +41,11 @@ def counts_folder(where: Path = MEMORY) -> Iterator[Path]:
 
 
 def _make_locked(above: Path) -> tuple[Path, int]:
-    """A new folder and its lock. A server that starts at the same moment may remove a folder that has no lock yet."""
+    """A new folder and its lock.
+
+    Between `os.open` and `flock` a server that starts at the same moment may lock the file itself and remove the
+    folder. Then another one is made.
+    """
     while True:
         path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=above))
         lock = os.open(path / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)

@@ -38,3 +38,11 @@ def test_a_new_version_is_so_for_a_time_also_if_nothing_else_changes() -> None:
     assert listing.is_new("a", 2)
     listing.update([("a", 1), ("a", 2)], now=1.0 + _REMEMBERED_SECONDS)
     assert not listing.is_new("a", 2)
+
+
+def test_nothing_is_new_for_no_time() -> None:
+    """With 0 seconds a version that a scan has just found does not count as new."""
+    listing = Listing(0.0, VersionPolicy())
+    listing.update([("a", 1)], now=0.0)
+    listing.update([("a", 1), ("a", 2)], now=1.0)
+    assert not listing.is_new("a", 2)
