@@ -152,7 +152,7 @@ def test_runs_of_recipes_without_the_new_keys_keep_their_identity(write_recipe: 
     dataset = prepare(recipe)
     sections = {"split", "inputs", "network", "fit", "adapt", "sparsify", "task"}
     text = json.loads(recipe.model_dump_json(include=sections))
-    for key in ("initialization", "arity", "convolutions", "monotone", "additive"):
+    for key in ("initialization", "arity", "convolutions", "monotone", "additive", "pairs"):
         del text["network"][key]
     for key in ("schedule", "smoothness", "label_smoothing", "refit_with_validation"):
         del text["fit"][key]
