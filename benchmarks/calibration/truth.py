@@ -93,7 +93,7 @@ def measure(rows: int, folder: Path, *, overfitted: bool) -> Iterator[Fit]:
     """Fit each table of so many rows.
 
     Args:
-        rows: Of each table.
+        rows: How many rows each table has.
         folder: For the tables.
         overfitted: Whether members are taken as they are after the last step, which is far too late.
     """

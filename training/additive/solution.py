@@ -45,7 +45,8 @@ class Solution:
     Attributes:
         rows: The rows, and the terms that they are seen by.
         curves: The fit.
-        sums: Of each fold and output; empty where the loss is not quadratic, and with pairs.
+        sums: A tuple for each fold, with one item for each output. Empty if the loss is not
+            quadratic or the fit has pairs.
     """
 
     rows: TermRows

@@ -15,13 +15,12 @@ from kan_model.onnx_runtime import Session, open_session
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers, gap_input_name
 from training.data.images import image_shape
-from training.data.preparation import feature_ranges
 from training.data.split import RowNumbers
 from training.explaining import attribution_message
 from training.fitting.evaluation import answers, block_rows
 from training.publishing.export import Exported, Trained, describe, explanation
 from training.publishing.message.columns import column_message
-from training.publishing.message.histogram import histogram
+from training.publishing.message.features import feature_messages
 from training.publishing.message.network import network_message
 from training.publishing.message.pairs import pair_messages
 from training.publishing.metrics import UNANSWERED as UNANSWERED
@@ -165,7 +164,7 @@ def outline(recipe: Recipe, dataset: Dataset) -> pb.ModelManifest:
         targets=dataset.targets if len(dataset.targets) > 1 else (),
         classes=dataset.classes,
         columns=list(map(column_message, dataset.columns)),
-        features=_features(recipe, dataset),
+        features=feature_messages(dataset, recipe.network.monotone),
         image_shape=() if recipe.image is None else image_shape(recipe),
         recipe=recipe.text,
         objective=_objective(recipe, dataset),
@@ -220,33 +219,3 @@ def predict(trained: Trained, x: Numbers) -> Numbers:
     y = answers(trained.kan, rows if trained.inputs is None else trained.inputs(rows)).double()
     result: Numbers = (y if trained.outputs is None else trained.outputs(y)).cpu().numpy()
     return result
-
-
-def _features(recipe: Recipe, dataset: Dataset) -> list[pb.Feature]:
-    ranges = zip(*feature_ranges(dataset), strict=True)
-    found = [_feature(dataset, place, low, high) for place, (low, high) in enumerate(ranges)]
-    for feature in found:
-        feature.monotone = recipe.network.monotone.get(feature.column, "")
-    return found
-
-
-def _feature(dataset: Dataset, place: int, low: float, high: float) -> pb.Feature:
-    feature = dataset.features[place]
-    values = dataset.x[dataset.train, place]
-    values = values[~np.isnan(values)]
-    message = pb.Feature(
-        name=feature.name,
-        column=feature.column,
-        category=feature.category or "",
-        low=low,
-        high=high,
-        constant=dataset.constant[place],
-    )
-    message.has_gap_input = place in dataset.gaps
-    imputed = dataset.imputed[place]
-    if imputed is not None:
-        message.imputed = imputed
-    # A constant gets no histogram: it says nothing, and numpy cannot make bins around a huge number.
-    if len(values) and not dataset.constant[place]:
-        message.histogram.CopyFrom(histogram(values, len(dataset.features)))
-    return message

@@ -12,7 +12,7 @@ def tell_pairs(most: int, pairs: Sequence[Pair], network: KAN) -> str:
 
     Args:
         most: How many are wanted at most.
-        pairs: Those that were fitted, the strongest one first; of some there may be no node that matters.
+        pairs: The fitted pairs, the strongest one first. The network has no node for a pair that moves no answer.
         network: The network of the fit.
     """
     if not most:

@@ -1,1 +1,1 @@
-"""Parts of the manifest as messages: columns, histograms, the network."""
+"""Parts of the manifest as messages: columns, features, histograms, pairs, the network."""

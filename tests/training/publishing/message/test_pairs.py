@@ -3,8 +3,8 @@
 import torch
 
 from kan_api.v1.manifest_pb2 import Column, Feature, ModelManifest, TargetStatistics
-from kan_model import KAN, KANConfig, KANLayer, SymbolicEdge
-from kan_model.network.products import Products
+from kan_model import KAN, KANConfig, SymbolicEdge
+from tests.kit.models.pairs import network_with_pair
 from training.publishing.message.pairs import pair_messages
 
 MANIFEST = ModelManifest(
@@ -17,31 +17,9 @@ MANIFEST = ModelManifest(
 )
 
 
-def _network(second: list[float]) -> KAN:
-    """A sum of curves, and a product of age with some of the inputs."""
-    first = KANLayer(
-        torch.zeros(3, 3),
-        torch.ones(3, 3, 4),
-        degree=3,
-        outside="clamp",
-        domain=torch.tensor([[-1.0, 1.0]] * 3),
-        edge_mask=torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0], second]),
-        products=Products(((0,), (1, 2))),
-    )
-    behind = KANLayer(
-        torch.zeros(1, 2),
-        torch.zeros(1, 2, 4),
-        degree=3,
-        outside="clamp",
-        domain=torch.tensor([[-1.0, 1.0]] * 2),
-        symbolic=[SymbolicEdge(0, node, "x", 1.0, 0.0, 1.0, 0.0) for node in range(2)],
-    )
-    return KAN.of_layers([first, behind])
-
-
 def test_words_are_one_column() -> None:
     """Both 0/1 inputs of town are in the product: the pair is age and town."""
-    found = [(pair.first, pair.second) for pair in pair_messages(MANIFEST, _network([0.0, 1.0, 1.0]))]
+    found = [(pair.first, pair.second) for pair in pair_messages(MANIFEST, network_with_pair([0.0, 1.0, 1.0]))]
     assert found == [("age", "town")]
 
 
@@ -50,13 +28,13 @@ def test_a_column_by_target_has_its_own_name() -> None:
     columns = [Column(name="age"), Column(name="town", statistics=TargetStatistics(words=["Ulm"], values=[1.0]))]
     features = [Feature(name="age", column="age"), Feature(name="town by target", column="town"), Feature(name="rooms")]
     manifest = ModelManifest(columns=columns, features=features)
-    found = [(pair.first, pair.second) for pair in pair_messages(manifest, _network([0.0, 1.0, 0.0]))]
+    found = [(pair.first, pair.second) for pair in pair_messages(manifest, network_with_pair([0.0, 1.0, 0.0]))]
     assert found == [("age", "town")]
 
 
 def test_a_formula_has_the_pairs_of_its_network() -> None:
     """Edges of the first layer are functions: their places tell the columns."""
-    first, behind = _network([0.0, 1.0, 1.0]).layers
+    first, behind = network_with_pair([0.0, 1.0, 1.0]).layers
     places = [(0, 0), (0, 1), (0, 2), (1, 0), (2, 1), (2, 2)]
     edges = [SymbolicEdge(output, input_, "sin", 1.0, 0.0, 1.0, 0.0) for output, input_ in places]
     formula = first.changed(edge_mask=torch.zeros(3, 3), symbolic=edges)
@@ -66,5 +44,5 @@ def test_a_formula_has_the_pairs_of_its_network() -> None:
 
 def test_a_factor_of_several_columns_is_no_pair_of_columns() -> None:
     """Nor has a network of splines behind splines any."""
-    assert not list(pair_messages(MANIFEST, _network([1.0, 1.0, 0.0])))
+    assert not list(pair_messages(MANIFEST, network_with_pair([1.0, 1.0, 0.0])))
     assert not list(pair_messages(MANIFEST, KAN(KANConfig((3, 2, 1)))))
