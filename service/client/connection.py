@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from service.client.access import Access, PortLook
 from service.client.channel import Options, Target
-from service.client.errors import ClientError, Overloaded, from_rpc_error, from_status
+from service.client.errors import ClientError, ConnectionLost, Overloaded, from_rpc_error, from_status
 
 # The details that grpc gives if the server ends a stream and its status does not reach us. The first comes from
 # grpc.aio while a request is being sent (as INTERNAL), the second before the handler was called.
@@ -38,8 +38,19 @@ class Rpc(Generic[_Response]):
     response: type[_Response]
 
     def answer(self) -> "Steps[_Response]":
-        """The call as a step: `response = yield from rpc.answer()`."""
-        return cast(_Response, (yield self))
+        """The call as a step: `response = yield from rpc.answer()`.
+
+        gRPC does not repeat a call whose answer has begun. If the connection is lost then, the call is sent once more:
+        all calls of this client only read.
+
+        Raises:
+            ClientError: when the call fails.
+        """
+        try:
+            return cast(_Response, (yield self))
+        except ConnectionLost as error:
+            yield Pause(0.0, error, least=0.0)
+            return cast(_Response, (yield self))
 
 
 @dataclass(frozen=True)
@@ -55,23 +66,24 @@ class Wait:
 
 @dataclass(frozen=True)
 class Pause(Wait):
-    """A wait before a refused call is sent again.
+    """A wait before a call is sent again.
 
     error    the reason for the wait; raised if a wait is useless: retries are switched off, or the deadline is too near
     least    seconds before which another try is useless
     """
 
-    error: Overloaded
+    error: ClientError
     least: float
 
     def within(self, deadline: "Deadline", repeats: bool) -> float:
         """As :meth:`Wait.within`; some of the time is left for the call.
 
         Raises:
-            Overloaded: `error`, when a wait is useless.
+            ClientError: `error`, when a wait is useless.
         """
         left = deadline.left()
-        if not repeats or not deadline.waits or self.least >= _TRY_SHARE * left:
+        may_wait = deadline.waits or not isinstance(self.error, Overloaded)
+        if not repeats or not may_wait or self.least >= _TRY_SHARE * left:
             raise self.error
         return min(self.seconds, _TRY_SHARE * left)
 

@@ -7,6 +7,8 @@ import grpc
 from kan_api.cells import quoted
 
 _PUSHBACK = "grpc-retry-pushback-ms"
+# gRPC's details of a call whose connection ended.
+_LOST = ("Stream removed", "Socket closed", "recvmsg:", "sendmsg:")
 _SHOWN_NAMES = 10
 
 
@@ -70,6 +72,10 @@ class Unavailable(ClientError):
     """No server listens at the address, or the server is starting or stopping. Retries did not help."""
 
     code = grpc.StatusCode.UNAVAILABLE
+
+
+class ConnectionLost(Unavailable):
+    """The connection ended during the call. Nobody knows whether the server computed the answer."""
 
 
 class NotConnected(Unavailable):
@@ -168,4 +174,6 @@ def _unavailable(address: str, details: str) -> Unavailable:
         return Unavailable(
             f"{address} does not serve it: {details}; publish the model again, or put a version back that loads"
         )
+    if details.startswith(_LOST):
+        return ConnectionLost(f"{address} closed the connection during the call: {details}; try again in a moment")
     return Unavailable(f"{address} is not ready: {details}; try again in a moment")

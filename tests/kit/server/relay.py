@@ -1,0 +1,80 @@
+"""A relay between a client and a server that ends connections in the middle of an answer, as a killed server does."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from tests.kit.callers.http2 import END_STREAM, HEADERS, connect
+
+
+class Relay:
+    """Passes on what clients and a server send.
+
+    Args:
+        server: Its address, as "host:port".
+
+    Attributes:
+        address: The address for clients, as "host:port".
+        cuts: Number of coming answers whose connection ends after their headers and before their data; 0 at first.
+    """
+
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = [self._listener]
+        self._turn = threading.Lock()
+        self.cuts = 0
+        self.address = "127.0.0.1:{1}".format(*self._listener.getsockname())
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """End all connections."""
+        for each in self._open:
+            _end(each)
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = connect(self._server)
+                self._open += [client, server]
+                threading.Thread(target=self._pass_requests, args=(client, server), daemon=True).start()
+                threading.Thread(target=self._pass_answers, args=(client, server), daemon=True).start()
+
+    def _pass_requests(self, client: socket.socket, server: socket.socket) -> None:
+        with suppress(OSError):
+            while received := client.recv(1 << 16):
+                server.sendall(received)
+        _end(server)
+
+    def _pass_answers(self, client: socket.socket, server: socket.socket) -> None:
+        with suppress(OSError), server.makefile("rb") as answers:
+            while len(head := answers.read(9)) == 9:
+                client.sendall(head + answers.read(int.from_bytes(head[:3], "big")))
+                if head[3] == HEADERS and not head[4] & END_STREAM and self._cut():
+                    break
+        _end(client)
+
+    def _cut(self) -> bool:
+        with self._turn:
+            if not self.cuts:
+                return False
+            self.cuts -= 1
+            return True
+
+
+@contextmanager
+def relayed(server: str) -> Iterator[Relay]:
+    """A relay that ends with the block."""
+    relay = Relay(server)
+    try:
+        yield relay
+    finally:
+        relay.close()
+
+
+def _end(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
