@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 from service.batching.turns import Turns
-from service.errors import StartupError, StorageError
+from service.errors import ModelRefused, StartupError, StorageError
 from service.metrics.metrics import Metrics
 from service.quota import Quotas
 from service.registry.agreement import OTHER_WORKER, Agreement, LoadAgain
@@ -17,7 +17,7 @@ from service.registry.model.session import Halt
 from service.registry.refusal import lacks_resources, refusal, unexpected
 from service.registry.version_status import State
 from service.repository.daemon_thread import in_daemon_thread
-from service.repository.disk import Artefact, ModelRefused, digest
+from service.repository.disk import Artefact, digest
 from service.repository.predecessors import Predecessors
 from service.repository.source import Source
 from service.rpc.cores import worker_count

@@ -152,7 +152,7 @@ class Registry:
             self._residency.trim()
             self._changes.notify()  # the scan may have ended the load that a call waits for
             self._entries.complete = self._entries.complete or self._started
-            await self._source.mark_used(self._entries.ready())
+            await self._source.mark_used(self._entries.ready)
         storage_error = self._source.last_error or storage_error
         if storage_error is not None:
             raise storage_error

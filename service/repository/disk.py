@@ -18,25 +18,6 @@ from service.repository.external_data import external_files
 from service.repository.manifest import file_entry, parse_manifest
 from service.repository.regular_file import read_regular_file
 
-__all__ = [
-    "ATTRIBUTION",
-    "MANIFEST",
-    "MODEL",
-    "STRANGE_NAME",
-    "Artefact",
-    "ModelRefused",
-    "Version",
-    "check_manifest_size",
-    "check_size",
-    "digest",
-    "fingerprint",
-    "list_models",
-    "model_name",
-    "read_file",
-    "read_manifest",
-    "read_version",
-]
-
 Version = tuple[str, int]
 
 MANIFEST: Final = "manifest.json"
@@ -86,7 +67,11 @@ def model_name(text: str) -> str | None:
     return text if _NAME.fullmatch(text) else None
 
 
-def list_models(root: Path, passed_over: Callable[[str, str], None] = lambda _name, _why: None) -> list[Version]:
+def list_models(
+    root: Path,
+    passed_over: Callable[[str, str], None] = lambda _name, _why: None,
+    versions_in: Callable[["os.DirEntry[str]"], list[int]] | None = None,
+) -> list[Version]:
     """Every (name, version) of a repository, sorted.
 
     Files, folders that begin with a dot, and version folders whose name is no number are skipped.
@@ -94,6 +79,7 @@ def list_models(root: Path, passed_over: Callable[[str, str], None] = lambda _na
     Args:
         root: The folder of the repository.
         passed_over: Is called for each folder that cannot be a model or cannot be read, with its name and the reason.
+        versions_in: Gives the versions in the folder of a model; None reads the folder.
 
     Raises:
         StartupError: The folder of the repository is absent or cannot be read.
@@ -108,7 +94,7 @@ def list_models(root: Path, passed_over: Callable[[str, str], None] = lambda _na
                     passed_over(folder.name, STRANGE_NAME)
                     continue
                 try:
-                    found += ((folder.name, version) for version in _versions(folder.path))
+                    found += [(folder.name, version) for version in (versions_in or read_versions)(folder)]
                 except OSError as error:
                     passed_over(folder.name, f"it cannot be read: {error.strerror or error}")
     except OSError as error:
@@ -242,8 +228,8 @@ def _read_verified(folder: Path, entry: File, most_bytes: int, *, follow_links: 
     return content
 
 
-def _versions(folder: str) -> list[int]:
+def read_versions(folder: "os.DirEntry[str]") -> list[int]:
     """The versions in the folder of a model."""
-    with os.scandir(folder) as entries:
+    with os.scandir(folder.path) as entries:
         numbered = [(version_number(entry.name), entry) for entry in entries]
         return [version for version, entry in numbered if version is not None and entry.is_dir()]

@@ -13,6 +13,7 @@ from kan_api.ground import POLICIES
 from kan_api.limits import MAX_TEXT_CHARACTERS, MAX_WIDTH
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Column, File, ModelManifest
 from service.errors import ModelRefused, excerpt
+from service.repository.histograms import Histograms
 
 _WANTED = "an object in JSON: a kan_api.v1.ModelManifest"
 
@@ -32,7 +33,9 @@ def parse_manifest(content: bytes) -> ModelManifest:
         document = json.loads(content.decode(), object_pairs_hook=_object)
         if not isinstance(document, dict):
             raise ModelRefused("manifest", f"manifest.json holds {_kind(document)}, wanted {_WANTED}")
+        histograms = Histograms.taken_out_of(document)
         manifest = json_format.ParseDict(document, ModelManifest(), ignore_unknown_fields=True)
+        histograms.put_into(manifest)
     except (ModelRefused, MemoryError):
         raise
     except Exception as error:  # json_format raises AttributeError and others if a field is of another kind
@@ -209,12 +212,14 @@ def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise ValueError(f"{len(pairs)} fields have {len(found)} names")
     for name, value in pairs:
-        values = value if isinstance(value, list) else [value]
-        longest = max((len(text) for text in values if isinstance(text, str)), default=0)
+        if not isinstance(value, list | str):
+            continue
+        texts = [value] if isinstance(value, str) else [each for each in value if isinstance(each, str)]
+        longest = max(map(len, texts), default=0)
         if longest > MAX_TEXT_CHARACTERS:
             raise _too_large(f"{name} has {longest} characters, at most {MAX_TEXT_CHARACTERS} are allowed")
-        if len(values) > MAX_WIDTH:
-            raise _too_large(f"{name} has {len(values)} entries, at most {MAX_WIDTH} are allowed")
+        if isinstance(value, list) and len(value) > MAX_WIDTH:
+            raise _too_large(f"{name} has {len(value)} entries, at most {MAX_WIDTH} are allowed")
     return found
 
 

@@ -5,8 +5,7 @@ from collections.abc import Collection, Sequence
 
 from kan_api.compatibility import difference
 from kan_api.v1.manifest_pb2 import Feature, ModelManifest
-from service.errors import StorageError
-from service.repository.disk import ModelRefused
+from service.errors import ModelRefused, StorageError
 from service.repository.source import Source
 
 _log = logging.getLogger(__name__)

@@ -1,6 +1,6 @@
 """The source of a registry's models: a folder that is read in place, or object storage with a cache."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +11,7 @@ from service.repository import disk
 from service.repository.cache import Cache
 from service.repository.daemon_thread import in_daemon_thread
 from service.repository.disk import Artefact, Version
+from service.repository.known_folders import KnownFolders
 from service.repository.layout import explain_no_versions
 from service.repository.passed_over import PassedOver
 from service.repository.storage import Storage
@@ -68,8 +69,12 @@ class Source(Protocol):
             StorageError: It cannot be read now.
         """
 
-    async def mark_used(self, served: Collection[Version]) -> None:
-        """Report the versions that answer, after each scan and each load. A cache may remove the others."""
+    async def mark_used(self, served: Callable[[], Collection[Version]]) -> None:
+        """Report the versions that answer, after each scan and each load. A cache may remove the others.
+
+        Args:
+            served: Gives them; of ten thousand models that takes 2 ms of the event loop, and a folder does not ask.
+        """
 
 
 def open_source(settings: Settings) -> Source:
@@ -95,10 +100,11 @@ class _FolderSource:
         self.no_versions_reason = ""
         self._root, self._max_model_bytes = root, max_model_bytes
         self._passed_over = PassedOver()
+        self._folders = KnownFolders(root)
 
     async def list_models(self) -> list[Version]:
         def scan() -> tuple[list[Version], str]:
-            found = disk.list_models(self._root, self._passed_over.note)
+            found = self._folders.list(self._passed_over.note)
             return found, "" if found else explain_no_versions(self._root)
 
         found, self.no_versions_reason = await in_daemon_thread(scan, "list")
@@ -122,5 +128,5 @@ class _FolderSource:
         read = partial(disk.read_file, self._root, name, version, entry, self._max_model_bytes)
         return await in_daemon_thread(read, "read file")
 
-    async def mark_used(self, served: Collection[Version]) -> None:
+    async def mark_used(self, served: Callable[[], Collection[Version]]) -> None:
         pass

@@ -63,12 +63,12 @@ class StorageSource:
         """As Source.read_file. The cache keeps the file beside the others of the version."""
         return await self._in_thread(partial(self._read_file, name, version, entry))
 
-    async def mark_used(self, served: Collection[Version]) -> None:
+    async def mark_used(self, served: Callable[[], Collection[Version]]) -> None:
         """As Source.mark_used."""
         if self._listing is None:
             return
         try:
-            await self._in_thread(partial(self._cache.evict, self._listing, served))
+            await self._in_thread(partial(self._cache.evict, self._listing, served()))
         except StorageError as error:
             self.last_error = error
 

@@ -14,7 +14,7 @@ from service.batching.request import Rows
 _FEWEST_INLINE_ROWS = 64
 # How often fewer rows are tried, and the part of the rows that the next try has at most.
 _MOST_TRIES, _LESS = 3, 7 / 8
-_WARM_UP_RUNS = 3
+_MOST_RUNS = 3
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,13 @@ def middle_row(manifest: ModelManifest) -> Rows:
 
 
 def _warm_up(run: Callable[[Rows], object], row: Rows, max_batch_rows: int, clock: Callable[[], float]) -> float:
-    """Run one row and full batches; gives seconds of the fastest full batch."""
-    quickest_seconds = float("inf")
-    for rows in (1, *[max_batch_rows] * _WARM_UP_RUNS):
-        batch = np.tile(row, (rows, 1))
+    """Run one row and up to three full batches, until one is short enough; gives seconds of the fastest full batch."""
+    run(row)
+    batch, quickest_seconds = np.tile(row, (max_batch_rows, 1)), float("inf")
+    for _ in range(_MOST_RUNS):
         began = clock()
         run(batch)
-        if rows == max_batch_rows:
-            quickest_seconds = min(quickest_seconds, clock() - began)
+        quickest_seconds = min(quickest_seconds, clock() - began)
+        if quickest_seconds <= INLINE_SECONDS:
+            break
     return quickest_seconds

@@ -118,7 +118,7 @@ class RequestedLoads:
         latest = self._entries.latest(name)
         answers = latest is not None and latest.model is not None
         async with self._scanning:
-            await self._source.mark_used(self._entries.ready())
+            await self._source.mark_used(self._entries.ready)
         if not answers:
             newest = self._entries.of(name).get(descending[0])
             raise _not_ready(name, descending[0], _UNLOADED if newest is None else newest.unready_reason())

@@ -9,13 +9,13 @@ import shutil
 import threading
 import weakref
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from service.errors import StorageError
-from service.repository.disk import ModelRefused
+from service.errors import ModelRefused, StorageError
 from service.repository.source import open_source
 from service.settings import Settings
 from tests.kit.models.repository import WriteModel, move_weights
@@ -37,7 +37,7 @@ def test_servers_share_a_cache(settings: Callable[..., Settings], write_model: W
                 assert (await source.read_version("affine", version)).model_bytes == expected[version]
             # What this one does not want it takes away from the others.
             shutil.rmtree(next(iter(_cache_of(source).root.glob(f"affine/{own % 3 + 1}")), Path("absent")), True)
-            await source.mark_used([("affine", turn % 3 + 1)])
+            await source.mark_used(partial(list, [("affine", turn % 3 + 1)]))
 
     def server(own: int) -> None:
         try:

@@ -54,6 +54,11 @@ def test_a_try_that_other_work_slowed_is_repeated_with_fewer_rows() -> None:
     assert len(seen) == 16
 
 
+def test_a_short_run_is_tried_once() -> None:
+    """A cold model of a call that waits should answer soon."""
+    assert _runs(lambda *_: 1e-3) == (RunSize(512, is_inline=True), [1, 512])
+
+
 def test_the_fastest_of_three_counts() -> None:
     """Two slow runs of a full batch mean nothing: something else ran meanwhile."""
     assert _runs(lambda run, _: 1e-4 if run == 2 else 0.1)[0] == RunSize(512, is_inline=True)
