@@ -1,5 +1,6 @@
 """The source of a registry's models: a folder that is read in place, or object storage with a cache."""
 
+import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
@@ -11,12 +12,14 @@ from service.repository import disk
 from service.repository.cache import Cache
 from service.repository.daemon_thread import in_daemon_thread
 from service.repository.disk import Artefact, Version
-from service.repository.known_folders import KnownFolders
 from service.repository.layout import explain_no_versions
 from service.repository.passed_over import PassedOver
 from service.repository.storage import Storage
 from service.repository.storage_source import StorageSource
 from service.settings import Settings
+
+# A poll of thousands of folders rests in between, so that calls get the interpreter. The first list does not.
+_REST_SECONDS = 4e-3
 
 
 class Source(Protocol):
@@ -100,15 +103,18 @@ class _FolderSource:
         self.no_versions_reason = ""
         self._root, self._max_model_bytes = root, max_model_bytes
         self._passed_over = PassedOver()
-        self._folders = KnownFolders(root)
+        self._is_listed = False
 
     async def list_models(self) -> list[Version]:
+        rest = partial(time.sleep, _REST_SECONDS if self._is_listed else 0)
+
         def scan() -> tuple[list[Version], str]:
-            found = self._folders.list(self._passed_over.note)
+            found = disk.list_models(self._root, self._passed_over.note, rest)
             return found, "" if found else explain_no_versions(self._root)
 
         found, self.no_versions_reason = await in_daemon_thread(scan, "list")
         self._passed_over.end_scan()
+        self._is_listed = True
         return found
 
     async def fingerprints(self, versions: Collection[Version]) -> Mapping[Version, object]:

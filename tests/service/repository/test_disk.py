@@ -64,6 +64,15 @@ def test_files_and_dot_folders_are_passed_over(models: Path, write_model: WriteM
     assert list_models(models, _told_of_none) == [("affine", 1)]
 
 
+def test_a_long_list_rests_after_every_hundred_folders(models: Path) -> None:
+    """Hidden folders and strange names are work too."""
+    for number in range(250):
+        (models / f"{'.' * (number % 2)}m{number}" / "1").mkdir(parents=True)
+    rests: list[None] = []
+    assert len(list_models(models, _told_of_none, lambda: rests.append(None))) == 125
+    assert len(rests) == 2
+
+
 def test_an_empty_repository_is_fine_and_an_absent_one_is_not(models: Path) -> None:
     """Nothing published yet is no error; a wrong path is, with the path."""
     assert list_models(models, _told_of_none) == []
