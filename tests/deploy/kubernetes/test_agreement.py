@@ -45,7 +45,7 @@ def test_ports_by_name_are_the_containers(deployment: Any) -> None:
     for service in deployment.all("Service"):
         assert all(port["port"] == ports[port["targetPort"]] for port in service["spec"]["ports"])
     (policy,) = [each for each in deployment.all("NetworkPolicy") if each["metadata"]["name"] == "kan-serve"]
-    assert [port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]] == ["grpc", "http"]
+    assert [port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]] == ["grpc", "metrics"]
 
 
 def test_the_route_leads_to_the_service(deployment: Any) -> None:
@@ -69,12 +69,13 @@ def test_variables_are_settings(manifests: Any) -> None:
 
 
 def test_ports_are_those_of_code_and_image(manifests: Any) -> None:
-    """Ports are the settings' defaults and the Dockerfile's; the probes ask those."""
+    """Ports are the settings' defaults and the Dockerfile's, and one for metrics alone; the probes ask the first two."""
     grpc_port, http_port = (Settings.model_fields[name].default for name in ("grpc_port", "http_port"))
     assert f"EXPOSE {grpc_port} {http_port}\n" in (ROOT / "Dockerfile").read_text()
     container = manifests.container
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
-    assert set(ports.values()) == ({grpc_port} if manifests.folder == "kserve" else {grpc_port, http_port})
+    others = set() if manifests.folder == "kserve" else {http_port, int(manifests.variables["KAN_METRICS_PORT"])}
+    assert set(ports.values()) == {grpc_port} | others
     probes = {name: container[f"{name}Probe"]["grpc"] for name in ("startup", "liveness", "readiness")}
     assert {probe["port"] for probe in probes.values()} == {grpc_port}
     names = {name: probe.get("service", "") for name, probe in probes.items()}

@@ -39,8 +39,11 @@ labels:
 
 {{/* The KAN_… variables. Numbers by toJson: toString makes 1.6777216e+07 of 16777216. */}}
 {{- define "kan-serve.settings" -}}
-{{- $made := dict }}
-{{- with .Values.models.address }}{{ $made = dict "KAN_MODELS" . "KAN_CACHE_FOLDER" "/cache" }}{{ end }}
+{{- $made := dict "KAN_METRICS_PORT" 8003 }}
+{{- with .Values.models.address }}
+{{- $_ := set $made "KAN_MODELS" . }}
+{{- $_ := set $made "KAN_CACHE_FOLDER" "/cache" }}
+{{- end }}
 {{- if .Values.gpu.count }}{{ $_ := set $made "KAN_PROVIDER" "cuda" }}{{ end }}
 {{- if ne .Values.frontend "grpcio" }}{{ $_ := set $made "KAN_FRONTEND" .Values.frontend }}{{ end }}
 {{- if gt (int .Values.workers) 1 }}{{ $_ := set $made "KAN_WORKERS" .Values.workers }}{{ end }}

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import numpy as np
 import pytest
@@ -148,7 +149,10 @@ def running(engine: Engine, image: str, pod: Pod, authority: Authority, tmp_path
 
 
 def test_a_pod_serves_by_two_workers_over_tls(running: Running, authority: Authority) -> None:
-    """A caller with a token is answered over TLS, others are not; two workers are counted; the pod ends with 0."""
+    """A caller with a token is answered over TLS, others are not; two workers are counted; the pod ends with 0.
+
+    The port of the probes has no metrics.
+    """
     rows = np.ones((2, 4), np.float32)
     address, tls = running.address("grpc"), TLS(authority.file)
     with Client(address, tls=tls, token=secret("alice"), max_attempts=1) as client:
@@ -159,7 +163,9 @@ def test_a_pod_serves_by_two_workers_over_tls(running: Running, authority: Autho
     with Client(address, max_attempts=1) as client, pytest.raises(Unavailable):
         client.predict("affine", rows)
     # The pod is ready once one of them takes calls.
-    wait_for(lambda: metrics.total(metrics.read(running.address("http")), "kan_workers") == 2, "both workers")
+    wait_for(lambda: metrics.total(metrics.read(running.address("metrics")), "kan_workers") == 2, "both workers")
+    with pytest.raises(HTTPError, match="404"):
+        metrics.read(running.address("http"))
     assert running.passes("startupProbe")
     assert running.passes("livenessProbe")
     seconds = running.pod.specification["terminationGracePeriodSeconds"]

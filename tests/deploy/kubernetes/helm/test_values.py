@@ -195,6 +195,7 @@ def test_settings_come_as_they_were_given(chart: Any) -> None:
     names = {variable(name): name for name in FLAGS if name not in schema.MADE}
     defaults = {each: Settings.model_fields[name].default for each, name in names.items()}
     variables = chart.release({"settings": defaults}).variables
+    assert variables.pop("KAN_METRICS_PORT") == "8003"
     assert variables.keys() == names.keys()
     assert all(isinstance(each, str) for each in variables.values())
     settings: Any = Settings.model_validate({names[each]: value for each, value in variables.items()})
