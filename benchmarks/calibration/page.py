@@ -7,9 +7,10 @@ import numpy as np
 from benchmarks.calibration.answers import LIGHTGBM, OURS, UNDIVIDED, Answers
 from benchmarks.calibration.cost import Cost
 from benchmarks.calibration.truth import Fit
-from training.calibration.error import bin_by_confidence
+from training.calibration.error import bin_by_confidence, error_by_chance
 
 _METHODS = (OURS, UNDIVIDED, LIGHTGBM)
+_RESAMPLES = 200
 
 
 def pool(answers: Sequence[Answers]) -> Answers:
@@ -26,8 +27,24 @@ def error_of(answers: Sequence[Answers]) -> float:
     return bin_by_confidence(pooled.probabilities, pooled.truth).error
 
 
+def chance_of(answers: Sequence[Answers]) -> float:
+    """What the calibration error of as many rows is on average if these probabilities are right."""
+    return error_by_chance(pool(answers).probabilities)
+
+
+def difference_of(ours: Sequence[Answers], theirs: Sequence[Answers]) -> tuple[float, float]:
+    """Our calibration error less theirs, and its standard error over 200 draws of the rows with replacement."""
+    both, random = [pool(each) for each in (ours, theirs)], np.random.default_rng(0)
+    found = []
+    for _ in range(_RESAMPLES):
+        rows = random.integers(len(both[0].truth), size=len(both[0].truth))
+        drawn = [bin_by_confidence(each.probabilities[rows], each.truth[rows]).error for each in both]
+        found.append(drawn[0] - drawn[1])
+    return error_of(ours) - error_of(theirs), float(np.std(found))
+
+
 def page(found: Mapping[str, Sequence[Mapping[str, Answers]]]) -> str:
-    """A line a table, then the mean over tables and all rows as one.
+    """A line a table, the mean over tables, all rows as one and what chance makes of that, and the difference.
 
     Args:
         found: By table, the answers of each split by method.
@@ -46,6 +63,10 @@ def page(found: Mapping[str, Sequence[Mapping[str, Answers]]]) -> str:
     every = [split for splits in found.values() for split in splits]
     whole = {method: error_of([split[method] for split in every]) for method in _METHODS}
     lines.append(_line("all rows as one", "", f"{sum(len(split[OURS].truth) for split in every):,}", whole))
+    chance = {method: chance_of([split[method] for split in every]) for method in _METHODS}
+    lines.append(_line("by chance, were they right", "", "", chance))
+    difference, error = difference_of(*([split[method] for split in every] for method in (OURS, LIGHTGBM)))
+    lines += ["", f"All rows as one, ours less LightGBM's: {difference:+.4f} ± {error:.4f}"]
     return "\n".join(lines) + "\n"
 
 

@@ -11,7 +11,7 @@ from scipy.special import logsumexp, softmax
 
 from benchmarks.tables.methods.metrics import Floats
 from kan_model import members_of
-from training.calibration import choose_temperature, estimate_mean_scores
+from training.calibration import choose_mean_temperature
 from training.calibration.error import BINS
 from training.calibration.temperature import fit_temperature
 from training.data.dataset import prepare
@@ -136,11 +136,10 @@ def _fit(kind: str, rows: int, seed: int, members: int, plan: str, folder: Path,
     truth = data.dataset.y[left_out.numbers].astype(np.int64)
     known = data.dataset.x[left_out.numbers]
     scores = np.stack([predict(replace(trained, kan=each), known) for each in members_of(trained.kan)], axis=1)
-    mean = estimate_mean_scores(scores, left_out.members, truth)
     single = scores[np.arange(len(truth)), left_out.members]
     temperatures = (
         1.0,
-        choose_temperature(mean.scores, truth, estimated=mean.length).value,
+        choose_mean_temperature(scores, left_out.members, truth).chosen.value,
         fit_temperature(single, truth),
     )
     fresh, chances, _ = draw(kind, _FRESH, np.random.default_rng([seed, rows, 99]))

@@ -110,11 +110,12 @@ def _calibration(manifest: ModelManifest) -> Iterator[str]:
     yield table(head, rows)
     text = f"Before the softmax, scores are divided by a temperature of {number(made.temperature)}."
     if made.temperature == 1:
-        text = "The rows tell no temperature that is surely better than 1, so scores stay as they are."
+        text = "The rows tell no temperature that is better than 1 by more than chance, so scores stay as they are."
     before = " The test rows judged the fit before the refit, by its own temperature."
     yield paragraph(
         f"{text} It comes from rows that each one member left out, as an estimate of what the mean of the members says "
-        f"of new rows.{before if manifest.data.refit and made.test.rows else ''} Above 1 it makes probabilities less "
+        "of new rows, or by these members alone if they ask for a lower temperature."
+        f"{before if manifest.data.refit and made.test.rows else ''} Above 1 it makes probabilities less "
         "certain. Calibration error: the rows are sorted by the probability of their most probable class and cut into "
         "15 bins of equal weight; it is the mean difference between that probability and the share of rows of that "
         "class. By chance alone, right probabilities of as many rows have the one beside it."

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.calibration.answers import LIGHTGBM, OURS, UNDIVIDED, Answers
-from benchmarks.calibration.page import error_of, holds, page
+from benchmarks.calibration.page import chance_of, difference_of, error_of, holds, page
 from training.calibration.error import calibration_error
 
 
@@ -31,11 +31,20 @@ def test_the_page_shows_each_table_the_mean_and_all_rows() -> None:
     honest, sure = drawn(20_000, 1.0, 0), drawn(20_000, 3.0, 0)
     found = {"a": [{OURS: honest, UNDIVIDED: sure, LIGHTGBM: sure}]}
     text = page(found)
-    assert [line.split("|")[1].strip() for line in text.splitlines()[2:]] == [
-        "a",
-        "mean of the tables",
-        "all rows as one",
-    ]
+    names = ["a", "mean of the tables", "all rows as one", "by chance, were they right"]
+    assert [line.split("|")[1].strip() for line in text.splitlines()[2:6]] == names
     assert f"| {error_of([honest]):.4f} | {error_of([sure]):.4f} | {error_of([sure]):.4f} |" in text
+    difference, _ = difference_of([honest], [sure])
+    assert text.splitlines()[-1].startswith(f"All rows as one, ours less LightGBM's: {difference:+.4f} ±")
     assert holds(found)
     assert not holds({"a": [{OURS: sure, UNDIVIDED: sure, LIGHTGBM: honest}]})
+
+
+def test_right_probabilities_have_the_error_of_chance_and_differ_by_chance() -> None:
+    """Over 20 tables of right probabilities: its mean, and the spread of the difference of two methods."""
+    pairs = [(drawn(2_000, 1.0, seed), drawn(2_000, 1.0, 100 + seed)) for seed in range(20)]
+    chance = np.mean([chance_of([one]) for one, _ in pairs])
+    assert np.mean([error_of([one]) for one, _ in pairs]) == pytest.approx(chance, rel=0.15)
+    found = np.array([difference_of([one], [two]) for one, two in pairs])
+    np.testing.assert_allclose(found[:, 0], [error_of([one]) - error_of([two]) for one, two in pairs])
+    assert 0.5 < found[:, 1].mean() / found[:, 0].std() < 2

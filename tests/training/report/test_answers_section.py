@@ -53,7 +53,7 @@ def test_a_temperature_that_is_not_sure_is_told_as_such() -> None:
     scores = CalibrationScores(rows=900, log_loss_before=0.0333, log_loss_after=0.0333, temperature=1.0)
     manifest.calibration.CopyFrom(Calibration(temperature=1.0, estimated=scores))
     page = "".join(answers_section(manifest, judged(), None))
-    for text in ("no temperature that is surely better than 1", "0.0333"):
+    for text in ("no temperature that is better than 1 by more than chance", "0.0333"):
         assert text in page
     assert "scores are divided by" not in page
 

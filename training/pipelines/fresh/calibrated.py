@@ -14,10 +14,9 @@ from kan_model import members_of, scaled_network
 from training.calibration import (
     LeftOutRows,
     Temperature,
-    choose_temperature,
+    choose_mean_temperature,
     compare_scores,
     divide_scores,
-    estimate_mean_scores,
     find_sets,
     judge_sets,
 )
@@ -135,9 +134,10 @@ def calibrate_fit(
     members, truth = _scores(dataset, trained, rows), _truth(dataset, rows.numbers)
     weights = _weights(dataset, rows.numbers)
     groups = _groups(recipe, dataset, rows.numbers)
-    mean = estimate_mean_scores(members, rows.members, truth, weights)
-    chosen = choose_temperature(mean.scores, truth, weights, groups, mean.length)
-    message = Calibration(temperature=chosen.value, estimated=compare_scores(mean.scores, chosen.value, truth, weights))
+    found = choose_mean_temperature(members, rows.members, truth, weights, groups)
+    chosen = found.chosen
+    estimated = compare_scores(found.scores, chosen.value, truth, weights)
+    message = Calibration(temperature=chosen.value, estimated=estimated)
     if (coverage := recipe.calibration.coverage) is not None:
         own = softmax(members[np.arange(len(members)), rows.members] / chosen.value, axis=1)
         message.sets.CopyFrom(find_sets(own, truth, rows.members, coverage))

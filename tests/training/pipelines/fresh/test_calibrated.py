@@ -53,9 +53,17 @@ members = 3
 tune_for = []
 """
 CALIBRATION = "[calibration]\ncoverage = 0.8\n"
+# Of two classes; a single pass over the rows with large steps makes members far too sure.
+HASTY = (
+    ('path = "drawn.csv"', 'path = "two.csv"'),
+    ("steps = 20", "steps = 1"),
+    ("batch_rows = 64", "batch_rows = 2"),
+    ("learning_rate = 0.05", "learning_rate = 0.2"),
+)
 ROWS = 400
 # Smoothed labels make probabilities surely less certain than they could be, so that the temperature is below 1.
 SMOOTHED = "label_smoothing = 0.5"
+TWO_CLASSES = (("two_plain", ""), ("two_calibrated", CALIBRATION))
 
 
 @pytest.fixture(scope="module")
@@ -68,28 +76,43 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kind = (random.random((ROWS, 1)) > softmax(scores, axis=1).cumsum(axis=1)).sum(axis=1).clip(max=2)
     table = pd.DataFrame(x, columns=["a", "b", "c"]).assign(kind=np.array(["low", "mid", "top"])[kind])
     table.assign(shop=np.arange(ROWS) // 5).to_csv(folder / "drawn.csv", index=False)
+    is_true = random.random(ROWS) < 1 / (1 + np.exp(-4 * x[:, 0]))
+    table.assign(kind=np.where(is_true, "yes", "no")).to_csv(folder / "two.csv", index=False)
     return folder
 
 
 def run_of(folder: Path, name: str, more: str, **keys: str) -> Run:
     """A run by the recipe with further sections and keys."""
-    path = folder / f"{name}.toml"
     filled = {"split": "", "fit": SMOOTHED, "ensemble": ""} | keys
-    path.write_text(RECIPE.format(name=name, **filled) + more)
+    return _run(folder, name, RECIPE.format(name=name, **filled) + more)
+
+
+def hasty_run_of(folder: Path, name: str, more: str) -> Run:
+    """A run of two classes whose members are too sure."""
+    text = RECIPE.format(name=name, split="", fit="", ensemble="")
+    for before, after in HASTY:
+        text = text.replace(before, after)
+    return _run(folder, name, text + more)
+
+
+def _run(folder: Path, name: str, text: str) -> Run:
+    path = folder / f"{name}.toml"
+    path.write_text(text)
     return Run(load_recipe(path), folder / "models", RunFolder(folder / f"run_{name}"))
 
 
 @pytest.fixture(scope="module")
 def published(folder: Path) -> dict[str, Published]:
-    """The same recipe without and with [calibration], and with a refit too."""
+    """The same recipe without and with [calibration], and with a refit too; another of two classes without and with."""
     sections = (("plain", "", ""), ("calibrated", CALIBRATION, ""), ("refitted", CALIBRATION, "refit = true"))
-    return {name: train(run_of(folder, name, more, ensemble=keys), Watcher()) for name, more, keys in sections}
+    made = {name: train(run_of(folder, name, more, ensemble=keys), Watcher()) for name, more, keys in sections}
+    return made | {name: train(hasty_run_of(folder, name, more), Watcher()) for name, more in TWO_CLASSES}
 
 
 @pytest.fixture(scope="module")
 def client(folder: Path, published: dict[str, Published]) -> Iterator[Client]:
-    """A client of a kan-serve of all three."""
-    assert set(published) == {"plain", "calibrated", "refitted"}
+    """A client of a kan-serve of all of them."""
+    assert set(published) == {"plain", "calibrated", "refitted", "two_plain", "two_calibrated"}
     with serving(folder / "models", log=folder / "log") as server, Client(server.grpc) as connected:
         yield connected
 
@@ -107,13 +130,19 @@ def rows() -> np.ndarray:
     return np.random.default_rng(1).uniform(-1.5, 1.5, (300, 3)).astype(np.float32)
 
 
+@pytest.mark.parametrize(("prefix", "classes", "is_below_1"), [("", 3, True), ("two_", 2, False)])
 def test_the_server_answers_the_scores_divided_by_the_temperature(
-    client: Client, published: dict[str, Published], rows: np.ndarray
+    client: Client, published: dict[str, Published], rows: np.ndarray, prefix: str, classes: int, *, is_below_1: bool
 ) -> None:
-    """softmax(z / T) in float64, z the logarithms that the plain model serves; the labels are the same."""
-    temperature = published["calibrated"].manifest.calibration.temperature
-    assert temperature < 0.9
-    plain, calibrated = client.predict("plain", rows), client.predict("calibrated", rows)
+    """softmax(z / T) in float64, z the logarithms that the plain model serves; the labels are the same.
+
+    Three classes of members that are too timid, and two of members that are too sure.
+    """
+    temperature = client.manifest(f"{prefix}calibrated").calibration.temperature
+    assert temperature == published[f"{prefix}calibrated"].manifest.calibration.temperature
+    assert temperature < 0.9 if is_below_1 else temperature > 1.2
+    plain, calibrated = (client.predict(f"{prefix}{name}", rows) for name in ("plain", "calibrated"))
+    assert plain.values.shape == (len(rows), classes)
     wanted = softmax(np.log(plain.values.astype(np.float64)) / temperature, axis=1)
     np.testing.assert_allclose(calibrated.values, wanted, atol=1e-5)
     best = np.sort(plain.values, axis=1)

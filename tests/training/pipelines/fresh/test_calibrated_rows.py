@@ -12,9 +12,8 @@ from scipy.special import softmax
 from sklearn.metrics import log_loss
 
 from kan_model import members_of
-from training.calibration import LeftOutRows, estimate_mean_scores
+from training.calibration import LeftOutRows, choose_mean_temperature
 from training.calibration.sets import find_threshold
-from training.calibration.temperature import choose_temperature
 from training.data.dataset import Dataset, prepare
 from training.pipelines.fresh.calibrated import CalibratedFit, calibrate_fit
 from training.pipelines.fresh.fit import new_fit
@@ -172,16 +171,15 @@ def test_rows_count_by_their_weights_and_groups(folder: Path, kind: str) -> None
         ends = np.linspace(0, len(numbers), int(np.sqrt(len(numbers))) + 1)[1:]
         groups = np.searchsorted(ends, np.arange(len(numbers)), side="right")
     kept = weights > 0
-    mean = estimate_mean_scores(found.scores[kept], found.rows.members[kept], found.truth[kept], weights[kept])
     of_groups = None if groups is None else groups[kept]
-    wanted = choose_temperature(mean.scores, found.truth[kept], weights[kept], of_groups, mean.length)
-    plain_mean = estimate_mean_scores(found.scores[kept], found.rows.members[kept], found.truth[kept])
-    plain = choose_temperature(plain_mean.scores, found.truth[kept], estimated=plain_mean.length)
+    rows = (found.scores[kept], found.rows.members[kept], found.truth[kept])
+    made = choose_mean_temperature(*rows, weights[kept], of_groups)
+    wanted, plain = made.chosen, choose_mean_temperature(*rows).chosen
     assert chosen.error == pytest.approx(wanted.error, rel=1e-3)
     assert chosen.best == pytest.approx(wanted.best, rel=1e-3)
     assert abs(plain.error / wanted.error - 1) > 0.01
     told = message.estimated
-    losses = log_loss(found.truth[kept], softmax(mean.scores, axis=1), sample_weight=weights[kept])
+    losses = log_loss(found.truth[kept], softmax(made.scores, axis=1), sample_weight=weights[kept])
     assert told.log_loss_before == pytest.approx(losses, rel=1e-4)
     assert told.rows == kept.sum()
 
