@@ -144,6 +144,7 @@ def render(
         "[data]",
         f"path = {toml_string(relative)}  # relative to this file's folder",
         f"target = {toml_string(inspection.target)}  # {describe(inspection.facts(inspection.target))}",
+        *(['decimal = ","  # numbers are written like 3,14'] * (table.decimal == ",")),
         "columns = [  # the inputs, in the order of the file",
         *(f"  {toml_string(facts.name)},  # {describe(facts)}" for facts in proposal.inputs),
         "]",
