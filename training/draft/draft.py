@@ -144,7 +144,7 @@ def render(
         "",
         "[model]",
         f"name = {toml_string(_model_name(name or inspection.path.stem))}",
-        *(_GROUND_OF_LOGARITHMS if is_log else (_GROUND_COMMENT,)),
+        *(_GROUND_OF_LOGARITHMS if is_log and not additive else (_GROUND_COMMENT,)),
         "",
         "[data]",
         f"path = {toml_string(relative)}  # relative to this file's folder",

@@ -80,13 +80,15 @@ def test_the_policy_on_unknown_ground_is_one_comment_sign_away(tmp_path: Path, k
 
 
 def test_answers_of_a_log_target_tell_of_unknown_ground(tmp_path: Path) -> None:
-    """Exp makes them very large far outside of the training rows, so the draft asks for the warning; not for linear."""
+    """Exp makes them very large far outside of the training rows, so the draft asks for the warning; curves end there."""
     x = np.random.default_rng(0).uniform(0, 5, 100)
     for target, policy in ((np.exp(2 * x), "flag"), (x**2 + 1, "answer")):
         pd.DataFrame({"x": x, "y": target}).to_csv(tmp_path / "t.csv", index=False)
         recipe = parse_recipe(draft_recipe(inspect(tmp_path / "t.csv", "y"), tmp_path), folder=tmp_path, name="t")
         assert (recipe.task.target_scale == "log") is (policy == "flag")
         assert recipe.model.unknown_ground == policy
+        curves = draft_recipe(inspect(tmp_path / "t.csv", "y"), tmp_path, additive=True)
+        assert parse_recipe(curves, folder=tmp_path, name="t").model.unknown_ground == "answer"
 
 
 def test_parquet_and_csv_of_one_table_draft_the_same(tmp_path: Path) -> None:
