@@ -1,6 +1,7 @@
 """How much inputs, nodes and edges contribute to a network's answers, on rows of data."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kan_model.analysis.edge_values import edge_values, first_flaw
+from kan_model.analysis.groups import add_groups, check_groups
 from kan_model.network.checks import check_rows
 from kan_model.network.network import KAN
 
@@ -71,7 +73,7 @@ def edge_statistics(kan: KAN, rows: Tensor) -> tuple[EdgeStatistics, ...]:
     return _statistics(exact, rows)
 
 
-def attribute(kan: KAN, rows: Tensor, *, output: int | None = None) -> Attribution:
+def attribute(kan: KAN, rows: Tensor, *, output: int | None = None, groups: Sequence[int] | None = None) -> Attribution:
     """Score edges, nodes and inputs, from the outputs back to the inputs.
 
     The outputs share a score of 1 evenly; with ``output`` that one has it alone. An edge's score is the score of the
@@ -87,20 +89,23 @@ def attribute(kan: KAN, rows: Tensor, *, output: int | None = None) -> Attributi
         kan: The network.
         rows: ``[2 or more rows, inputs]``.
         output: Index of the output to explain; None: all.
+        groups: The group of each input, from 0. The edges of a group are added up in each row and scored as one, so
+            0/1 inputs of one column of words that cancel have no score. Groups then take the place of inputs.
 
     Raises:
-        ValueError: as :func:`edge_statistics`, fewer than two rows, or no such output.
+        ValueError: as :func:`edge_statistics`, fewer than two rows, no such output, or not a group for each input.
 
     Source: KAN 2.0, arXiv 2408.10205, section 4.1; pykan's ``attribute`` (there 1e-4 is added to std(node)).
     """
     outputs = kan.width[-1]
     if output is not None and not 0 <= output < outputs:
         raise ValueError(f"output is {output}; wanted 0 to {outputs - 1}")
+    check_groups(kan, groups)
     exact, rows = _to_float64(kan, rows, at_least=2)
     score = np.full(outputs, 1 / outputs) if output is None else np.eye(outputs)[output]
     nodes: list[Values] = [score]
     edges: list[Values] = []
-    for layer, found in zip(reversed(exact.layers), reversed(_statistics(exact, rows)), strict=True):
+    for layer, found in zip(reversed(exact.layers), reversed(_statistics(exact, rows, groups)), strict=True):
         score = score if layer.products is None else score[layer.products.node_of]
         share = np.divide(score, found.sum_std, out=np.zeros_like(score), where=found.sum_std > 0)
         edges.insert(0, found.std * share[:, None])
@@ -109,7 +114,7 @@ def attribute(kan: KAN, rows: Tensor, *, output: int | None = None) -> Attributi
     return Attribution(tuple(edges), tuple(nodes))
 
 
-def interactions(kan: KAN, rows: Tensor, *, seed: int = 0) -> Values:
+def interactions(kan: KAN, rows: Tensor, *, seed: int = 0, groups: Sequence[int] | None = None) -> Values:
     """The share of the answer's variance that comes from each pair of inputs acting together.
 
     Example: in x1 + x2·x3 the pair (2, 3) interacts, the pairs (1, 2) and (1, 3) do not: their entries are 0.
@@ -126,6 +131,7 @@ def interactions(kan: KAN, rows: Tensor, *, seed: int = 0) -> Values:
         kan: The network.
         rows: ``[2 or more rows, inputs]``.
         seed: Seed of the drawn rows.
+        groups: As for :func:`attribute`: the inputs of a group are drawn together.
 
     Returns:
         ``[inputs, inputs]``, symmetric, 0 on the diagonal.
@@ -136,19 +142,21 @@ def interactions(kan: KAN, rows: Tensor, *, seed: int = 0) -> Values:
 
     Source: Liu and Owen, Estimating mean dimensionality of ANOVA decompositions, 2006 (superset importance).
     """
+    check_groups(kan, groups)
     exact, rows = _to_float64(kan, rows, at_least=2)
     order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed)).to(rows.device)
     others = torch.empty_like(rows)
     # Each row gets its neighbour in a random ring, so no row gets itself.
     others[order] = rows[order.roll(1)]
-    inputs, outputs = kan.width[0], kan.width[-1]
+    given, outputs = kan.width[0], kan.width[-1]
+    inputs = given if groups is None else max(groups) + 1
     squares = torch.zeros(inputs, inputs, outputs, dtype=torch.float64, device=rows.device)
     answers = []
     # Memory per row: the first layer's edges and basis, then for each input the widest basis of the other layers.
     bases = [layer.inputs * (layer.grid_size + layer.degree) for layer in exact.layers]
-    numbers = inputs * exact.layers[0].sums + bases[0] + inputs * max(bases[1:], default=outputs)
+    numbers = given * exact.layers[0].sums + bases[0] + inputs * max(bases[1:], default=outputs)
     for x, other in zip(_chunks(rows, numbers), _chunks(others, numbers), strict=True):
-        answers.append(_add_second_differences(exact, x, other, squares))
+        answers.append(_add_second_differences(exact, x, other, squares, groups))
     if not torch.isfinite(squares).all():
         mixed = "the network is not finite on rows with inputs of other rows; wanted edges defined there too"
         raise ValueError(first_flaw(exact, rows) or mixed)
@@ -159,7 +167,9 @@ def interactions(kan: KAN, rows: Tensor, *, seed: int = 0) -> Values:
     return result
 
 
-def _add_second_differences(kan: KAN, x: Tensor, other: Tensor, squares: Tensor) -> Tensor:
+def _add_second_differences(
+    kan: KAN, x: Tensor, other: Tensor, squares: Tensor, groups: Sequence[int] | None
+) -> Tensor:
     """Add each pair's squared differences over these rows to ``squares`` [inputs, inputs, outputs], above its diagonal.
 
     Returns:
@@ -177,7 +187,7 @@ def _add_second_differences(kan: KAN, x: Tensor, other: Tensor, squares: Tensor)
     with torch.no_grad():
         sums = first.sums_of(x)
         # A change of one input moves a sum by the change of that input's edges. [inputs, rows, sums]
-        moves = (first.edge_outputs(other) - first.edge_outputs(x)).permute(2, 0, 1)
+        moves = add_groups(first.edge_outputs(other) - first.edge_outputs(x), groups).permute(2, 0, 1)
         answers, moved = behind(sums), behind(sums + moves)
         for i in range(len(moves) - 1):
             both = behind(sums + moves[i] + moves[i + 1 :])
@@ -195,17 +205,20 @@ def _chunks(rows: Tensor, numbers: int) -> tuple[Tensor, ...]:
     return torch.split(rows, max(1, _CHUNK // numbers))
 
 
-def _statistics(kan: KAN, rows: Tensor) -> tuple[EdgeStatistics, ...]:
+def _statistics(kan: KAN, rows: Tensor, groups: Sequence[int] | None = None) -> tuple[EdgeStatistics, ...]:
     """Statistics over chunks of rows, merged without cancellation (Chan, Golub and LeVeque 1979)."""
     # The last column is the sum of the edges: [sums, inputs + 1].
     shapes = [(layer.sums, layer.inputs + 1) for layer in kan.layers]
+    if groups is not None:
+        shapes[0] = (shapes[0][0], max(groups) + 2)
     mean, l1, squares = ([rows.new_zeros(shape) for shape in shapes] for _ in range(3))
     numbers = max(layer.inputs * (layer.sums + layer.grid_size + layer.degree) for layer in kan.layers)
     done = 0
     with torch.no_grad():
         for x in _chunks(rows, numbers):
             count, whole = len(x), done + len(x)
-            for index, edges in enumerate(edge_values(kan, x)):
+            for index, single in enumerate(edge_values(kan, x)):
+                edges = single if index else add_groups(single, groups)
                 values = torch.cat([edges, edges.sum(dim=2, keepdim=True)], dim=2)
                 own = values.mean(dim=0)
                 change = own - mean[index]

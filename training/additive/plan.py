@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import combinations
 
 import numpy as np
 import torch
@@ -113,7 +112,8 @@ class AdditiveFit:
         several = " by output" if len(fitted.chosen) > 1 else ""
         weighted = "" if self._problem.weights is None else f", which weigh as {self._effective_rows:.0f}"
         end = "" if fitted.is_settled else "; the Newton steps ended before the loss settled"
-        pairs = tell_pairs(self.recipe.network.pairs, terms.pairs, self._network)
+        without_room = 0 if self._pairs is None else self._pairs.without_room
+        pairs = tell_pairs(self.recipe.network.pairs, terms.pairs, self._network, without_room, _MOST_COEFFICIENTS)
         return [
             f"additive: {_count(len(terms.curves), 'curve')} and {_count(len(terms.lines), 'line')}{pairs}; effective "
             f"degrees of freedom{several}: {degrees} for {len(self.numbers)} rows{weighted}{end}"
@@ -184,7 +184,7 @@ class AdditiveFit:
         """The curves alone."""
         x = self.rows.x.double()
         terms = terms_of(self.kan.layers[0], x, groups_of(self.dataset))
-        _check_size(terms, terms.raw.shape[1])
+        _check_size(terms)
         return solve(TermRows.of(terms, x), self._problem)
 
     @cached_property
@@ -194,10 +194,7 @@ class AdditiveFit:
             return None
         rows = self._curves.rows
         sides = sides_of(rows, column_names(self.dataset), columns_of_numbers(self.dataset))
-        sizes = [len(one.functions) * len(two.functions) for one, two in combinations(sides, 2)]
-        largest = sorted(sizes, reverse=True)[:count]
-        _check_size(rows.terms, rows.coefficients + sum(largest), len(largest))
-        return PairFit(self._curves, self._problem, sides, count)
+        return PairFit(self._curves, self._problem, sides, count, _MOST_COEFFICIENTS - rows.coefficients)
 
     @cached_property
     def _network(self) -> KAN:
@@ -229,15 +226,12 @@ def _no_finite_fit() -> Iterator[None]:
         raise TrainingDiverged(f"the additive model has no finite fit: {error}; wanted scaled targets") from None
 
 
-def _check_size(terms: Terms, coefficients: int, pairs: int = 0) -> None:
-    if coefficients > _MOST_COEFFICIENTS:
-        also = f" and {_count(pairs, 'pair')}" if pairs else ""
-        most = "up to " if pairs else ""
-        fewer = "columns, pairs or intervals" if pairs else "columns or intervals"
+def _check_size(terms: Terms) -> None:
+    if (coefficients := terms.raw.shape[1]) > _MOST_COEFFICIENTS:
         raise FitRefused(
             f"an additive model is for at most {_MOST_COEFFICIENTS} coefficients, and "
             f"{_count(len(terms.curves), 'curve')} on {terms.layer.grid_size} intervals and "
-            f"{_count(len(terms.lines), 'line')}{also} have {most}{coefficients}; wanted fewer {fewer}"
+            f"{_count(len(terms.lines), 'line')} have {coefficients}; wanted fewer columns or intervals"
         )
 
 

@@ -30,7 +30,7 @@ def init(options: argparse.Namespace, output: Output) -> None:
     if options.pairs and not options.additive:
         raise RecipeError(f"--pairs {options.pairs}: only with --additive; add it, or leave --pairs out")
     check_output(path, options.table)
-    inspection = inspect(options.table, options.target)
+    inspection = inspect(options.table, options.target, options.decimal)
     text = draft_recipe(
         inspection,
         path.parent,

@@ -41,6 +41,11 @@ def _add_init(adding: "Commands") -> None:
     init = adding.add_parser("init", help="look at a table and write a commented recipe for it", epilog=_EXIT_CODES)
     init.add_argument("table", type=Path, metavar="DATA", help="a CSV or Parquet file")
     init.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
+    init.add_argument(
+        "--decimal",
+        choices=(".", ","),
+        help="the mark before the decimals in DATA, a point or a comma as in 3,14 (default: as the table shows it)",
+    )
     recipe = init.add_argument_group("the recipe")
     recipe.add_argument(
         "--output",

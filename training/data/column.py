@@ -15,7 +15,11 @@ from training.data.table import parse_numbers as parse_numbers
 from training.errors import quoted
 
 _LARGEST = float(np.finfo(np.float32).max)
-_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
+_OTHER_DECIMAL = {".": re.compile(r"\s*[-+]?\d+,\d+\s*"), ",": re.compile(r"\s*[-+]?\d+\.\d+\s*")}
+_REMEDY = {
+    ".": 'decimals are written with a point, unless [data] has decimal = ","',
+    ",": 'decimals are written with a comma, because [data] has decimal = ","',
+}
 _DATE_LIKE = re.compile(r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d|\d{4}-\d{2}\s*$|\d{1,2}[ -][A-Za-z]{3})")
 # Dates before 1678 and after 2261 are no dates for it.
 _HAS_NANOSECONDS = int(pd.__version__.split(".")[0]) < 3
@@ -44,7 +48,7 @@ def numbers(table: Table, column: str, suggest: Callable[[Sequence[str]], str] |
         texts = table.texts(column)
         cell = str(texts.distinct[texts.codes[row]])
         hint = "is it a word?" if suggest is None else suggest(texts.distinct.tolist())
-        hint = "decimals are written with a point" if _DECIMAL_COMMA.fullmatch(cell) else hint
+        hint = _REMEDY[table.decimal] if looks_like_other_decimal(table, cell) else hint
         raise table.problem(column, f"{table.place(row)} holds {quoted(cell)}, wanted a number ({hint})")
     if flaw := too_large(table, values):
         raise table.problem(column, flaw)
@@ -96,10 +100,9 @@ def class_words(table: Table, column: str) -> Cells:
     return Texts(np.array([cell.strip() for cell in texts.distinct], dtype=object), texts.codes).cells()
 
 
-def has_decimal_commas(cells: Cells) -> bool:
-    """Whether text cells are numbers with a decimal comma, as spreadsheets in many countries write them."""
-    present = [cell for cell in cells[:1000].tolist() if isinstance(cell, str) and cell.strip()]
-    return bool(present) and sum(bool(_DECIMAL_COMMA.fullmatch(cell)) for cell in present) > len(present) / 2
+def looks_like_other_decimal(table: Table, cell: str) -> bool:
+    """Whether a cell is a number with a decimal comma where the table has points, or the reverse."""
+    return bool(_OTHER_DECIMAL[table.decimal].fullmatch(cell))
 
 
 def times(table: Table, column: str) -> NDArray[np.float64]:

@@ -89,6 +89,12 @@ class Dataset:
         names = [feature.name for feature in self.features]
         return (*names, *(gap_input_name(names[place]) for place in self.gaps))
 
+    @property
+    def input_columns(self) -> tuple[str, ...]:
+        """The table's column of each input of the network."""
+        columns = [feature.column for feature in self.features]
+        return (*columns, *(columns[place] for place in self.gaps))
+
     def without_validation(self) -> "Dataset":
         """The same table whose validation rows train too."""
         return replace(self, train=np.concatenate([self.train, self.validation]), validation=self.validation[:0])

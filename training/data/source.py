@@ -20,7 +20,7 @@ def load_source(data: DataSection) -> tuple[Table, tuple[str, ...], str | tuple[
         DataError: the file cannot be read as a table.
     """
     if data.path is not None:
-        return read_table(data.path), data.columns, data.target
+        return read_table(data.path, data.decimal), data.columns, data.target
     from sklearn import datasets  # Takes a second, and most tables are files.
 
     match data.source:

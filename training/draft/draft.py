@@ -19,6 +19,10 @@ from training.recipe.toml_text import toml_string
 _GROUND_COMMENT = (
     '# unknown_ground = "flag"  # answers tell of rows that no training row resembles; "refuse" refuses them'
 )
+_GROUND_OF_LOGARITHMS = (
+    "# Far outside of the training rows an answer may be very large, since it is exp of a sum.",
+    'unknown_ground = "flag"  # answers tell of rows that no training row resembles; "refuse" refuses them',
+)
 _FORMULA_COMMENT = ("# `kan-train init --formula` writes a recipe that ends in a formula.",)
 # Lines of [split]: of a recipe for a fit and its refit, and of one that ends in a formula.
 _SHARES = (
@@ -131,6 +135,7 @@ def render(
     """
     table = inspection.table
     relative = Path(os.path.relpath(inspection.path, folder)).as_posix()
+    is_log = proposal.is_log_scale and formula is None
     what = "the classes" if proposal.task == "classification" else "the output"
     lines = [
         f"# Drafted by kan-train init from {comment(table.source)}.",
@@ -139,11 +144,12 @@ def render(
         "",
         "[model]",
         f"name = {toml_string(_model_name(name or inspection.path.stem))}",
-        _GROUND_COMMENT,
+        *(_GROUND_OF_LOGARITHMS if is_log and not additive else (_GROUND_COMMENT,)),
         "",
         "[data]",
         f"path = {toml_string(relative)}  # relative to this file's folder",
         f"target = {toml_string(inspection.target)}  # {describe(inspection.facts(inspection.target))}",
+        *(['decimal = ","  # numbers are written like 3,14'] * (table.decimal == ",")),
         "columns = [  # the inputs, in the order of the file",
         *(f"  {toml_string(facts.name)},  # {describe(facts)}" for facts in proposal.inputs),
         "]",
@@ -156,10 +162,7 @@ def render(
         *_dates(proposal),
         "[task]",
         f"kind = {toml_string(proposal.task)}  # the target holds {proposal.why_task}",
-        *(
-            ['target_scale = "log"  # its numbers are positive and of very different sizes']
-            * (proposal.is_log_scale and formula is None)
-        ),
+        *(['target_scale = "log"  # its numbers are positive and of very different sizes'] * is_log),
         "",
         "[split]",
         f"kind = {toml_string(split.kind)}  # {split.why}",

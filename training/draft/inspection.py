@@ -12,8 +12,9 @@ from kan_api.cells import MISSING_NUMBERS
 from kan_api.dates import is_missing_date
 from training.data.column import looks_like_dates, times, too_large, words
 from training.data.float32_limits import input_flaw
-from training.data.table import Cells, Table, read_table
+from training.data.table import Cells, Decimal, Table, read_table
 from training.draft.date_cells import FEWEST_DATES, date_form, describe_stray, may_be_dates
+from training.draft.decimal_mark import find_decimal
 from training.errors import DataError, quoted
 
 MOST_WORDS = 20
@@ -77,17 +78,21 @@ class Inspection:
         return next(facts for facts in self.columns if facts.name == column)
 
 
-def inspect(path: Path, target: str) -> Inspection:
+def inspect(path: Path, target: str, decimal: Decimal | None = None) -> Inspection:
     """Read a table and collect the facts of every column.
 
     Args:
         path: A CSV or Parquet file.
         target: The column to predict.
+        decimal: The mark before the decimals of numbers; None: as the table shows it.
 
     Raises:
         DataError: the file cannot be read as a table, or has no such column.
     """
-    return inspect_table(path, read_table(path), target)
+    table = read_table(path, decimal or ".")
+    if decimal is None and find_decimal(table) == ",":
+        table = read_table(path, ",")
+    return inspect_table(path, table, target)
 
 
 def inspect_table(path: Path, table: Table, target: str) -> Inspection:

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_api.dates import PARTS
-from training.data.column import has_decimal_commas, words
+from training.data.column import words
 from training.data.split import SMALLEST_CLASS_ROWS, SMALLEST_TABLE_ROWS
 from training.draft.date_cells import FEWEST_DATES
+from training.draft.decimal_mark import describe_other_decimals
 from training.draft.fit_plan import FitPlan, plan_fit
 from training.draft.inspection import ColumnFacts, Inspection
 from training.draft.target_scale import is_for_log_scale
@@ -128,8 +129,8 @@ def _task(inspection: Inspection) -> tuple[Literal["classification", "regression
         raise table.problem(target.name, "the target is the same in every row; there is nothing to learn")
     if target.flaw:
         raise table.problem(target.name, f"the target: {target.flaw}")
-    if target.kind in ("words", "text") and has_decimal_commas(table.cells[target.name]):
-        raise table.problem(target.name, "the target holds decimal commas; wanted numbers with a decimal point")
+    if target.kind in ("words", "text") and (why := describe_other_decimals(table, target.name)):
+        raise table.problem(target.name, f"the target holds {why}")
     if target.kind == "dates":
         raise table.problem(target.name, "the target holds dates; wanted numbers or the words of classes")
     filled = table.rows - target.missing
@@ -170,9 +171,7 @@ def _why_unusable(inspection: Inspection, facts: ColumnFacts) -> str:
         return facts.flaw
     if facts.kind == "dates" and not facts.date_form:
         return "dates of a format that is none of those of [data.dates]"
-    if facts.kind in ("words", "text") and has_decimal_commas(inspection.table.cells[facts.name]):
-        return "decimal commas; an input must be a number with a decimal point"
-    return ""
+    return describe_other_decimals(inspection.table, facts.name) if facts.kind in ("words", "text") else ""
 
 
 def _is_id(facts: ColumnFacts) -> bool:

@@ -132,7 +132,7 @@ def _check_filled(version: Version, source: str, x: Numbers) -> None:
 
 def _read_old_rows(version: Version, recipe: Recipe, columns: Sequence[Column]) -> Numbers:
     assert recipe.fit.old_table is not None
-    table: Table = read_table(recipe.fit.old_table)
+    table: Table = read_table(recipe.fit.old_table, recipe.data.decimal)
     for column in columns:
         table.require(column.name, "an input in [data] columns")
     x = np.concatenate([feature_block(table, column) for column in columns], axis=1)

@@ -93,7 +93,8 @@ def identity_of(recipe: Recipe, dataset: Dataset) -> RunIdentity:
     if dataset.gaps:
         # The fingerprint tells nothing of inputs that are made in the graph.
         followed += f"gaps {dataset.gaps}"
-    data = recipe.data.model_dump(mode="json")
+    # A kept state that an older kan-train wrote has no key for a mark of decimals.
+    data = recipe.data.model_dump(mode="json", exclude={"decimal"} if recipe.data.decimal == "." else None)
     if recipe.data.path is not None:
         # The command may run in another folder than before.
         data["path"] = str(recipe.data.path.resolve())

@@ -3,6 +3,8 @@
 Every run writes both. They cost little, because a few thousand rows tell them well enough.
 """
 
+from collections.abc import Sequence
+
 import torch
 
 from kan_api.v1 import manifest_pb2 as pb
@@ -19,7 +21,9 @@ _SCORED_ROWS = 1000
 
 
 def describe_drift(manifest: pb.ModelManifest, trained: Trained, x: Numbers) -> None:
-    """Write the histograms of the answers into the manifest and, where it has none, the attribution of each feature.
+    """Write the histograms of the answers into the manifest, and the attributions of features and columns.
+
+    A feature keeps an attribution that it has.
 
     Args:
         manifest: Has the features and the task.
@@ -34,15 +38,35 @@ def describe_drift(manifest: pb.ModelManifest, trained: Trained, x: Numbers) -> 
         # Inputs behind the features tell of gaps.
         for feature, score in zip(manifest.features, _score_inputs(trained, x), strict=False):
             feature.attribution = score
+    _score_columns(manifest, trained, x)
 
 
-def _score_inputs(trained: Trained, x: Numbers) -> list[float]:
-    """How much the answers depend on each input of the network; empty where its edges are not finite on the rows."""
+def _score_columns(manifest: pb.ModelManifest, trained: Trained, x: Numbers) -> None:
+    """Write the attribution of each column that several inputs of the network are of."""
+    features = [*manifest.features, *(feature for feature in manifest.features if feature.has_gap_input)]
+    of_inputs = [feature.column or feature.name for feature in features]
+    names = list(dict.fromkeys(of_inputs))
+    for column in manifest.columns:
+        column.ClearField("attribution")  # A continued version has that of another network.
+    if len(names) == len(of_inputs):
+        return
+    scores = dict(zip(names, _score_inputs(trained, x, [names.index(name) for name in of_inputs]), strict=False))
+    for column in manifest.columns:
+        if of_inputs.count(column.name) > 1 and column.name in scores:
+            column.attribution = scores[column.name]
+
+
+def _score_inputs(trained: Trained, x: Numbers, groups: Sequence[int] | None = None) -> list[float]:
+    """How much the answers depend on each input of the network, or each group of inputs.
+
+    Returns:
+        Empty where edges are not finite on the rows.
+    """
     if len(x) < 2:
         return []
     rows = torch.from_numpy(_thinned(x, _SCORED_ROWS)).to(trained.kan.layers[0].base_weight)
     try:
-        scores = attribute(trained.kan, rows if trained.inputs is None else trained.inputs(rows)).inputs
+        scores = attribute(trained.kan, rows if trained.inputs is None else trained.inputs(rows), groups=groups).inputs
     except ValueError:
         return []
     found: list[float] = scores.tolist()

@@ -69,6 +69,11 @@ class ModelSection(Section):
     unknown_ground: UnknownGround = "answer"
 
 
+_OF_A_TABLE = frozenset(
+    {"target", "columns", "decimal", "missing", "categories", "weights", "unseen", "by_target", "dates"}
+)
+
+
 class DataSection(Section):
     """[data]: the user's own table (`path`) or a built-in table (`source`)."""
 
@@ -76,6 +81,7 @@ class DataSection(Section):
     source: Literal["sklearn:digits", "sklearn:diabetes", "toy:exp(sin(pi*x)+y^2)"] | None = None
     target: Target = ""
     columns: Words = ()
+    decimal: Literal[".", ","] = "."
     weights: str | None = None
     missing: Literal["refuse", "median", "indicator", "drop_rows"] = "refuse"
     categories: dict[str, Words] = Field(default_factory=dict)
@@ -97,7 +103,7 @@ class DataSection(Section):
             raise ValueError('wanted either path = "DATA.csv" or source = "sklearn:digits", exactly one of them')
         if "path" in given:
             self._check_table()
-        elif idle := given & {"target", "columns", "missing", "categories", "weights", "unseen", "by_target", "dates"}:
+        elif idle := given & _OF_A_TABLE:
             raise ValueError(f"{', '.join(sorted(idle))}: only with path; a source brings its own columns and target")
         is_toy = self.source is not None and self.source.startswith("toy:")
         if not is_toy and (idle := given & {"rows", "seed"}):

@@ -11,9 +11,9 @@ _ATTRIBUTION = (
     "Attribution: how much the answers to the training rows depend on the feature, as a share of their spread; the "
     "shares of independent features add up to more than 1."
 )
-_WORDS = (
-    "Read the 0/1 features of one column of words together: they can cancel, so each may have a large share although "
-    "the column as a whole hardly moves the answers."
+_COLUMNS = (
+    "The features of one column can cancel, so each may have a large share although the column as a whole hardly moves "
+    "the answers. As a whole:"
 )
 
 
@@ -53,8 +53,9 @@ def feature_table(manifest: ModelManifest) -> str:
     text = table(head, rows) + (paragraph(f"and {more:,} more") if more else "")
     if "attribution" not in head:
         return text
-    has_words = any(column.categories for column in manifest.columns)
-    return text + paragraph(f"{_ATTRIBUTION} {_WORDS}" if has_words else _ATTRIBUTION)
+    whole = [[each.name, number(each.attribution)] for each in manifest.columns if each.HasField("attribution")]
+    columns = paragraph(_COLUMNS) + table(["column", "attribution"], whole[:_MOST_FEATURES]) if whole else ""
+    return text + paragraph(_ATTRIBUTION) + columns
 
 
 def _remark(manifest: ModelManifest, feature: Feature) -> str:

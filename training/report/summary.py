@@ -81,6 +81,7 @@ def facts(published: Published) -> dict[str, Any]:
         "formula": manifest.formula,
         "intervals": MessageToDict(manifest.intervals) if manifest.HasField("intervals") else None,
         "calibration": MessageToDict(manifest.calibration) if manifest.HasField("calibration") else None,
+        "pairs": [[pair.first, pair.second] for pair in manifest.pairs],
         "parameters": manifest.network.parameters,
         "strategies": list(manifest.lowering.strategies),
         "max_relative_error": manifest.lowering.max_relative_error,

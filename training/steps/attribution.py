@@ -1,4 +1,4 @@
-"""[attribution]: which inputs the answers depend on, and which of them act together."""
+"""[attribution]: which columns the answers depend on, and which of them act together."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +14,7 @@ from training.steps.state import Finished, StepData
 
 # Rows that tell how much inputs matter; more would change the second digit.
 _ROWS = 1000
-# Inputs whose pairs are looked at: they are computed once for each half of their square.
+# Columns whose pairs are looked at: they are computed once for each half of their square.
 _MOST_PAIRED = 64
 # A smaller share of the variance is an accident of the rows.
 _LEAST_SHARE = 1e-3
@@ -23,25 +23,26 @@ _LEAST_SHARE = 1e-3
 def add_attribution(done: Finished, section: AttributionSection, table: StepData) -> Finished:
     """The same network, and what its answers to training rows depend on."""
     rows = table.train.x[:: -(-len(table.train.x) // _ROWS)]
-    names = list(table.dataset.input_names)
+    names = list(dict.fromkeys(table.dataset.input_columns))
+    groups = [names.index(column) for column in table.dataset.input_columns]
     try:
-        scores = attribute(done.kan, rows).inputs
+        of_inputs, scores = attribute(done.kan, rows).inputs, attribute(done.kan, rows, groups=groups).inputs
     except ValueError as error:
         return replace(done, notes=(*done.notes, f"attribution: {error}"))
     shown = ", ".join(f"{quoted(names[place])} {scores[place]:.2g}" for place in _find_largest(scores, section.inputs))
     more = f" and {len(names) - section.inputs} more" if len(names) > section.inputs else ""
-    notes = [f"attribution: {shown}{more}", *_describe_pairs(done.kan, rows, names, section.pairs)]
-    return replace(done, notes=(*done.notes, *notes), attribution=tuple(scores.tolist()))
+    notes = [f"attribution: {shown}{more}", *_describe_pairs(done.kan, rows, names, groups, section.pairs)]
+    return replace(done, notes=(*done.notes, *notes), attribution=tuple(of_inputs.tolist()))
 
 
-def _describe_pairs(kan: KAN, rows: Tensor, names: list[str], most: int) -> Iterator[str]:
+def _describe_pairs(kan: KAN, rows: Tensor, names: list[str], groups: list[int], most: int) -> Iterator[str]:
     if most == 0 or len(names) == 1:
         return
     if len(names) > _MOST_PAIRED:
-        yield f"pairs: not looked at, with {len(names)} inputs; wanted at most {_MOST_PAIRED}"
+        yield f"pairs: not looked at, with {len(names)} columns; wanted at most {_MOST_PAIRED}"
         return
     try:
-        shares = interactions(kan, rows)
+        shares = interactions(kan, rows, groups=groups)
     except ValueError as error:
         yield f"pairs: {error}"
         return

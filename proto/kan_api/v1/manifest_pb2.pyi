@@ -45,18 +45,20 @@ class DateEncoding(_message.Message):
     def __init__(self, format: _Optional[str] = ..., first_day: _Optional[str] = ...) -> None: ...
 
 class Column(_message.Message):
-    __slots__ = ("name", "categories", "unseen_is_other", "statistics", "date")
+    __slots__ = ("name", "categories", "unseen_is_other", "statistics", "date", "attribution")
     NAME_FIELD_NUMBER: _ClassVar[int]
     CATEGORIES_FIELD_NUMBER: _ClassVar[int]
     UNSEEN_IS_OTHER_FIELD_NUMBER: _ClassVar[int]
     STATISTICS_FIELD_NUMBER: _ClassVar[int]
     DATE_FIELD_NUMBER: _ClassVar[int]
+    ATTRIBUTION_FIELD_NUMBER: _ClassVar[int]
     name: str
     categories: _containers.RepeatedScalarFieldContainer[str]
     unseen_is_other: bool
     statistics: TargetStatistics
     date: DateEncoding
-    def __init__(self, name: _Optional[str] = ..., categories: _Optional[_Iterable[str]] = ..., unseen_is_other: _Optional[bool] = ..., statistics: _Optional[_Union[TargetStatistics, _Mapping]] = ..., date: _Optional[_Union[DateEncoding, _Mapping]] = ...) -> None: ...
+    attribution: float
+    def __init__(self, name: _Optional[str] = ..., categories: _Optional[_Iterable[str]] = ..., unseen_is_other: _Optional[bool] = ..., statistics: _Optional[_Union[TargetStatistics, _Mapping]] = ..., date: _Optional[_Union[DateEncoding, _Mapping]] = ..., attribution: _Optional[float] = ...) -> None: ...
 
 class Histogram(_message.Message):
     __slots__ = ("edges", "counts")

@@ -78,7 +78,7 @@ def add_predict(
 
 
 def add_file(command: argparse.ArgumentParser) -> None:
-    """Add the file to read (None if it is not given), and its format."""
+    """Add the file to read (None if it is not given), its format and the mark before its decimals."""
     command.add_argument(
         "file",
         metavar="FILE",
@@ -89,6 +89,12 @@ def add_file(command: argparse.ArgumentParser) -> None:
         "--format",
         choices=("csv", "jsonl"),
         help=f"of the file (default: jsonl for {' and '.join(_JSON_SUFFIXES)}, else csv)",
+    )
+    command.add_argument(
+        "--decimal",
+        choices=(".", ","),
+        default=".",
+        help="the mark before the decimals of the file's numbers: a comma reads 3,14 (default: a point)",
     )
 
 
@@ -122,6 +128,7 @@ def _predict(client: Client, options: argparse.Namespace) -> int:
         strict=options.strict,
         longest_wait_seconds=options.timeout_seconds,
         skip_rows=options.skip_rows,
+        decimal=options.decimal,
     )
     messages = sys.stderr or io.StringIO()  # closed at the start, as by 2>&-: nobody reads them
     progress = Progress(messages, is_shown=messages.isatty() and not to_people)

@@ -6,6 +6,7 @@ from kan_api.cells import quoted
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from service.client.command.answer_table import Style, column_names, value_names
 from service.client.command.row_file import Format
+from service.client.encoding.table_rows import Decimal
 from service.client.errors import InvalidInput
 
 
@@ -17,6 +18,7 @@ class PredictionJob:
     version            a number; None is the latest that is ready when the table begins
     source             name of the file, for messages
     file_format        format of the file
+    decimal            the mark before the decimals of the file's numbers
     style              format of the answers
     all_probabilities  whether to print the probability of every class, not only the label's
     target             column with the true values; None if there is none
@@ -37,6 +39,7 @@ class PredictionJob:
     strict: bool = False
     longest_wait_seconds: float | None = None
     skip_rows: int = 0
+    decimal: Decimal = "."
 
     def columns_to_read(self, manifest: ModelManifest) -> list[str]:
         """The columns that the file must have."""

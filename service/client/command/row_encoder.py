@@ -8,7 +8,8 @@ from functools import cached_property, partial
 from kan_api.v1.manifest_pb2 import Column, ModelManifest
 from service.client.command.reading.file_block import FileBlock, pick_rows
 from service.client.encoding.other_words import OtherWords
-from service.client.encoding.rows import Matrix, TableRows, features
+from service.client.encoding.rows import Matrix, features
+from service.client.encoding.table_rows import TableRows
 from service.client.errors import InvalidInput
 
 

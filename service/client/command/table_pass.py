@@ -22,7 +22,7 @@ from service.client.command.row_encoder import EncodedBlock, RowEncoder, find_re
 from service.client.command.row_file import read_blocks
 from service.client.command.scoring.score import score_for
 from service.client.command.unknown_ground import UnknownGround
-from service.client.encoding.rows import numbers_of
+from service.client.encoding.number_cells import numbers_of
 from service.client.errors import InvalidInput, list_names
 from service.client.limits import MAX_REQUEST_ROWS
 from service.client.streaming.pace import Pace
@@ -113,7 +113,7 @@ class TablePass:
 
     def _blocks(self, text: Replay) -> Iterator[FileBlock]:
         names = self._job.columns_to_read(self._manifest)
-        return read_blocks(text, self._job.source, self._job.file_format, names, self._block_rows)
+        return read_blocks(text, self._job.source, self._job.file_format, names, self._block_rows, self._job.decimal)
 
     def _rows(self, text: Replay, printed: Printed) -> Iterator[Sequence[Cell]]:
         """The cells to print, row by row. The next block is read when the previous block has been printed."""

@@ -14,7 +14,8 @@ from kan_api.ground_text import show_cell, show_range, show_value
 from kan_api.v1.manifest_pb2 import ModelManifest
 from kan_api.v1.prediction_pb2 import UnknownCell
 from service.client.answers import Ground
-from service.client.encoding.rows import Matrix, TableRows
+from service.client.encoding.rows import Matrix
+from service.client.encoding.table_rows import TableRows
 
 _MOST_COLUMNS: Final = 5
 _MOST_WORDS: Final = 3

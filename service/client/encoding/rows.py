@@ -1,39 +1,20 @@
 """Rows as the float matrix that a model takes. Cells are read by the same rules as in training."""
 
-import numbers
-import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kan_api.cells import MISSING_NUMBERS, quoted
+from kan_api.cells import quoted
 from kan_api.v1.manifest_pb2 import Column, ModelManifest
 from service.client.encoding.dates import encode_dates
+from service.client.encoding.number_cells import FINITE_WANTED, numbers_of
 from service.client.encoding.other_words import OtherWords
+from service.client.encoding.table_rows import TableRows, cell_fault, show_cell
 from service.client.encoding.words import numbers_of_words, word_of
 from service.client.errors import InvalidInput, list_names
 
-_LARGEST = float(np.finfo(np.float32).max)
-
 Matrix = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class TableRows:
-    """Some rows of a table, column by column.
-
-    columns  the cells of each column: text, as in a CSV file, or numbers, booleans and None, as in JSON
-    count    number of rows
-    place    gives the position of row n in words, for messages
-    ignored  names of columns in the table that the model does not need
-    """
-
-    columns: Mapping[str, Sequence[object]]
-    count: int
-    place: Callable[[int], str]
-    ignored: tuple[str, ...] = ()
 
 
 def matrix_of(rows: ArrayLike) -> Matrix:
@@ -67,7 +48,7 @@ def matrix_of(rows: ArrayLike) -> Matrix:
     infinite = np.isinf(matrix)
     if infinite.any():
         row, feature = np.argwhere(infinite)[0]
-        raise InvalidInput(f"rows[{row}] holds {table[row, feature]:g} as feature {feature}, {_FINITE_WANTED}")
+        raise InvalidInput(f"rows[{row}] holds {table[row, feature]:g} as feature {feature}, {FINITE_WANTED}")
     return matrix
 
 
@@ -143,36 +124,13 @@ def features(manifest: ModelManifest, rows: TableRows, others: OtherWords | None
     return matrix
 
 
-def numbers_of(name: str, rows: TableRows) -> NDArray[np.float64]:
-    """One column as numbers.
-
-    Returns:
-        float64 [rows]; NaN for a missing cell.
-
-    Raises:
-        InvalidInput: for the first cell that is not a number and not missing, is infinite or is too large for float32.
-    """
-    cells = rows.columns[name]
-    values = _plain_numbers(cells)
-    if values is None:
-        values = np.array([_number(row, name, rows) for row in range(rows.count)], dtype=np.float64)
-    too_large = np.abs(values) > _LARGEST
-    if too_large.any():
-        row = int(np.argmax(too_large))
-        raise _fault(row, name, rows, f"holds {_show(cells[row])}, {_FINITE_WANTED}")
-    return values
-
-
-_FINITE_WANTED = f"wanted a finite number of float32 (below {_LARGEST:.1e})"
-
-
 def _numbers(name: str, rows: TableRows, may_be_missing: bool) -> NDArray[np.float64]:
     values = numbers_of(name, rows)
     missing = np.isnan(values)
     if missing.any() and not may_be_missing:
         row = int(np.argmax(missing))
-        what = f"holds no value ({_show(rows.columns[name][row])}), wanted a number"
-        raise _fault(row, name, rows, f"{what}, because the model fills in no gaps of this column")
+        what = f"holds no value ({show_cell(rows.columns[name][row])}), wanted a number"
+        raise cell_fault(row, name, rows, f"{what}, because the model fills in no gaps of this column")
     return values
 
 
@@ -180,46 +138,14 @@ def _dates(column: Column, rows: TableRows, may_be_missing: bool) -> NDArray[np.
     values, strange = encode_dates(column.date, rows.columns[column.name])
     wanted = f"wanted a date of the format {quoted(column.date.format)}"
     if strange is not None:
-        raise _fault(strange, column.name, rows, f"holds {_show(rows.columns[column.name][strange])}, {wanted}")
+        raise cell_fault(strange, column.name, rows, f"holds {show_cell(rows.columns[column.name][strange])}, {wanted}")
     missing = np.isnan(values[:, 0])
     if missing.any() and not may_be_missing:
         row = int(np.argmax(missing))
-        raise _fault(row, column.name, rows, f"holds no value ({_show(rows.columns[column.name][row])}), {wanted}")
+        raise cell_fault(
+            row, column.name, rows, f"holds no value ({show_cell(rows.columns[column.name][row])}), {wanted}"
+        )
     return values
-
-
-def _plain_numbers(cells: Sequence[object]) -> NDArray[np.float64] | None:
-    """The numbers of a column where every cell is the text of a number, fast; None for any other column."""
-    texts = [cell for cell in cells if isinstance(cell, str)]
-    # float("1_000") is 1000 in Python. In a table such a text is no number.
-    if len(texts) < len(cells) or "_" in "".join(texts):
-        return None
-    try:
-        return np.array([float(text) for text in texts], dtype=np.float64)
-    except ValueError:
-        return None
-
-
-def _number(row: int, name: str, rows: TableRows) -> float:
-    cell = rows.columns[name][row]
-    if cell is None:
-        return np.nan
-    if isinstance(cell, numbers.Real) and not isinstance(cell, bool):
-        try:
-            return float(cell)
-        except OverflowError:
-            return np.inf
-    if isinstance(cell, str):
-        if cell.strip().lower() in MISSING_NUMBERS:
-            return np.nan
-        try:
-            if "_" not in cell:
-                return float(cell)
-        except ValueError:
-            pass
-    comma = isinstance(cell, str) and re.fullmatch(r"\s*-?\d+,\d+\s*", cell)
-    hint = " (decimals are written with a point)" if comma else ""
-    raise _fault(row, name, rows, f"holds {_show(cell)}, wanted a number{hint}")
 
 
 def _codes(column: Column, rows: TableRows) -> NDArray[np.int64]:
@@ -235,15 +161,7 @@ def _codes(column: Column, rows: TableRows) -> NDArray[np.int64]:
             code = None if word is None else known.get(word, strange)
         if code is None:
             wanted = "wanted a word" if by_target else f"wanted one of {list_names(list(column.categories))}"
-            what = f"holds no word ({_show(cell)})" if word == "" else f"holds {_show(cell)}"
-            raise _fault(row, column.name, rows, f"{what}, {wanted}")
+            what = f"holds no word ({show_cell(cell)})" if word == "" else f"holds {show_cell(cell)}"
+            raise cell_fault(row, column.name, rows, f"{what}, {wanted}")
         codes.append(code)
     return np.array(codes, dtype=np.int64)
-
-
-def _show(cell: object) -> str:
-    return quoted(cell) if isinstance(cell, str) else repr(cell)[:60]
-
-
-def _fault(row: int, name: str, rows: TableRows, text: str) -> InvalidInput:
-    return InvalidInput(f"{rows.place(row)}: column {quoted(name)} {text}")

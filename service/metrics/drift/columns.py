@@ -29,7 +29,7 @@ def counted_columns(manifest: ModelManifest) -> tuple[Counted, ...]:
     known = [column for column in _columns(manifest) if all(_is_known(feature) for _, feature in column[1])]
     if not known or rows < 1:
         return ()
-    by_weight = sorted(known, key=lambda column: -sum(feature.attribution for _, feature in column[1]))
+    by_weight = sorted(known, key=lambda column: -_attribution(*column))
     chosen, others = by_weight[:_MOST_COLUMNS], by_weight[_MOST_COLUMNS:]
     found = [_cells_of(column, features, rows) for column, features in chosen]
     if others:
@@ -39,6 +39,11 @@ def counted_columns(manifest: ModelManifest) -> tuple[Counted, ...]:
         with np.errstate(over="ignore"):
             found.append(pooled_cells(OTHER, *ranges.astype(np.float32)))
     return _named(found)
+
+
+def _attribution(column: Column, features: "_Features") -> float:
+    """How much the answers depend on a column; older versions tell it of its features alone."""
+    return column.attribution if column.HasField("attribution") else sum(each.attribution for _, each in features)
 
 
 def counted_answers(manifest: ModelManifest) -> tuple[Counted, ...]:

@@ -160,6 +160,43 @@ def test_a_sum_of_independent_inputs_has_known_scores() -> None:
     np.testing.assert_allclose(attribute(kan, uniform(100_000, 3)).inputs, [2 / 5**0.5, 1 / 5**0.5, 0], rtol=0.01)
 
 
+def test_inputs_of_a_group_are_added_up_row_by_row(make_kan: Callable[..., KAN]) -> None:
+    """A group's edge is the sum of its inputs' edges; 0/1 inputs whose edges are equal say nothing together."""
+    kan = make_kan((3, 4, 2))
+    x = torch.randn(500, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    got, alone = attribute(kan, x, groups=(0, 1, 0)), attribute(kan, x)
+    with torch.no_grad():
+        edges = kan.layers[0].edge_outputs(x).numpy()
+    share = alone.nodes[1] / edges.sum(axis=2).std(axis=0)
+    np.testing.assert_allclose(got.edges[0][:, 0], (edges[..., 0] + edges[..., 2]).std(axis=0) * share, rtol=1e-10)
+    np.testing.assert_allclose(got.edges[0][:, 1], alone.edges[0][:, 1], rtol=1e-10)
+    np.testing.assert_array_equal(got.nodes[1], alone.nodes[1])
+    words = KAN.of_layers([formula_layer(3, 1, [linear(0, 0, 2.0), linear(0, 1, 2.0), linear(0, 2, 1.0)])])
+    is_first = torch.arange(100, dtype=torch.float64) % 2
+    rows = torch.stack([is_first, 1 - is_first, x[:100, 2]], dim=1)
+    np.testing.assert_allclose(attribute(words, rows, groups=(0, 0, 1)).inputs, [0, 1], atol=1e-10)
+    assert attribute(words, rows).inputs.min() > 0.5
+
+
+def test_inputs_of_a_group_are_drawn_together() -> None:
+    """In (x + y)·z, uniform around 0, the group of x and y has all of the variance with z, each alone a half of it."""
+    first = formula_layer(3, 2, [linear(0, 0, 1.0), linear(0, 1, 1.0), linear(1, 2, 1.0)])
+    half = [square(0, 0, 0.25), square(0, 1, -0.25)]
+    turned = formula_layer(2, 2, [linear(0, 0, 1.0), linear(0, 1, 1.0), linear(1, 0, 1.0), linear(1, 1, -1.0)])
+    kan = KAN.of_layers([first, turned, formula_layer(2, 1, half)])
+    together = interactions(kan, uniform(20_000, 3), groups=(0, 0, 1))
+    assert together[0, 1] == pytest.approx(1, rel=0.04)
+    assert interactions(kan, uniform(20_000, 3))[0, 2] == pytest.approx(0.5, rel=0.04)
+
+
+@pytest.mark.parametrize("groups", [(0, 1), (0, 2, 2), (1, 1, 2), (0, 0, -1)])
+def test_groups_that_are_none_are_refused(make_kan: Callable[..., KAN], groups: tuple[int, ...]) -> None:
+    """One number from 0 on for each input, without a gap."""
+    for score in (attribute, interactions):
+        with pytest.raises(ValueError, match=r"groups are .* one for each of 3 inputs"):
+            score(make_kan((3, 2)), torch.zeros(2, 3), groups=groups)
+
+
 def test_constant_nodes_give_no_score_and_no_nan() -> None:
     """An output without edges, and a node whose edges cancel each other up to rounding, give no score and no NaN."""
     first = formula_layer(2, 2, [linear(0, 0, 0.1), linear(0, 0 + 1, -0.1), linear(1, 0, 1.0)])

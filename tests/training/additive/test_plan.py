@@ -1,5 +1,6 @@
 """The fit of a recipe of an additive model: what judges it, degenerate tables, and its time."""
 
+import re
 import time
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
+from training.additive import plan
 from training.additive.plan import AdditiveFit
 from training.data.dataset import prepare
 from training.errors import FitRefused
@@ -119,16 +121,20 @@ def test_a_sum_of_curves_has_no_pairs(tmp_path: Path) -> None:
     torch.testing.assert_close(answers[1], answers[0], rtol=0, atol=0)
 
 
-def test_more_coefficients_of_pairs_than_the_fit_is_for_are_refused(tmp_path: Path) -> None:
-    """28 pairs of 16 · 16 products, beside a line for each of the words; the pairs are not looked at."""
-    words = [f"w{place}" for place in range(16)]
-    generator = np.random.default_rng(0)
-    columns = {f"x{place}": generator.permutation(words * 20) for place in range(8)}
-    table = pd.DataFrame(columns | {"y": generator.normal(size=320)})
-    lists = "".join(f"{name} = {words}\n" for name in columns)
-    wanted = 1 + 8 * 16 + 28 * 256
-    with pytest.raises(FitRefused, match=rf"0 curves on \d+ intervals and 128 lines and 28 pairs have up to {wanted};"):
-        _fit(tmp_path, table, f"pairs = 100\n[data.categories]\n{lists}")
+def test_pairs_beyond_the_coefficients_of_a_model_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weaker one of two, where there is room for the products of one; the notes tell of it."""
+    table = _noise(300, 4)
+    table["y"] += 5 * table["x0"] * table["x1"] + 3 * table["x2"] * table["x3"]
+    way, state = _fit(tmp_path, table, "pairs = 100\n")
+    assert "x0 × x1, x2 × x3" in way.notes(state)[0]
+    curves = way._curves.rows.coefficients
+    monkeypatch.setattr(plan, "_MOST_COEFFICIENTS", curves + 49)
+    way, state = _fit(tmp_path, table, "pairs = 100\n")
+    assert re.search(r"1 of at most 100 pairs, the strongest first: x0 × x1; \d more left out", way.notes(state)[0])
+    assert way._solution.rows.coefficients <= curves + 49
+    monkeypatch.setattr(plan, "_MOST_COEFFICIENTS", curves)
+    way, state = _fit(tmp_path, table, "pairs = 100\n")
+    assert re.search(r"; 0 of at most 100 pairs; \d more left out, because a model has at most", way.notes(state)[0])
 
 
 @pytest.mark.parametrize("kind", ["regression", "classification"])

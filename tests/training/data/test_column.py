@@ -1,5 +1,7 @@
 """A column as numbers, words and points in time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -23,7 +25,7 @@ def test_numbers_are_python_floats_and_missing_cells_nan() -> None:
     ("cell", "wanted"),
     [
         ("abc", 'row 2 (line 3) holds "abc", wanted a number'),
-        ("1,5", "decimals are written with a point"),
+        ("1,5", 'decimals are written with a point, unless [data] has decimal = ","'),
         ("1_000", 'holds "1_000", wanted a number'),
         ("inf", "holds inf, wanted a finite number"),
         ("1e39", "holds 1e+39, wanted a finite number of float32"),
@@ -38,6 +40,12 @@ def test_what_is_no_number_is_named_with_column_and_row(cell: str, wanted: str) 
         numbers(table("1", cell), "c")
     assert wanted in str(caught.value)
     assert 't.csv: column "c"' in str(caught.value)
+
+
+def test_a_point_is_no_number_where_decimals_have_commas() -> None:
+    """1.234 may be meant as a thousand, so it is refused with the key that made it text."""
+    with pytest.raises(DataError, match=r'row 2 .* holds "1.234", .* because \[data\] has decimal = ","'):
+        numbers(replace(table("1,5", "1.234"), decimal=","), "c")
 
 
 def test_words_stay_as_written_and_missing_ones_are_empty() -> None:

@@ -79,6 +79,18 @@ def test_the_policy_on_unknown_ground_is_one_comment_sign_away(tmp_path: Path, k
         assert parse_recipe(recipe, folder=tmp_path, name="t").model.unknown_ground == policy
 
 
+def test_answers_of_a_log_target_tell_of_unknown_ground(tmp_path: Path) -> None:
+    """Exp makes them very large far outside of the training rows, so the draft asks for the warning; curves end."""
+    x = np.random.default_rng(0).uniform(0, 5, 100)
+    for target, policy in ((np.exp(2 * x), "flag"), (x**2 + 1, "answer")):
+        pd.DataFrame({"x": x, "y": target}).to_csv(tmp_path / "t.csv", index=False)
+        recipe = parse_recipe(draft_recipe(inspect(tmp_path / "t.csv", "y"), tmp_path), folder=tmp_path, name="t")
+        assert (recipe.task.target_scale == "log") is (policy == "flag")
+        assert recipe.model.unknown_ground == policy
+        curves = draft_recipe(inspect(tmp_path / "t.csv", "y"), tmp_path, additive=True)
+        assert parse_recipe(curves, folder=tmp_path, name="t").model.unknown_ground == "answer"
+
+
 def test_parquet_and_csv_of_one_table_draft_the_same(tmp_path: Path) -> None:
     """The kind of file makes no difference to what is learned."""
     from_csv = drafted(tmp_path, shop(), "paid")
@@ -449,13 +461,31 @@ def test_columns_that_float32_cannot_tell_apart_are_left_out(tmp_path: Path) -> 
     assert prepare(parse_recipe(text, folder=tmp_path, name="t")).features[0].name == "x"
 
 
-def test_decimal_commas_are_named(tmp_path: Path) -> None:
-    """Numbers of a German spreadsheet are no words: the target is refused, an input left out with the reason."""
+def test_a_table_with_decimal_commas_gets_a_recipe_that_reads_them(tmp_path: Path) -> None:
+    """The recipe is that of the same table with points, but for its key; the rows that it prepares are the same."""
     lines = [f"{i},5;{i * 2},25;{i % 7};{i * i}" for i in range(70)]
     (tmp_path / "t.csv").write_text("\n".join(["x;price;n;square", *lines]))
-    with pytest.raises(DataError, match="decimal commas"):
+    text = draft_recipe(inspect(tmp_path / "t.csv", "price"), tmp_path)
+    recipe = parse_recipe(text, folder=tmp_path, name="t")
+    assert recipe.data.decimal == ","
+    found = prepare(recipe)
+    (tmp_path / "t.csv").write_text((tmp_path / "t.csv").read_text().replace(",", "."))
+    with_points = draft_recipe(inspect(tmp_path / "t.csv", "price"), tmp_path)
+    assert with_points == "".join(line for line in text.splitlines(keepends=True) if not line.startswith("decimal"))
+    wanted = prepare(parse_recipe(with_points, folder=tmp_path, name="t"))
+    np.testing.assert_array_equal(found.x, wanted.x)
+    np.testing.assert_array_equal(found.y, wanted.y)
+
+
+def test_decimal_commas_that_may_be_thousands_are_named(tmp_path: Path) -> None:
+    """Numbers with commas are no words: the target is refused, an input left out, both with what to do."""
+    lines = [f"{i % 9 + 1},5{i};{i % 7},{i + 100};{i * i};{i % 5}" for i in range(10, 80)]
+    (tmp_path / "t.csv").write_text("\n".join(["x;price;square;n", *lines]).replace(";0,1", ";1,1"))
+    with pytest.raises(DataError, match='the target holds decimal commas, as in "3,110"; --decimal "," reads them'):
         draft_recipe(inspect(tmp_path / "t.csv", "price"), tmp_path)
-    assert '#   "x": decimal commas' in draft_recipe(inspect(tmp_path / "t.csv", "n"), tmp_path)
+    assert '#   "x": decimal commas' in draft_recipe(inspect(tmp_path / "t.csv", "square"), tmp_path)
+    recipe = parse_recipe(draft_recipe(inspect(tmp_path / "t.csv", "price", ","), tmp_path), folder=tmp_path, name="t")
+    assert prepare(recipe).y.max() < 8
 
 
 def test_columns_left_out_are_told_and_of_many_the_first_ten(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from training.report.data_section import feature_table
 
 _NUMBERS = [Feature(name=name, column=name, high=1.0, attribution=0.5) for name in ("age", "bmi")]
 _WORDS = [Feature(name=f"site={word}", column="site", high=1.0, attribution=0.25) for word in ("north", "south")]
-_SITE = Column(name="site", categories=["north", "south"])
+_SITE = Column(name="site", categories=["north", "south"], attribution=0.125)
 
 
 @pytest.mark.parametrize(
@@ -15,19 +15,20 @@ _SITE = Column(name="site", categories=["north", "south"])
     [(_NUMBERS, [], False), ([*_NUMBERS, *_WORDS], [_SITE], True)],
     ids=["numbers", "words"],
 )
-def test_the_shares_of_words_are_to_be_read_together(
+def test_a_column_of_several_features_has_its_attribution_as_a_whole(
     features: list[Feature], columns: list[Column], is_told: bool
 ) -> None:
-    """Where a column has a 0/1 feature for each word, the attribution says that these can cancel."""
+    """Where a column has a 0/1 feature for each word, these can cancel, so the column has a number of its own."""
     page = feature_table(ModelManifest(features=features, columns=columns))
     assert "how much the answers to the training rows depend on the feature" in page
-    assert ("0/1 features of one column of words together: they can cancel" in page) is is_told
+    assert ("The features of one column can cancel" in page) is is_told
+    assert ('<td>site</td><td class="number">0.125</td>' in page) is is_told
 
 
 def test_without_attribution_nothing_is_said_of_it() -> None:
     """A recipe may leave it out."""
     features = [Feature(name=each.name, column="site", high=1.0) for each in _WORDS]
-    page = feature_table(ModelManifest(features=features, columns=[_SITE]))
+    page = feature_table(ModelManifest(features=features, columns=[Column(name="site", categories=["north", "south"])]))
     assert "site=north" in page
     assert "Attribution" not in page
     assert "cancel" not in page

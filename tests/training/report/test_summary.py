@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from kan_api.v1.manifest_pb2 import ModelManifest, Network
+from kan_api.v1.manifest_pb2 import ModelManifest, Network, Pair
 from training.publishing.publish import Published
-from training.report.summary import of_run
+from training.report.summary import facts, of_run
 
 
 def shown(formula: str) -> list[str]:
@@ -29,3 +29,11 @@ def test_of_a_long_one_it_says_where_it_is() -> None:
         "formula   x = a",
         "formula   1 more: too long to be shown here",
     ]
+
+
+def test_the_facts_name_the_pairs_of_an_additive_model() -> None:
+    """Those of the manifest, in its order; none of other models."""
+    pairs = [Pair(first="age", second="town"), Pair(first="age", second="height")]
+    for given in (pairs, []):
+        told = facts(Published(Path("models/m/1"), ModelManifest(name="m", pairs=given)))
+        assert told["pairs"] == [[pair.first, pair.second] for pair in given]

@@ -68,8 +68,8 @@ def test_a_pair_that_acts_together_is_told(tmp_path: Path) -> None:
     assert float(found[1]) == pytest.approx(share, rel=0.5)
 
 
-def test_pairs_of_many_inputs_are_left_out(tmp_path: Path) -> None:
-    """65 inputs have two thousand pairs: the run says that it does not look at them."""
+def test_pairs_of_many_columns_are_left_out(tmp_path: Path) -> None:
+    """65 columns have two thousand pairs: the run says that it does not look at them."""
     columns = [f"c{place}" for place in range(65)]
     rows = np.random.default_rng(0).normal(size=(60, 66))
     np.savetxt(tmp_path / "wide.csv", rows, delimiter=",", header=",".join([*columns, "y"]), comments="")
@@ -80,7 +80,7 @@ def test_pairs_of_many_inputs_are_left_out(tmp_path: Path) -> None:
         folder=tmp_path,
         name="wide.toml",
     )
-    assert published(recipe, tmp_path).notes[-1] == "pairs: not looked at, with 65 inputs; wanted at most 64"
+    assert published(recipe, tmp_path).notes[-1] == "pairs: not looked at, with 65 columns; wanted at most 64"
 
 
 @pytest.mark.parametrize(

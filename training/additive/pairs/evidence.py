@@ -40,6 +40,12 @@ class Evidence:
         best = torch.argsort(-found, stable=True)[:count].tolist()
         return [self.pairs[place] for place in best if found[place] > 0]
 
+    def fitting(self, count: int, room: int, fold: int | None = None) -> list[tuple[Side, Side]]:
+        """The first of the strongest pairs, as long as all their products are at most `room`."""
+        strongest = self.strongest(count, fold)
+        widths = itertools.accumulate(len(one.functions) * len(two.functions) for one, two in strongest)
+        return [pair for pair, width in zip(strongest, widths, strict=True) if width <= room]
+
 
 def weigh_pairs(solution: Solution, problem: Problem, sides: Sequence[Side]) -> Evidence:
     """The evidence for all pairs of two columns; two numbers of one date are no pair.

@@ -31,12 +31,14 @@ class PairFit:
         problem: What they are fitted to.
         sides: The columns.
         count: How many pairs at most.
+        room: How many coefficients they may have at most.
     """
 
     curves: Solution
     problem: Problem
     sides: Sequence[Side]
     count: int
+    room: int
 
     @cached_property
     def whole(self) -> Solution:
@@ -45,7 +47,7 @@ class PairFit:
         Raises:
             ArithmeticError: no λ gives a finite fit.
         """
-        if not (pairs := self._evidence.strongest(self.count)):
+        if not (pairs := self._evidence.fitting(self.count, self.room)):
             return self.curves
         rows, curves = _with_pairs(self.curves.rows, pairs), self.curves.curves
         start = _start(rows, curves.coefficients, curves, ())
@@ -53,6 +55,11 @@ class PairFit:
         if family.is_quadratic:
             return Solution(rows, fit_squares(rows.sums(targets, weights), rows.widths, start, self._scoring(rows)))
         return Solution(rows, fit_family(rows, family, targets, weights, start, self._scoring(rows)))
+
+    @property
+    def without_room(self) -> int:
+        """How many of the strongest pairs are left out because their coefficients would be too many."""
+        return len(self._evidence.strongest(self.count)) - len(self._evidence.fitting(self.count, self.room))
 
     def answers_out_of_fold(self) -> Tensor:
         """The answers ``[rows, outputs of the fit]`` of fits without the row's fold.
@@ -64,7 +71,7 @@ class PairFit:
             left_out = torch.nonzero(self.problem.folds == fold).flatten()
             coefficients = coefficients_without(self.curves, self.problem, fold)
             rows = self.curves.rows.take(left_out)
-            if pairs := self._evidence.strongest(self.count, fold):
+            if pairs := self._evidence.fitting(self.count, self.room, fold):
                 others = torch.nonzero(self.problem.folds != fold).flatten()
                 fitted = _with_pairs(self.curves.rows.take(others), pairs)
                 coefficients = self._fit_again(fitted, *self.problem.part(others), coefficients)

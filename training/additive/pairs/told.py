@@ -7,13 +7,17 @@ from kan_model.analysis.curve_sum import read_pairs
 from training.additive.terms import Pair
 
 
-def tell_pairs(most: int, pairs: Sequence[Pair], network: KAN) -> str:
+def tell_pairs(
+    most: int, pairs: Sequence[Pair], network: KAN, without_room: int = 0, most_coefficients: int = 0
+) -> str:
     """How many pairs a network has, and which; nothing if none are wanted.
 
     Args:
         most: How many are wanted at most.
         pairs: The fitted pairs, the strongest one first. The network has no node for a pair that moves no answer.
         network: The network of the fit.
+        without_room: How many further pairs are stronger than noise, and left out.
+        most_coefficients: The most that a model may have, because of which they are.
     """
     if not most:
         return ""
@@ -26,5 +30,7 @@ def tell_pairs(most: int, pairs: Sequence[Pair], network: KAN) -> str:
     number = f"{most} pair{'' if most == 1 else 's'}"
     if len(names) < most:
         number = f"{len(names)} of at most {number}"
-    why = f"the strongest first: {', '.join(names)}" if names else "since none is stronger than noise"
-    return f"; {number}, {why}"
+    none = "since none is stronger than noise" * (not without_room)
+    why = f"the strongest first: {', '.join(names)}" if names else none
+    left_out = f"{without_room} more left out, because a model has at most {most_coefficients:,} coefficients"
+    return "; " + ", ".join([number, *([why] if why else [])]) + f"; {left_out}" * bool(without_room)

@@ -5,8 +5,18 @@ other text. Both ways through text give the same table and the same errors. Exam
 and ",y" has two rows; the column a is the numbers 1 and NaN, and b the texts x and y.
 """
 
-from training.data.table.cell_values import Cells, Texts, parse_numbers, texts_of
+from training.data.table.cell_values import Cells, Decimal, Texts, parse_numbers, texts_of
 from training.data.table.reading import PARQUET_SUFFIXES, TEXT_SUFFIXES, read_table
 from training.data.table.table import Table
 
-__all__ = ["PARQUET_SUFFIXES", "TEXT_SUFFIXES", "Cells", "Table", "Texts", "parse_numbers", "read_table", "texts_of"]
+__all__ = [
+    "PARQUET_SUFFIXES",
+    "TEXT_SUFFIXES",
+    "Cells",
+    "Decimal",
+    "Table",
+    "Texts",
+    "parse_numbers",
+    "read_table",
+    "texts_of",
+]

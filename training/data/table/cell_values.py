@@ -1,7 +1,7 @@
 """What a cell means: a number, a missing cell or text; and columns of text as their different texts."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,10 @@ from kan_api.cells import MISSING_NUMBERS
 Cells = NDArray[Any]
 Values = NDArray[np.float64]
 Flags = NDArray[np.bool_]
+# The mark between whole part and decimals, as pandas calls it.
+Decimal = Literal[".", ","]
+# A point becomes a comma, which float() refuses.
+_COMMA_FOR_POINT = str.maketrans(",.", ".,")
 
 
 @dataclass(frozen=True)
@@ -32,27 +36,27 @@ class Texts:
         return found
 
 
-def parse_number(cell: str) -> float | None:
-    """NaN for a missing cell, None for text."""
+def parse_number(cell: str, decimal: Decimal = ".") -> float | None:
+    """NaN for a missing cell, None for text. With decimal commas a point makes text: 1.234 may mean a thousand."""
     try:
-        value = float(cell)
+        value = float(cell if decimal == "." else cell.translate(_COMMA_FOR_POINT))
     except ValueError:
         return np.nan if cell.strip().lower() in MISSING_NUMBERS else None
     # float() reads 1_000 as a thousand; in a table it is text.
     return None if "_" in cell else value
 
 
-def parse_numbers(cells: Cells) -> tuple[Values, Flags]:
+def parse_numbers(cells: Cells, decimal: Decimal = ".") -> tuple[Values, Flags]:
     """The cells as float64 [rows], NaN where missing or text; and bool [rows], True where the cell is text."""
     if cells.dtype != object:
         return cells, np.zeros(len(cells), dtype=bool)
-    found = [parse_number(cell) for cell in cells.tolist()]
+    found = [parse_number(cell, decimal) for cell in cells.tolist()]
     return np.array(found, dtype=np.float64), np.array([value is None for value in found], dtype=bool)
 
 
-def parse_texts(texts: Texts) -> tuple[Values, Flags]:
+def parse_texts(texts: Texts, decimal: Decimal = ".") -> tuple[Values, Flags]:
     """As :func:`parse_numbers` of the cells; each different text is parsed once."""
-    values, is_text = parse_numbers(texts.distinct)
+    values, is_text = parse_numbers(texts.distinct, decimal)
     return values[texts.codes], is_text[texts.codes]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow
 import pyarrow.csv
 
-from training.data.table.cell_values import Cells, Flags, Texts, Values, parse_texts
+from training.data.table.cell_values import Cells, Decimal, Flags, Texts, Values, parse_texts
 from training.data.table.number_blocks import parse_block
 
 _BLOCK_BYTES = 2**22
@@ -25,13 +25,14 @@ class QuickCells(Mapping[str, Cells]):
         separator: One byte.
         header: The names of all columns; a column without a name is left out.
         rows: Number of lines that are not blank.
+        decimal: The mark before the decimals of numbers.
 
     Raises:
         ValueError: the body has not as many lines.
     """
 
-    def __init__(self, body: Any, separator: str, header: Sequence[str], rows: int) -> None:
-        self._body, self._separator, self._rows = body, separator, rows
+    def __init__(self, body: Any, separator: str, header: Sequence[str], rows: int, decimal: Decimal = ".") -> None:
+        self._body, self._separator, self._rows, self._decimal = body, separator, rows, decimal
         self._places = {name: str(place) for place, name in enumerate(header) if name.strip()}
         self._width = len(header)
         self._numbers, texts = self._parse()
@@ -55,7 +56,7 @@ class QuickCells(Mapping[str, Cells]):
         """As :func:`training.data.table.cell_values.parse_numbers` of the cells; not to be written to."""
         if column in self._numbers:
             return self._numbers[column], np.zeros(self._rows, dtype=bool)
-        return parse_texts(self.texts(column))
+        return parse_texts(self.texts(column), self._decimal)
 
     def texts(self, column: str) -> Texts:
         """The cells as different texts and their codes."""
@@ -75,7 +76,7 @@ class QuickCells(Mapping[str, Cells]):
                 if name in blocks:
                     blocks[name].append(cells.dictionary_encode())
                 elif name in numbers:
-                    values = parse_block(cells)
+                    values = parse_block(cells, self._decimal)
                     if values is not None:
                         numbers[name][done:end] = values
                         continue

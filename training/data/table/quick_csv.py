@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow
 from numpy.typing import NDArray
 
+from training.data.table.cell_values import Decimal
 from training.data.table.csv_file import SEPARATORS, SNIFFED_RECORDS, find_separator, refuse_width
 from training.data.table.header import refuse_twice
 from training.data.table.quick_cells import QuickCells
@@ -35,12 +36,13 @@ class _Lines:
     is_blank: NDArray[np.bool_]
 
 
-def read_quick_csv(path: Path, content: bytes) -> Table | None:
+def read_quick_csv(path: Path, content: bytes, decimal: Decimal = ".") -> Table | None:
     """Read a file whose lines split at each separator.
 
     Args:
         path: Of the file, for messages.
         content: Of the file.
+        decimal: The mark before the decimals of numbers.
 
     Returns:
         The table; None if the file may be anything else, so that the csv module must read it.
@@ -67,7 +69,7 @@ def read_quick_csv(path: Path, content: bytes) -> Table | None:
     if not _check_widths(path, content, lines, filled, header, separator):
         return None
     try:
-        cells = QuickCells(pyarrow.py_buffer(content).slice(body), separator, header, len(rows))
+        cells = QuickCells(pyarrow.py_buffer(content).slice(body), separator, header, len(rows), decimal)
     except (pyarrow.ArrowException, ValueError):
         return None
     return Table(path.name, cells, len(rows), rows + 1, len(header) - len(cells))

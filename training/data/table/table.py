@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.table.cell_values import Cells, Flags, Texts, Values, parse_numbers, texts_of
+from training.data.table.cell_values import Cells, Decimal, Flags, Texts, Values, parse_numbers, texts_of
 from training.data.table.quick_cells import QuickCells
 from training.errors import DataError, quoted, quoted_list
 
@@ -19,7 +19,8 @@ class Table:
 
     `cells` holds for each column, in file order, either float64 numbers (NaN: missing) or an object array of str ("":
     missing). Of a text file such an array may be made anew each time: `numbers` and `texts` are quicker. `lines` is the
-    line of the file at which each row starts; None for a file without lines (Parquet).
+    line of the file at which each row starts; None for a file without lines (Parquet). `decimal` is the mark before the
+    decimals of numbers that are text.
     """
 
     source: str
@@ -27,10 +28,13 @@ class Table:
     rows: int
     lines: NDArray[np.int64] | None = None
     unnamed_columns: int = 0
+    decimal: Decimal = "."
 
     def numbers(self, column: str) -> tuple[Values, Flags]:
         """As :func:`training.data.table.cell_values.parse_numbers` of the column's cells; not to be written to."""
-        return self.cells.numbers(column) if isinstance(self.cells, QuickCells) else parse_numbers(self.cells[column])
+        if isinstance(self.cells, QuickCells):
+            return self.cells.numbers(column)
+        return parse_numbers(self.cells[column], self.decimal)
 
     def texts(self, column: str) -> Texts:
         """The column's cells as different texts and their codes."""

@@ -1,6 +1,6 @@
 """The columns as people know them, most important first: the features of a column of words are one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ class ShownColumn:
     Attributes:
         name: As people know it.
         places: The features.
-        score: How much the answers depend on it: the sum of its features' attribution.
+        score: How much the answers depend on it: the attribution of the column, or the sum of its features'.
         words: The words, or () for numbers; "" is an empty cell.
         values: ``[words, features]``, the features of each word; None for numbers.
     """
@@ -72,6 +72,9 @@ def shown_columns(manifest: ModelManifest, trained: Trained, rows: Numbers) -> l
         places = (*(before.places if before else ()), place)
         score = (before.score if before else 0.0) + float(scores[place])
         found[name] = ShownColumn(name, places, score, *_words(column) if of_words else ())
+    for name in found.keys() & columns.keys():
+        if columns[name].HasField("attribution"):
+            found[name] = replace(found[name], score=columns[name].attribution)
     varied = [one for one in found.values() if not all(manifest.features[place].constant for place in one.places)]
     return sorted(varied, key=lambda one: -one.score)
 

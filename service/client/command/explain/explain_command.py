@@ -68,7 +68,10 @@ def _explain(client: Client, options: argparse.Namespace) -> int:
         file_format=format_of(options.file, options.format),
         outputs=_chosen_outputs(manifest, options.output),
         top=options.top,
-        reference=None if options.reference is None else read_reference(manifest, options.reference, messages.tell),
+        reference=None
+        if options.reference is None
+        else read_reference(manifest, options.reference, messages.tell, options.decimal),
+        decimal=options.decimal,
         minus=MINUS if _can_write(MINUS) else "-",
     )
     if job.reference is None and manifest.attribution_graph.from_histograms:

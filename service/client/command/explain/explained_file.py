@@ -16,7 +16,8 @@ from service.client.command.reading.file_block import FileBlock
 from service.client.command.row_encoder import EncodedBlock, RowEncoder, find_refused
 from service.client.command.row_file import Format, read_blocks
 from service.client.command.unknown_ground import UnknownGround
-from service.client.encoding.rows import Matrix, TableRows
+from service.client.encoding.rows import Matrix
+from service.client.encoding.table_rows import Decimal, TableRows
 from service.client.errors import InvalidInput, list_names
 from service.client.explanations import Explanation
 from service.client.streaming.pace import Pace
@@ -36,6 +37,7 @@ class ExplainJob:
     top          how many contributions of a line are named
     reference    the reference row [1, features]; None: that of the manifest
     minus        the sign of what is subtracted
+    decimal      the mark before the decimals of the file's numbers
     """
 
     manifest: ModelManifest
@@ -45,6 +47,7 @@ class ExplainJob:
     top: int
     reference: Matrix | None
     minus: str
+    decimal: Decimal = "."
 
 
 def explained_lines(
@@ -72,7 +75,8 @@ def explained_lines(
     pace = Pace(_BLOCK_ROWS)
     encoder, ground = RowEncoder(job.manifest), UnknownGround(job.manifest)
     names = [column.name for column in job.manifest.columns]
-    for number, block in enumerate(read_blocks(Replay(stream), job.source, job.file_format, names, _BLOCK_ROWS)):
+    blocks = read_blocks(Replay(stream), job.source, job.file_format, names, _BLOCK_ROWS, job.decimal)
+    for number, block in enumerate(blocks):
         if number == 0 and block.rows.ignored:
             tell(f"{job.source}: ignored {list_names(list(block.rows.ignored))}")
         encoded = encoder.encode_good(block)

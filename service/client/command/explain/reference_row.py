@@ -13,13 +13,14 @@ from service.client.command.row_encoder import RowEncoder
 from service.client.command.row_file import read_blocks
 from service.client.command.unknown_ground import UnknownGround
 from service.client.encoding.other_words import OtherWords
-from service.client.encoding.rows import Matrix, TableRows, features, rows_of
+from service.client.encoding.rows import Matrix, features, rows_of
+from service.client.encoding.table_rows import Decimal, TableRows
 from service.client.errors import InvalidInput, list_names
 
 _WANTED: Final = "wanted a file with one row, or a row as a JSON object"
 
 
-def read_reference(manifest: ModelManifest, text: str, tell: Callable[[str], None]) -> Matrix:
+def read_reference(manifest: ModelManifest, text: str, tell: Callable[[str], None], decimal: Decimal = ".") -> Matrix:
     """The reference row as the model takes it, [1, features].
 
     Args:
@@ -27,12 +28,13 @@ def read_reference(manifest: ModelManifest, text: str, tell: Callable[[str], Non
         text: the name of a file, or a JSON object.
         tell: gets what people are told of rows too: ignored columns, other words, unknown ground as far as the
             manifest tells.
+        decimal: the mark before the decimals of a file's numbers.
 
     Raises:
         InvalidInput: when it is no row of this model.
         OSError: when the file cannot be read.
     """
-    rows, matrix, others = _read(manifest, text)
+    rows, matrix, others = _read(manifest, text, decimal)
     if rows.ignored:
         tell(f"--reference: ignored {list_names(list(rows.ignored))}")
     if summary := others.summary():
@@ -44,7 +46,7 @@ def read_reference(manifest: ModelManifest, text: str, tell: Callable[[str], Non
     return matrix
 
 
-def _read(manifest: ModelManifest, text: str) -> tuple[TableRows, Matrix, OtherWords]:
+def _read(manifest: ModelManifest, text: str, decimal: Decimal) -> tuple[TableRows, Matrix, OtherWords]:
     names = [column.name for column in manifest.columns]
     if text.lstrip().startswith("{"):
         try:
@@ -60,7 +62,7 @@ def _read(manifest: ModelManifest, text: str) -> tuple[TableRows, Matrix, OtherW
     if text.lstrip().startswith("[") and not Path(text).exists():
         raise InvalidInput(f"--reference is {quoted(text)}, neither a file nor a JSON object; {_WANTED}")
     with Path(text).open("rb") as stream:
-        blocks = list(read_blocks(Replay(stream), text, format_of(text), names, block_rows=2))
+        blocks = list(read_blocks(Replay(stream), text, format_of(text), names, 2, decimal))
     count = sum(block.rows.count for block in blocks)
     if count != 1:
         raise InvalidInput(f"{text} has {count} rows; wanted one, the reference row")

@@ -11,7 +11,7 @@ from kan_api.cells import quoted
 from service.client.command.reading.csv_records import RecordBlock, Records
 from service.client.command.reading.file_block import FileBlock, name_place, name_places
 from service.client.command.reading.text_lines import TextLines
-from service.client.encoding.rows import TableRows
+from service.client.encoding.table_rows import TableRows
 from service.client.errors import InvalidInput, list_names
 
 _SEPARATORS: Final = (",", ";", "\t", "|")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from service.client.encoding.rows import TableRows
+from service.client.encoding.table_rows import TableRows
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def pick_rows(rows: TableRows, chosen: Sequence[int], names: Iterable[str] | Non
     for name in rows.columns if names is None else names:
         cells = rows.columns[name]
         columns[name] = [cells[row] for row in chosen]
-    return TableRows(columns, len(chosen), lambda row: rows.place(chosen[row]), rows.ignored)
+    return TableRows(columns, len(chosen), lambda row: rows.place(chosen[row]), rows.ignored, rows.decimal)
 
 
 def part_of(block: FileBlock, first: int, most_rows: int) -> FileBlock:

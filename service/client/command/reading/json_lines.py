@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from service.client.command.reading.file_block import FileBlock, name_places
 from service.client.command.reading.text_lines import TextLines
-from service.client.encoding.rows import TableRows, rows_of
+from service.client.encoding.rows import rows_of
+from service.client.encoding.table_rows import TableRows
 from service.client.errors import InvalidInput
 
 

@@ -9,7 +9,8 @@ from kan_api.cells import quoted
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from service.client.answers import Prediction
 from service.client.command.scoring.objective_loss import ObjectiveLoss, loss_of
-from service.client.encoding.rows import TableRows, numbers_of
+from service.client.encoding.number_cells import numbers_of
+from service.client.encoding.table_rows import TableRows
 from service.client.encoding.words import word_of
 from service.client.errors import list_names
 

@@ -113,6 +113,18 @@ def test_a_bad_row_costs_its_own_answer_only(call: Call, tmp_path: Path, rows: i
     assert f"{shown}: {len(bad)} of {rows} rows ha" in last
 
 
+def test_decimal_commas_of_a_file_are_read_with_the_option(call: Call) -> None:
+    """The answers, their truth and the score are those of the same file with points; without the option none is."""
+    text = "x0;x1;x2;x3;y\n1.5;2;3;4;0.5\n-0.25;1;2.5;4;0.75\n"
+    for extra in ([], ["--target", "y"]):
+        wanted = call("affine", *extra, stdin=text)
+        assert wanted[0] == 0
+        assert call("affine", *extra, "--decimal", ",", stdin=text.replace(".", ",")) == wanted
+    code, _, err = call("affine", stdin=text.replace(".", ","))
+    assert code == 3
+    assert 'holds "1,5", wanted a number' in err
+
+
 def test_strict_refuses_the_file(call: Call) -> None:
     """Nothing is printed if the first bad row is in the first block, and the exit code is 2."""
     code, out, err = call("affine", "--strict", stdin=table_of(5, {3})[0])

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from kan_api.v1.manifest_pb2 import Column, Feature, ModelManifest
 from service.client.command.reading.file_block import FileBlock, pick_rows
 from service.client.command.row_encoder import RowEncoder, find_refused
-from service.client.encoding.rows import Matrix, TableRows, features
+from service.client.encoding.rows import Matrix, features
+from service.client.encoding.table_rows import TableRows
 from service.client.errors import InvalidInput
 
 MANIFEST = ModelManifest(

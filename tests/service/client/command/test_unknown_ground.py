@@ -12,7 +12,8 @@ from service.client import Client, InvalidInput
 from service.client.answers import Ground, UnknownCell
 from service.client.command.predict_file import Outcome, PredictionJob, predict_file
 from service.client.command.unknown_ground import UnknownGround
-from service.client.encoding.rows import TableRows, features, rows_of
+from service.client.encoding.rows import features, rows_of
+from service.client.encoding.table_rows import TableRows
 from tests.kit.models.ground import with_ground
 from tests.kit.models.repository import write_version
 from tests.kit.server.kan_serve import serving

@@ -10,13 +10,8 @@ from hypothesis import strategies as st
 
 from kan_api.v1.manifest_pb2 import Column, Feature, ModelManifest
 from service.client.encoding.other_words import OtherWords
-from service.client.encoding.rows import (
-    TableRows,
-    features,
-    matrix_of,
-    numbers_of,
-    rows_of,
-)
+from service.client.encoding.rows import features, matrix_of, rows_of
+from service.client.encoding.table_rows import TableRows
 from service.client.encoding.words import word_of
 from service.client.errors import InvalidInput
 from training.data import encoding as training_encoding
@@ -61,29 +56,6 @@ def test_a_missing_number_is_nan_where_the_model_imputes_and_else_an_error(cell:
     assert math.isnan(encode({"age": cell, "colour": "red", "dose": 1})[0][0])
     with pytest.raises(InvalidInput, match=r'rows\[0\]: .*"dose" holds no value'):
         encode({"age": 1, "colour": "red", "dose": cell})
-
-
-@pytest.mark.parametrize(
-    ("cell", "wanted"),
-    [
-        ("abc", r'holds "abc", wanted a number'),
-        ("1,5", r'holds "1,5", wanted a number \(decimals are written with a point\)'),
-        ("1_000", r'holds "1_000", wanted a number'),
-        ("inf", r'holds "inf", wanted a finite number'),
-        (1e39, r"holds 1e\+39, wanted a finite number of float32"),
-        (10**400, r"holds 10{59}, wanted a finite number"),
-        (True, r"holds True, wanted a number"),
-        ([1], r"holds \[1\], wanted a number"),
-        ("x" * 1000, r'holds "x{59}…", wanted a number'),
-    ],
-)
-def test_what_is_no_number_is_named_with_row_and_column(cell: object, wanted: str) -> None:
-    """The message has the place, the text and what was wanted.
-
-    This table is the one place that pins these messages.
-    """
-    with pytest.raises(InvalidInput, match=r'rows\[1\]: column "c" ' + wanted):
-        numbers_of("c", column_rows(["1", cell]))
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_a_product_and_words_with_a_curve_each_are_found_and_fitted() -> None:
     truth = np.sin(3 * x[:, 0] * x[:, 1]) + np.where(x[:, 3] > 0, x[:, 2], -x[:, 2]) + x[:, 1] ** 2
     y = truth + 0.3 * np.random.default_rng(1).normal(size=len(x))
     plain, problem = _solve(x[:2000], y[:2000])
-    fit = PairFit(plain, problem, sides_of(plain.rows, NAMES), 2)
+    fit = PairFit(plain, problem, sides_of(plain.rows, NAMES), 2, 6000)
     found = fit.whole
     assert {frozenset(each) for each in _names(found)} == {frozenset("ab"), frozenset(("c", "town"))}
     rows = TermRows.of(plain.rows.terms, torch.from_numpy(x[2000:].astype(np.float32)).double())
@@ -76,7 +76,7 @@ def test_among_many_columns_of_noise_answers_out_of_fold_are_as_good_as_those_of
     x = generator.uniform(-1, 1, size=(5200, 30))
     y = x[:, 0] + generator.normal(size=5200)
     plain, problem = _solve(x[:200], y[:200], intervals=4)
-    fit = PairFit(plain, problem, sides_of(plain.rows, [f"x{place}" for place in range(30)]), 10)
+    fit = PairFit(plain, problem, sides_of(plain.rows, [f"x{place}" for place in range(30)]), 10, 6000)
     assert len(_names(fit.whole)) <= 3
     rows = TermRows.of(plain.rows.terms, torch.from_numpy(x[200:].astype(np.float32)).double())
     new = rows.with_pairs(fit.whole.rows.terms).answers(fit.whole.curves.coefficients)[:, 0].numpy() - y[200:]
@@ -90,7 +90,7 @@ def test_the_fit_is_penalised_least_squares_of_all_terms() -> None:
     x = _columns(300)
     y = x[:, 0] * x[:, 1] + 0.1 * np.random.default_rng(2).normal(size=300)
     plain, problem = _solve(x, y, intervals=5)
-    found = PairFit(plain, problem, sides_of(plain.rows, NAMES), 3).whole
+    found = PairFit(plain, problem, sides_of(plain.rows, NAMES), 3, 6000).whole
     kept = found.curves.log_strengths[0][: len(plain.rows.widths)]
     np.testing.assert_array_equal(kept, plain.curves.log_strengths[0])
     count = found.rows.coefficients
@@ -112,7 +112,7 @@ def test_a_pair_of_noise_is_shrunk_away() -> None:
     x = _columns(1000)
     y = np.sin(3 * x[:, 0]) + x[:, 1] + 0.5 * np.random.default_rng(3).normal(size=1000)
     plain, problem = _solve(x, y)
-    found = PairFit(plain, problem, sides_of(plain.rows, NAMES), 3).whole
+    found = PairFit(plain, problem, sides_of(plain.rows, NAMES), 3, 6000).whole
     before = plain.rows.answers(plain.curves.coefficients)
     after = found.rows.answers(found.curves.coefficients)
     assert float((after - before).square().mean().sqrt()) < 0.12
@@ -123,7 +123,7 @@ def test_two_classes_by_an_exclusive_or() -> None:
     x = _columns(800)
     y = (x[:, 0] * x[:, 2] > 0).astype(float)
     plain, problem = _solve(x, y, TWO_CLASSES, intervals=6)
-    fit = PairFit(plain, problem, sides_of(plain.rows, NAMES), 1)
+    fit = PairFit(plain, problem, sides_of(plain.rows, NAMES), 1, 6000)
     found = fit.whole
     assert _names(found) == [("a", "c")]
     right = [
@@ -143,7 +143,7 @@ def test_the_network_answers_as_the_terms_do(ways: list[list[float]]) -> None:
     y = np.sin(3 * x[:, 0] * x[:, 1]) + np.where(x[:, 3] > 0, x[:, 2], 0) + x[:, 2] * x[:, 6]
     targets = np.stack([y, x[:, 0] * x[:, 2]], axis=1)[:, : len(ways[0])]
     plain, problem = _solve(x, targets)
-    fit = PairFit(plain, problem, sides_of(plain.rows, NAMES), 3)
+    fit = PairFit(plain, problem, sides_of(plain.rows, NAMES), 3, 6000)
     found, turned = fit.whole, torch.tensor(ways, dtype=torch.float64)
     network = network_of(found.rows.terms, found.curves.coefficients, torch.float64, turned)
     inputs = torch.from_numpy(x.astype(np.float32)).double()
@@ -165,7 +165,7 @@ def test_few_nodes_are_left_of_a_product() -> None:
     x = _columns(1000)
     y = x[:, 0] * x[:, 1]
     plain, problem = _solve(x, y)
-    found = PairFit(plain, problem, sides_of(plain.rows, NAMES), 1).whole
+    found = PairFit(plain, problem, sides_of(plain.rows, NAMES), 1, 6000).whole
     network = network_of(found.rows.terms, found.curves.coefficients, torch.float64, least=[1e-3 * float(y.std())])
     assert network.width[1] <= 4
     with torch.no_grad():
@@ -177,7 +177,7 @@ def test_without_a_node_that_matters_there_is_one_layer() -> None:
     """A sum of curves is left."""
     x = _columns(200)
     plain, problem = _solve(x, x[:, 0] ** 2)
-    found = PairFit(plain, problem, sides_of(plain.rows, NAMES), 1).whole
+    found = PairFit(plain, problem, sides_of(plain.rows, NAMES), 1, 6000).whole
     assert len(network_of(found.rows.terms, found.curves.coefficients, torch.float32, least=[10.0]).layers) == 1
 
 

@@ -21,3 +21,12 @@ def test_no_pair() -> None:
     curves = KAN(KANConfig((3, 1)))
     assert tell_pairs(3, PAIRS, curves) == "; 0 of at most 3 pairs, since none is stronger than noise"
     assert tell_pairs(0, [], curves) == ""
+
+
+def test_pairs_without_room() -> None:
+    """A model has so many coefficients at most."""
+    network, end = (
+        network_with_pair([0.0, 1.0, 0.0]),
+        "; 7 more left out, because a model has at most 6,000 coefficients",
+    )
+    assert tell_pairs(9, PAIRS, network, 7, 6000) == f"; 1 of at most 9 pairs, the strongest first: a × b{end}"

@@ -30,6 +30,19 @@ def test_numbers_are_those_of_python(cells: list[str]) -> None:
     np.testing.assert_array_equal(np.signbit(found[found == 0]), np.signbit(numbers[numbers == 0]))
 
 
+@given(st.lists(CELLS | CELLS.map(lambda cell: cell.replace(".", ",")), max_size=20))
+@settings(max_examples=200, deadline=None)
+def test_numbers_with_decimal_commas_are_those_with_points(cells: list[str]) -> None:
+    """To the bit; a cell with a point, or with two commas, is text. A point alone stays the mark of a missing cell."""
+    swapped = [cell if cell in (".", ",") else cell.translate(str.maketrans(",.", ".,")) for cell in cells]
+    wanted = [parse_number(cell) for cell in swapped]
+    found = parse_block(pyarrow.array(cells, pyarrow.string()), ",")
+    if None in wanted:
+        assert found is None
+    else:
+        np.testing.assert_array_equal(found, np.array(wanted, dtype=np.float64))
+
+
 @pytest.mark.parametrize("start", [0, 1, 9])
 def test_a_part_of_an_array_is_read_from_its_start(start: int) -> None:
     """The buffers of a part are those of the whole array."""

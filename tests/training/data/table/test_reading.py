@@ -1,5 +1,6 @@
 """Tables from users: all separators, all kinds of flaws."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,20 @@ def test_decimal_commas_do_not_hide_the_semicolon(tmp_path: Path) -> None:
     """A German table is cut at its semicolons."""
     table = read(tmp_path, "a;b\n1,5;2,5\n3,5;4,5\n")
     assert table.cells["b"].tolist() == ["2,5", "4,5"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r"])
+def test_decimal_commas_are_read_as_pandas_reads_them(tmp_path: Path, end: str) -> None:
+    """Both ways through text, that of pyarrow and that of the csv module; words keep their commas."""
+    content = end.join(["a;b;c", '1,5;"x,y";1', "-2,25e3;1,5;", " ,5;z;3"])
+    read(tmp_path, content)
+    table = read_table(tmp_path / "t.csv", ",")
+    wanted = pd.read_csv(io.StringIO(content.replace(end, "\n")), sep=";", decimal=",")
+    for name in ("a", "c"):
+        values, is_text = table.numbers(name)
+        assert not is_text.any()
+        np.testing.assert_array_equal(values, wanted[name])
+    assert table.cells["b"].tolist() == wanted["b"].tolist()
 
 
 def test_rows_are_placed_by_the_line_they_start_at(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from service.client.command.row_file import read_blocks
-from service.client.encoding.rows import TableRows, features
+from service.client.encoding.rows import features
+from service.client.encoding.table_rows import TableRows
 from service.client.errors import InvalidInput
 from training.data.dataset import prepare
 from training.errors import DataError

@@ -152,6 +152,18 @@ def test_a_reference_is_looked_at_as_rows_are(call: Call, tmp_path: Path) -> Non
     assert (code, err) == (0, 'kan-client: standard input: ignored "id"\n')
 
 
+def test_decimal_commas_of_both_files_are_read_with_the_option(call: Call, tmp_path: Path) -> None:
+    """The rows and the reference row are read by one option; cells are shown as they are in the file."""
+    path = tmp_path / "row.csv"
+    text, reference = "x0;x1;x2;x3\n1.5;2;3;4\n", "x0;x1;x2;x3\n0.5;-1.25;3;4\n"
+    path.write_text(reference)
+    wanted = call("affine", "-", "--reference", str(path), stdin=text)
+    assert wanted[0] == 0
+    path.write_text(reference.replace(".", ","))
+    code, out, err = call("affine", "-", "--reference", str(path), "--decimal", ",", stdin=text.replace(".", ","))
+    assert (code, out.replace("1,5", "1.5"), err) == wanted
+
+
 def test_bad_rows_are_named_and_the_others_explained(call: Call) -> None:
     """A row that does not fit, and one that the server refuses, get "?"; the exit code is 3."""
     code, out, err = call("affine", "-", stdin=f"{HEADER}\n1,2,3,4\n1,x,3,4\n4,3,2,1\n")

@@ -12,7 +12,7 @@ from kan_api.metric_names import shown_name
 from kan_api.v1.manifest_pb2 import TASK_REGRESSION, ModelManifest, Objective
 from service.client.answers import Prediction
 from service.client.command.scoring.score import score_for
-from service.client.encoding.rows import TableRows
+from service.client.encoding.table_rows import TableRows
 from training.data.objective.loss_function import LossFunction
 from training.publishing.metrics import scores
 from training.recipe.sections import TaskSection

@@ -9,7 +9,7 @@ from sklearn.metrics import mean_pinball_loss, r2_score, root_mean_squared_error
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, ModelManifest, Objective
 from service.client.answers import Prediction
 from service.client.command.scoring.score import Accuracy, Deviation, score_for
-from service.client.encoding.rows import TableRows
+from service.client.encoding.table_rows import TableRows
 from service.client.errors import InvalidInput
 
 
