@@ -69,7 +69,7 @@ def test_variables_are_settings(manifests: Any) -> None:
 
 
 def test_ports_are_those_of_code_and_image(manifests: Any) -> None:
-    """Ports are the settings' defaults and the Dockerfile's, and one for metrics alone; the probes ask the first two."""
+    """Ports are the settings' defaults and the Dockerfile's, and one for metrics; the probes ask the first two."""
     grpc_port, http_port = (Settings.model_fields[name].default for name in ("grpc_port", "http_port"))
     assert f"EXPOSE {grpc_port} {http_port}\n" in (ROOT / "Dockerfile").read_text()
     container = manifests.container
