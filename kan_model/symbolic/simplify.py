@@ -8,7 +8,6 @@ Bayesian information criterion (Schwarz 1978). Example: a constant that is truly
 whose fitted value is 4 standard errors from 0 by about 16. With 400 rows 6 is allowed.
 """
 
-import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from torch import Tensor
 
 from kan_model.network.network import KAN
 from kan_model.network.symbolic_edge import SymbolicEdge
-from kan_model.rows.jacobian import parameter_columns, write_jacobian
+from kan_model.rows.jacobian import parameter_columns
+from kan_model.symbolic.derivatives import FormulaFunction
 from kan_model.symbolic.invariance import invariance_of
 
 Vector = NDArray[np.float64]
@@ -106,18 +106,21 @@ class _Problem:
     """
 
     def __init__(self, kan: KAN, rows: Tensor, targets: Tensor) -> None:
-        self._given, self._kan = kan, copy.deepcopy(kan).double()
-        self._x, y = rows.detach().double(), targets.detach().double()
+        self._given, y = kan, targets.detach().double()
         spread = float((y - y.mean(dim=0)).square().mean().sqrt())
         self._y, self._scale = y, spread or 1.0
-        parameters = dict(self._kan.named_parameters())
-        self._parts = {name: parameters[name] for name in parameters if name.endswith(("symbolic_affine", "bias"))}
-        self._columns = parameter_columns(self._parts)
+        parts = {
+            name: part.detach().double()
+            for name, part in kan.named_parameters()
+            if name.endswith(("symbolic_affine", "bias"))
+        }
+        self._columns = parameter_columns(parts)
+        self._function = FormulaFunction(kan, rows.detach().double(), self._columns)
         self.count = y.numel()
-        self.start = np.concatenate([part.detach().numpy().ravel() for part in self._parts.values()])
+        self.start = np.concatenate([part.numpy().ravel() for part in parts.values()])
         self._kinds, free = "", []
-        for name in self._parts:
-            layer = self._kan.layers[int(name.split(".")[1])]
+        for name in parts:
+            layer = kan.layers[int(name.split(".")[1])]
             if name.endswith("bias"):
                 self._kinds += "d" * layer.sums
                 free += [True] * layer.sums
@@ -172,7 +175,7 @@ class _Problem:
         for index, layer in enumerate(self._given.layers):
             found = {
                 name.rpartition(".")[2]: place[self._columns[name]]
-                for name in self._parts
+                for name in self._columns
                 if name.startswith(f"layers.{index}.")
             }
             parts = {"bias": torch.from_numpy(found["bias"]).to(layer.base_weight)} if "bias" in found else {}
@@ -186,21 +189,13 @@ class _Problem:
             layers.append(layer.changed(**parts))
         return self._given.with_layers(layers)
 
-    def _set(self, place: Vector) -> None:
-        with torch.no_grad():
-            for name, part in self._parts.items():
-                part.copy_(torch.from_numpy(place[self._columns[name]]).view_as(part))
-
     def _error(self, place: Vector) -> float:
-        self._set(place)
-        with torch.no_grad():
-            error = float((((self._kan(self._x) - self._y) / self._scale) ** 2).mean())
+        answers = self._function.answers(torch.from_numpy(place))
+        error = float((((answers - self._y) / self._scale) ** 2).mean())
         return error if error < math.inf else math.inf
 
     def _derivatives(self, place: Vector, free: Flags) -> tuple[Vector, Vector]:
         """Residuals ``[numbers]``, and their derivatives by the free constants ``[numbers, free]``."""
-        self._set(place)
-        found = self._x.new_empty(len(self._x), self._y.shape[1], len(place))
-        answers = write_jacobian(self._kan, self._x, self._columns, found)
+        answers, found = self._function.derivatives(torch.from_numpy(place))
         residuals = ((answers - self._y) / self._scale).numpy().ravel()
-        return residuals, found.detach().numpy().reshape(-1, len(place))[:, free] / self._scale
+        return residuals, found.numpy().reshape(-1, len(place))[:, free] / self._scale
