@@ -15,7 +15,8 @@ from training.data.samples import Samples
 from training.formulas.descent import error
 from training.formulas.in_context import choose_in_context
 from training.formulas.local_search import Form, improve, make_form
-from training.formulas.shapes import EXACT, Shape, count_edges, fit_shape, shape_text, shapes
+from training.formulas.networks import Fitted, fit_plans, worth_searching
+from training.formulas.shapes import EXACT, Shape, plans, shape_text
 from training.formulas.work import Work
 
 # The common functions. Rare ones, such as x^1.5 or arccos, are close to these on most ranges, and each costs time.
@@ -28,10 +29,8 @@ COMMON = (
 BUDGET = 2e5
 # Training rows of a search, and those that the constants of its formula are fitted to at the end.
 _ROWS, _FIT_ROWS = 2_000, 10_000
-# Networks with a larger error than so many times the lowest, and than this share of the deviation, are worth no search.
-# Their splines are coarse: even without noise that of 1/x is beside it. Nor are networks with more edges. Of the others
-# so many are searched, those with the fewest edges.
-_WORTH, _WORTH_ALWAYS, _MOST_EDGES, _MOST_SEARCHED = 1.5, 0.02, 8, 4
+# Networks with more edges are worth no search. Of the others so many are searched, those with the best criterion.
+_MOST_EDGES, _MOST_SEARCHED = 8, 4
 # A formula is as good as the splines if its error on the validation rows is at most so many times theirs.
 _AS_GOOD = 1.02
 # Forms whose functions are exchanged.
@@ -76,23 +75,6 @@ class NoFormula:
 
     reason: str
     inputs: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Fitted:
-    """A network of splines.
-
-    Attributes:
-        shape: Its width before edges were taken off.
-        kan: The network.
-        error: Its error on the validation rows.
-        edges: How many it has.
-    """
-
-    shape: Shape
-    kan: KAN
-    error: float
-    edges: int
 
 
 def search_formula(
@@ -156,18 +138,16 @@ def _search(
     work: Work,
     tell: Callable[[str], None],
 ) -> FormulaSearch | NoFormula:
-    fitted, every = [], shapes(train.x.shape[1])
+    every = plans(train.x.shape[1])
     tell(f"fits networks of {len(every)} shapes")
     with work.up_to(_FOR_SHAPES):
-        for shape in every:
-            if (kan := fit_shape(shape, train, validation, seed, work)) is not None:
-                # Not extend: what was fitted before the budget was spent is kept.
-                fitted.append(_Fitted(shape, kan, error(kan, validation), count_edges(kan)))  # noqa: PERF401
+        fitted = fit_plans(every, train, validation, seed, work)
     if not fitted:
         spent = "no network could be fitted within the budget; raise it" if work.is_spent else "every fit diverged"
         return NoFormula(spent)
     lowest = min(each.error for each in fitted)
-    close = sorted((each for each in fitted if each.error <= _worth(lowest)), key=lambda each: each.edges)
+    close = [each for each in fitted if each.error <= worth_searching(lowest)]
+    close.sort(key=lambda each: each.criterion(len(validation.x)))
     good = [each for each in close if each.edges <= _MOST_EDGES]
     forms: list[tuple[Form, Shape]] = []
     with work.up_to(_FOR_FUNCTIONS):
@@ -183,8 +163,10 @@ def _search(
     if not forms:
         return _explain(close, good, work)
     tell(f"exchanges functions; {work.share:.0%} of its budget used")
-    better = [(improve(form, train, functions, work), shape) for form, shape in _different(forms)[:_IMPROVED]]
-    form, shape = min(better, key=lambda each: each[0].criterion)
+    best = _different(forms)
+    if error(best[0][0].kan, train) > EXACT:
+        best = [(improve(form, train, functions, work), shape) for form, shape in best[:_IMPROVED]]
+    form, shape = min(best, key=lambda each: each[0].criterion)
     kan = _without_idle_edges(form, train)
     return FormulaSearch(kan, shape, form.criterion, error(kan, validation), max(EXACT, lowest), work.is_spent)
 
@@ -197,18 +179,13 @@ def _different(forms: Sequence[tuple[Form, Shape]]) -> list[tuple[Form, Shape]]:
     return list(best.values())
 
 
-def _worth(lowest: float) -> float:
-    """The largest error of a network that is worth a search, where the lowest error is known."""
-    return max(_WORTH_ALWAYS, _WORTH * lowest)
-
-
-def _explain(close: Sequence[_Fitted], good: Sequence[_Fitted], work: Work) -> NoFormula:
+def _explain(close: Sequence[Fitted], good: Sequence[Fitted], work: Work) -> NoFormula:
     """Why no network became functions."""
     if work.is_spent and good:
         return NoFormula("the budget was spent before all edges were functions; raise it")
     if good:
         return NoFormula("on some edge no function has an answer to every row; allow more functions")
-    simplest = close[0]
+    simplest = min(close, key=lambda each: each.edges)
     inputs = tuple(simplest.kan.layers[0].active_edges.any(dim=0).nonzero()[:, 0].tolist())
     reason = f"the simplest network that fits has {simplest.edges} edges, and at most {_MOST_EDGES} are searched"
     return NoFormula(reason, inputs)
