@@ -47,7 +47,7 @@ class Fitted:
 
 
 def fit_plans(every: Sequence[Plan], train: Samples, validation: Samples, seed: int, work: Work) -> list[Fitted]:
-    """The networks of the plans, those that are worth a search without the edges that nothing misses.
+    """The networks of the plans, without the edges that nothing misses.
 
     Args:
         every: The plans, the simplest first.
@@ -56,31 +56,31 @@ def fit_plans(every: Sequence[Plan], train: Samples, validation: Samples, seed: 
         seed: Of the search.
         work: Counts each fit. Where it is spent, the networks so far are given.
     """
-    best: dict[Plan, tuple[float, KAN]] = {}
+    found: dict[Plan, list[Fitted]] = {}
 
-    def fit(plan: Plan, start: int) -> None:
-        if (kan := fit_plan(plan, train, validation, _MOST_STARTS * seed + start, work)) is not None:
-            found = error(kan, validation)
-            if plan not in best or found < best[plan][0]:
-                best[plan] = found, kan
-
-    def worth() -> float:
-        return worth_searching(min((found for found, _ in best.values()), default=0.0))
+    def fit(plan: Plan, starts: range) -> None:
+        every = [fit_plan(plan, train, validation, _MOST_STARTS * seed + start, work) for start in starts]
+        if not (fitted := [kan for kan in every if kan is not None]):
+            return
+        # Also of a network that is worth no search: with fewer edges a fit that was stuck may go on.
+        left = drop_edges(min(fitted, key=lambda kan: error(kan, validation)), train, validation, work)
+        new = [Fitted(plan.shape, kan, error(kan, validation), count_edges(kan)) for kan in left]
+        if plan not in found or _lowest(new) < _lowest(found[plan]):
+            found[plan] = new
 
     with suppress(WorkSpent):
         for plan in every:
-            for start in range(_STARTS):
-                fit(plan, start)
+            fit(plan, range(_STARTS))
         for plan in filter(depends_on_start, every):
             for start in range(_STARTS, _MOST_STARTS):
-                if plan in best and best[plan][0] <= worth():
+                if plan in found and _lowest(found[plan]) <= worth_searching(min(map(_lowest, found.values()))):
                     break
-                fit(plan, start)
-    fitted, allowed = [], worth()
-    for plan, (found, kan) in best.items():
-        left = drop_edges(kan, train, validation, work) if found <= allowed else [kan]
-        fitted += [Fitted(plan.shape, each, error(each, validation), count_edges(each)) for each in left]
-    return fitted
+                fit(plan, range(start, start + 1))
+    return [each for fitted in found.values() for each in fitted]
+
+
+def _lowest(networks: Sequence[Fitted]) -> float:
+    return min(each.error for each in networks)
 
 
 def worth_searching(lowest: float) -> float:
