@@ -1,7 +1,8 @@
 """Envoy's configuration with TLS, with JSON Web Tokens and an access log too, and each for replicas with workers.
 
-All are envoy.yaml with a few fields more. Run as ``python deploy/envoy/variants.py`` to write tls.json, jwt.json and
-the folder workers, with ``--check`` to see whether they are in step.
+All are envoy.yaml with a few fields more. Run as ``python deploy/envoy/variants.py`` to write tls.json, jwt.json,
+certificate.json (which tells both where the certificate is) and the folder workers, with ``--check`` to see whether
+they are in step.
 """
 
 import json
@@ -16,7 +17,10 @@ from deploy.generated import write_or_check
 _FOLDER = Path(__file__).parent
 # Of the container: compose.tls.yaml and compose.jwt.yaml mount them.
 _CERTIFICATES = "/etc/envoy-certificates"
+_SECRET = "/etc/envoy/certificate.json"
 _KEYS = "/etc/envoy-keys"
+_TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"
+_NAME = "server"
 # Of one connection to a replica. 64 calls at once then open 16 connections, and the median share of the weaker of two
 # workers is that of 16 throws of a coin, 44 %. With 8 calls a connection it is 38 %.
 WORKERS_CALLS_AT_ONCE = 4
@@ -29,28 +33,44 @@ _WORKERS_IDLE_SECONDS = 5
 Object = dict[str, Any]
 
 
-def with_tls(configuration: Object, certificates: str = _CERTIFICATES) -> Object:
-    """The callers' listener speaks TLS alone, with a certificate that is read at the start.
+def with_tls(configuration: Object, secret: str = _SECRET) -> Object:
+    """The callers' listener speaks TLS alone.
 
     Args:
         configuration: Of envoy.yaml; is changed.
-        certificates: Folder of tls.crt and tls.key.
+        secret: File of :func:`certificate`.
     """
     (chain,) = _callers(configuration)["filter_chains"]
-    files = {
-        "certificate_chain": {"filename": f"{certificates}/tls.crt"},
-        "private_key": {"filename": f"{certificates}/tls.key"},
-    }
+    source = {"path_config_source": {"path": secret}, "resource_api_version": "V3"}
+    # Envoy wants a name of its own before it reads secrets.
+    configuration["node"] = {"id": "envoy", "cluster": "envoy"}
     # By default a connection that never finishes its handshake stays open for ever.
     chain["transport_socket_connect_timeout"] = "10s"
     chain["transport_socket"] = {
         "name": "envoy.transport_sockets.tls",
         "typed_config": {
-            "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
-            "common_tls_context": {"alpn_protocols": ["h2", "http/1.1"], "tls_certificates": [files]},
+            "@type": f"{_TLS}.DownstreamTlsContext",
+            "common_tls_context": {
+                "alpn_protocols": ["h2", "http/1.1"],
+                "tls_certificate_sds_secret_configs": [{"name": _NAME, "sds_config": source}],
+            },
         },
     }
     return configuration
+
+
+def certificate(folder: str = _CERTIFICATES) -> Object:
+    """Tells Envoy where the certificate is. Envoy reads it anew when a file is moved into its folder.
+
+    Args:
+        folder: Of tls.crt and tls.key.
+    """
+    files = {
+        "certificate_chain": {"filename": f"{folder}/tls.crt"},
+        "private_key": {"filename": f"{folder}/tls.key"},
+        "watched_directory": {"path": folder},
+    }
+    return {"resources": [{"@type": f"{_TLS}.Secret", "name": _NAME, "tls_certificate": files}]}
 
 
 def with_jwt(
@@ -129,8 +149,10 @@ def with_access_log(configuration: Object, percent: int = 100) -> Object:
 def files() -> dict[Path, str]:
     """The files that are made, by path. compose.yaml finds those for several workers under the same name."""
     made = {
+        "certificate.json": certificate(),
         "tls.json": with_tls(_read()),
         "jwt.json": _with_jwt_and_log(),
+        "workers/certificate.json": certificate(),
         "workers/envoy.yaml": with_workers(_read()),
         "workers/tls.json": with_workers(with_tls(_read())),
         "workers/jwt.json": with_workers(_with_jwt_and_log()),

@@ -61,9 +61,10 @@ def test_overlays_mount_what_envoy_reads(name: str) -> None:
     envoy = yaml.safe_load(config(DEPLOY / f"compose.{name}.yaml"))["services"]["envoy"]
     mounts = {each["target"] for each in envoy["volumes"]}
     assert envoy["command"][2] == f"/etc/envoy/{name}.json"
-    text = (DEPLOY / "envoy" / f"{name}.json").read_text()
-    wanted = {str(Path(each).parent) for each in re.findall(r'"filename": "([^"]+)"', text)}
-    assert wanted < mounts
+    texts = [(DEPLOY / "envoy" / f"{each}.json").read_text() for each in (name, "certificate")]
+    assert '"path": "/etc/envoy/certificate.json"' in texts[0]
+    wanted = {str(Path(each).parent) for text in texts for each in re.findall(r'"filename": "([^"]+)"', text)}
+    assert {"/etc/envoy-certificates"} <= wanted < mounts
 
 
 @pytest.mark.parametrize("frontend", FRONTENDS)

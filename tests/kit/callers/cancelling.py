@@ -11,20 +11,26 @@ _CHECK = "/grpc.health.v1.Health/Check"
 SERVING = http2.message(b"\x08\x01")
 
 
-def cancel_calls(connection: socket.socket, path: str, calls: int, together: int = 1) -> int:
-    """Begin a connection, then begin calls on it and reset them, so many at a time. Gives the next stream."""
+def cancel_calls(connection: socket.socket, path: str, calls: int, together: int = 1, **more: str) -> int:
+    """Begin a connection, then begin calls on it and reset them, so many at a time. Gives the next stream.
+
+    Keywords are more headers of each call.
+    """
     connection.sendall(http2.hello())
     for first in range(1, 2 * calls, 2 * together):
         streams = range(first, first + 2 * together, 2)
-        begun = b"".join(http2.call(path, stream) for stream in streams)
+        begun = b"".join(http2.call(path, stream, **more) for stream in streams)
         connection.sendall(begun + b"".join(http2.frame(http2.RESET, 0, stream, _CANCEL) for stream in streams))
     return 2 * calls + 1
 
 
-def check_health(connection: socket.socket, stream: int) -> bytes:
-    """The health over this connection. A call that is refused is repeated, as by gRPC's clients."""
+def check_health(connection: socket.socket, stream: int, **more: str) -> bytes:
+    """The health over this connection. A call that is refused is repeated, as by gRPC's clients.
+
+    Keywords are more headers.
+    """
     asked = http2.frame(http2.DATA, http2.END_STREAM, stream, http2.message(b""))
-    connection.sendall(http2.call(_CHECK, stream) + asked)
+    connection.sendall(http2.call(_CHECK, stream, **more) + asked)
     with connection.makefile("rb") as incoming:
         while header := incoming.read(9):
             high, low, kind, flags, of = struct.unpack(">HBBBL", header)
@@ -35,5 +41,5 @@ def check_health(connection: socket.socket, stream: int) -> bytes:
             elif of == stream and kind == http2.DATA:
                 return payload
             elif of == stream and kind == http2.RESET:
-                return check_health(connection, stream + 2)
+                return check_health(connection, stream + 2, **more)
     raise AssertionError("the server closed the connection")
