@@ -190,6 +190,16 @@ def test_a_pod_has_resources_of_all_its_workers(chart: Any) -> None:
     assert "KAN_WORKERS" not in chart.release().variables
 
 
+def test_an_open_port_is_meant_where_the_policy_keeps_callers_out(chart: Any) -> None:
+    """Without the policy the servers warn, unless somebody says that it is meant."""
+    name = "KAN_INSECURE_PUBLIC"
+    open_to_all = {"networkPolicy": {"enabled": False}}
+    assert chart.release().variables[name] == "true"
+    assert chart.release({"settings": {name: False}}).variables[name] == "false"
+    assert name not in chart.release(open_to_all).variables
+    assert chart.release({**open_to_all, "settings": {name: True}}).variables[name] == "true"
+
+
 def test_settings_come_as_they_were_given(chart: Any) -> None:
     """Each setting's default, written into the values as a number or a word, is the server's default again."""
     names = {variable(name): name for name in FLAGS if name not in schema.MADE}
