@@ -19,7 +19,7 @@ from tests.kit.callers.load import connected
 from tests.kit.callers.protocols import KanApi
 from tests.kit.server.kan_serve import KanServe, Start
 from tests.kit.server.kills import CALLERS, calling, kill_workers
-from tests.kit.server.workers import has_ended, kill_worker, starts, wait_for_workers, workers
+from tests.kit.server.workers import counts_folder, has_ended, kill_worker, starts, wait_for_workers, workers
 from tests.kit.waiting import seconds_until, wait_for
 
 pytestmark = pytest.mark.faults
@@ -77,13 +77,15 @@ def test_a_stopped_worker_is_out_within_10_seconds(server: KanServe) -> None:
 
 @pytest.mark.timeout(300)
 def test_workers_end_within_2_seconds_after_their_parent(server: KanServe) -> None:
-    """The parent is killed under load: its workers end too, and leave no file of their counts."""
-    request = KanApi.request("kan", _ROWS)
-    processes = workers(server)
-    with connected(server.grpc) as predict:
-        predict(request, timeout=30)
+    """The parent is killed while clients call: its workers end too, and leave no file of their counts."""
+    processes = server.processes()
+    folder = counts_folder(server)
+    with calling(server, "kan", _ROWS, timeout_seconds=5) as calls:
+        calls.more()
+        assert any(folder.iterdir())
         os.kill(server.process.pid, signal.SIGKILL)
         assert seconds_until(lambda: all(map(has_ended, processes)), "the end of the workers") < 2.0
+    assert not folder.exists()
 
 
 @pytest.mark.timeout(300)
