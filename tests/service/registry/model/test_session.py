@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -160,7 +161,7 @@ def test_a_run_has_no_more_threads_than_the_container_has_cores(model_bytes: byt
 
 
 @pytest.mark.parametrize(("workers", "threads"), [(1, 8), (2, 4), (3, 2), (8, 1), (9, 1), ("auto", 1)])
-def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch, workers: int | str, threads: int) -> None:
+def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch, workers: int | Literal["auto"], threads: int) -> None:
     """In a container with 8 cores the threads of all workers are no more than the cores, and one for each worker."""
     for module in ("registry.model.session", "rpc.cores"):
         monkeypatch.setattr(f"service.{module}.container_cores", lambda: 8)
