@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,7 +20,15 @@ from tests.kit.callers.load import connected
 from tests.kit.callers.protocols import KanApi
 from tests.kit.server.kan_serve import KanServe, Start
 from tests.kit.server.kills import CALLERS, calling, kill_workers
-from tests.kit.server.workers import has_ended, kill_worker, starts, wait_for_workers, workers
+from tests.kit.server.workers import (
+    counts_folder,
+    has_ended,
+    kill_worker,
+    starts,
+    taking_calls,
+    wait_for_workers,
+    workers,
+)
 from tests.kit.waiting import seconds_until, wait_for
 
 pytestmark = pytest.mark.faults
@@ -48,12 +57,23 @@ def test_killed_workers_fail_no_call_of_our_client(server: KanServe) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_a_killed_worker_is_started_again_within_a_second(server: KanServe) -> None:
-    """The next process exists within a second."""
+def test_a_killed_worker_is_started_again_within_a_second(
+    kan_serve: Start, publish_version: Callable[..., Path]
+) -> None:
+    """The next process exists within a second, and takes calls within one start-up of a server.
+
+    Two times that are allowed, because the machine may have more to do than at the first start.
+    """
+    publish_version("kan")
+    begun = time.monotonic()
+    server = kan_serve("--workers", "2")
+    start_up_seconds = time.monotonic() - begun
     before = starts(server)
     workers(server)[0].kill()
-    assert seconds_until(lambda: any(each not in before for each in starts(server)), "the next worker") < 1.0
-    wait_for_workers(server, 2, restarts=1)
+    next_seconds = seconds_until(lambda: any(each not in before for each in starts(server)), "the next worker")
+    assert next_seconds < 1.0
+    ready_seconds = seconds_until(lambda: server.sample("kan_worker_restarts_total") >= 1 and taking_calls(server) == 2)
+    assert next_seconds + ready_seconds < 2 * start_up_seconds
 
 
 @pytest.mark.timeout(300)
@@ -77,13 +97,15 @@ def test_a_stopped_worker_is_out_within_10_seconds(server: KanServe) -> None:
 
 @pytest.mark.timeout(300)
 def test_workers_end_within_2_seconds_after_their_parent(server: KanServe) -> None:
-    """The parent is killed under load: its workers end too, and leave no file of their counts."""
-    request = KanApi.request("kan", _ROWS)
-    processes = workers(server)
-    with connected(server.grpc) as predict:
-        predict(request, timeout=30)
+    """The parent is killed while clients call: its workers end too, and leave no file of their counts."""
+    processes = server.processes()
+    folder = counts_folder(server)
+    with calling(server, "kan", _ROWS, timeout_seconds=5) as calls:
+        calls.more()
+        assert any(folder.iterdir())
         os.kill(server.process.pid, signal.SIGKILL)
         assert seconds_until(lambda: all(map(has_ended, processes)), "the end of the workers") < 2.0
+    assert not folder.exists()
 
 
 @pytest.mark.timeout(300)

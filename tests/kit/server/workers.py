@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -57,6 +58,13 @@ def kill_worker(server: KanServe, worker: psutil.Process) -> None:
     family = [worker, *(each for each in worker.parents() if each in starts(server))]
     worker.kill()
     wait_for(lambda: all(map(has_ended, family)), "the end of a killed worker")
+
+
+def counts_folder(server: KanServe) -> Path:
+    """The folder where its workers count: it keeps a lock in it open."""
+    files = (Path(each.path) for each in psutil.Process(server.process.pid).open_files())
+    (folder,) = {file.parent for file in files if file.name == "lock"}
+    return folder
 
 
 def taking_calls(server: KanServe) -> int:

@@ -31,6 +31,7 @@ _TOKENS = {
     "all": 'methods = ["*"]',
     "plain": "",
     "affine": 'models = ["affine"]',
+    "loads": 'models = ["affine"]\nmethods = ["*"]',
     "lists": 'methods = ["ListModels"]',
     "old": "expires = 2020-01-01",
     "few": "rows_per_second = 0.001",
@@ -210,6 +211,14 @@ def test_loading_needs_a_token_that_names_it(server: KanServe) -> None:
             for name in ("RepositoryModelLoad", "RepositoryModelUnload"):
                 code, _ = await failure_of(ask_inference(channel, name, model_name="classifier", token="plain"))
                 assert code == "PERMISSION_DENIED"
+                for model in ("classifier", "absent"):
+                    code, text = await failure_of(ask_inference(channel, name, model_name=model, token="loads"))
+                    assert (code, "it may use affine" in text) == ("PERMISSION_DENIED", True)
+            await predict(channel, "classifier", token="plain")
+            await ask_inference(channel, "RepositoryModelUnload", model_name="affine", token="loads")
+            assert (await failure_of(predict(channel, "affine", token="loads")))[0] == "NOT_FOUND"
+            await ask_inference(channel, "RepositoryModelLoad", model_name="affine", token="loads")
+            await predict(channel, "affine", token="loads")
             await ask_inference(channel, "RepositoryModelUnload", model_name="classifier", token="all")
             assert (await failure_of(predict(channel, "classifier", token="all")))[0] == "NOT_FOUND"
             await ask_inference(channel, "RepositoryModelLoad", model_name="classifier", token="all")

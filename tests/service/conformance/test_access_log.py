@@ -64,6 +64,7 @@ def test_a_line_a_request(start: Start, write_model: WriteModel, tmp_path: Path)
     counted = {code: server.sample("kan_requests_total", code=code) for code in ("OK", "NOT_FOUND")}
     lines = _lines(server, file)
     assert all(list(line) == _KEYS for line in lines)
+    assert all(line["queue_milliseconds"] == line["compute_milliseconds"] == 0 for line in lines[2:5])
     told = [tuple(line[key] for key in ("token", "model", "version", "code", "rows")) for line in lines[:5]]
     assert told == [
         ("alice", "affine", "1", "OK", 3),
@@ -82,6 +83,35 @@ def test_a_line_a_request(start: Start, write_model: WriteModel, tmp_path: Path)
     assert Counter(line["rows"] for line in lines[5:]) == {1: 1, 2: 1}
     assert counted == {code: sum(line["code"] == code for line in lines) for code in counted}
     assert secret("alice").encode() not in file.read_bytes()
+
+
+def test_the_times_of_a_line_are_those_of_the_answer(start: Start, write_model: WriteModel, tmp_path: Path) -> None:
+    """Time in the queue and in runs, in thousandths of a millisecond, of calls that waited and of calls that did not.
+    The parts are no longer than the whole.
+    """
+    write_model("affine")
+    file = tmp_path / "access.log"
+    server = start("--access-log", str(file))
+    request = KanApi.request("affine", np.ones((512, 4), np.float32))
+    told: dict[str, tuple[float, float]] = {}
+
+    async def call(method: Any, name: str) -> None:
+        answer = pb.PredictResponse.FromString(await method(request, timeout=60, metadata=[("x-request-id", name)]))
+        told[name] = (round(1e3 * answer.queue_seconds, 3), round(1e3 * answer.compute_seconds, 3))
+
+    async def check() -> None:
+        async with server.channel() as channel:
+            method: Any = channel.unary_unary(KanApi.path)
+            await call(method, "alone")
+            async with asyncio.timeout(60):
+                while not any(queue for queue, _ in told.values()):
+                    names = [f"call {len(told) + number}" for number in range(10)]  # 5,120 rows of 8,192
+                    await asyncio.gather(*(call(method, name) for name in names))
+
+    asyncio.run(check())
+    lines = {line["request_id"]: line for line in _lines(server, file)}
+    assert {name: (line["queue_milliseconds"], line["compute_milliseconds"]) for name, line in lines.items()} == told
+    assert all(0 < sum(told[name]) <= line["milliseconds"] + 0.002 for name, line in lines.items())
 
 
 def test_a_refused_call_has_the_name_of_its_token(start: Start, write_model: WriteModel, tmp_path: Path) -> None:

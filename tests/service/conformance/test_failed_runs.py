@@ -33,7 +33,9 @@ def _picky() -> onnx.ModelProto:
 def test_the_log_names_the_request_its_trace_and_its_model(
     start: Start, write_model: WriteModel, protocol: Protocol
 ) -> None:
-    """One line in JSON has request id, trace id, model, version, code and durations; the next call is answered."""
+    """One line in JSON has request id, trace id, model, version, code and the call's duration, and none of a run that
+    did not end; the next call is answered.
+    """
     folder: Path = write_model("affine", version=7)
     replace_graph(folder, _picky())
     server = start("--log-format", "json")
@@ -51,3 +53,4 @@ def test_the_log_names_the_request_its_trace_and_its_model(
     wanted = {"request_id": "order 66", "trace_id": _TRACE, "model": "affine", "version": "7", "code": "INTERNAL"}
     assert line.items() >= {**wanted, "method": protocol.path.removeprefix("/")}.items()
     assert line["seconds"] > 0
+    assert not {"queue_seconds", "compute_seconds"} & set(line)

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
 import grpc.aio
 import numpy as np
@@ -11,9 +10,10 @@ import pytest
 from kan_api.v1 import prediction_pb2 as pb
 from tests.kit.callers.calls import ask, failure_of, infer, predict
 from tests.kit.models.ground import with_ground
-from tests.kit.models.repository import WriteModel, write_version
+from tests.kit.models.repository import write_version
 from tests.kit.server.gate import Gate
-from tests.kit.server.kan_serve import KanServe, Start, serving
+from tests.kit.server.kan_serve import KanServe, serving
+from tests.kit.waiting import until_elsewhere
 
 _SETTINGS = """
 [models.small]
@@ -32,6 +32,23 @@ unknown_ground = "refuse"
 [models.versions]
 versions = "1"
 """
+
+_PRIORITIES = """
+[models.slow]
+max_batch_rows = 1
+priority = 10
+
+[models.equal]
+priority = 10
+
+[models.high]
+priority = 11
+
+[models.hangs]
+max_deadline_seconds = 0.05
+"""
+# A call that waits for a higher priority waits 50 ms. The timer of a busy event loop may begin a little early.
+_WAITED_SECONDS = 0.03
 
 
 @pytest.fixture(scope="module")
@@ -115,21 +132,63 @@ def test_versions_of_one_model(server: KanServe) -> None:
     asyncio.run(check())
 
 
-def test_a_run_that_hangs_ends_at_the_ceiling(
-    start: Start, tmp_path: Path, write_model: WriteModel, gate: Gate
-) -> None:
-    """Callers without a deadline, or with a later one, get DEADLINE_EXCEEDED while the run still hangs."""
-    write_model("slow")
-    (tmp_path / "kan-serve.toml").write_text("[models.slow]\nmax_deadline_seconds = 0.05\n")
-    server = start("--config", str(tmp_path / "kan-serve.toml"))
+@pytest.fixture(scope="module")
+def gated(frontend: str, module_gate: Gate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KanServe]:
+    """A kan-serve with two models that the gate holds, and quick ones with a lower, the same and a higher priority."""
+    folder = tmp_path_factory.mktemp("gated")
+    for name in ("slow", "hangs"):
+        write_version(folder / "models", "slow", name=name)
+    for name in ("low", "equal", "high"):
+        write_version(folder / "models", "affine", name=name)
+    (folder / "kan-serve.toml").write_text(_PRIORITIES)
+    flags = ("--frontend", frontend, "--config", str(folder / "kan-serve.toml"))
+    with serving(folder / "models", *flags, log=folder / "log") as started:
+        yield started
+
+
+def test_a_model_with_a_higher_priority_runs_first(gated: KanServe, module_gate: Gate) -> None:
+    """While its run is held, a model with a lower priority waits for 50 ms and then runs. A model with the same or a
+    higher priority does not wait, and once the run has ended, no model does.
+    """
+
+    async def queue_seconds(channel: grpc.aio.Channel, model: str) -> float:
+        """How long a call waits for its run, while a run of the slow model goes on and another one waits."""
+        with module_gate.closed():
+            slow = [asyncio.create_task(predict_slow(channel)) for _ in range(2)]
+            await until_elsewhere(lambda: gated.sample("kan_queue_rows", model="slow") == 1)
+            waited = float((await predict(channel, model)).queue_seconds)
+            assert not any(each.done() for each in slow)
+        await asyncio.gather(*slow)
+        return waited
+
+    async def predict_slow(channel: grpc.aio.Channel) -> None:
+        await predict(channel, "slow")
 
     async def check() -> None:
-        async with grpc.aio.insecure_channel(server.grpc) as channel:
+        async with grpc.aio.insecure_channel(gated.grpc) as channel:
+            for _ in range(3):
+                assert await queue_seconds(channel, "low") > _WAITED_SECONDS
+            # On a busy machine any call may wait, but only the rule lets each one wait.
+            async with asyncio.timeout(60):
+                for model in ("equal", "high"):
+                    while await queue_seconds(channel, model) > _WAITED_SECONDS:
+                        pass
+                while (await predict(channel, "low")).queue_seconds > _WAITED_SECONDS:
+                    pass
+
+    asyncio.run(check())
+
+
+def test_a_run_that_hangs_ends_at_the_ceiling(gated: KanServe, module_gate: Gate) -> None:
+    """Callers without a deadline, or with a later one, get DEADLINE_EXCEEDED while the run still hangs."""
+
+    async def check() -> None:
+        async with grpc.aio.insecure_channel(gated.grpc) as channel:
             for seconds in (None, 60):
-                code, told = await failure_of(predict(channel, "slow", seconds=seconds))
+                code, told = await failure_of(predict(channel, "hangs", seconds=seconds))
                 assert (code, "may take 0.05 s" in told or "deadline passed" in told) == ("DEADLINE_EXCEEDED", True)
 
-    with gate.closed():
+    with module_gate.closed():
         asyncio.run(check())
     # The second waited for the run of the first; on a busy machine the first has not begun either.
-    assert server.sample("kan_rejected_total", model="slow", reason="deadline") in (1, 2)
+    assert gated.sample("kan_rejected_total", model="hangs", reason="deadline") in (1, 2)

@@ -4,12 +4,15 @@ import asyncio
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
 import grpc.aio
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -17,9 +20,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from service.access.access_log import MOST_LINE_BYTES
 from tests.kit.callers import http2
 from tests.kit.callers.calls import predict
-from tests.kit.models.repository import WriteModel
+from tests.kit.callers.protocols import KanApi
+from tests.kit.callers.tokens import bearer, secret
+from tests.kit.models.graphs import Answer
+from tests.kit.models.repository import WriteModel, write_version
 from tests.kit.server.certificates import Authority, Key, Pair, serial, shown_serial
-from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve
+from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve, starter
+from tests.kit.server.relay import relayed
 from tests.kit.waiting import until_elsewhere, wait_for
 
 
@@ -33,10 +40,29 @@ def _flags(pair: Pair, *more: str) -> list[str]:
     return ["--tls-cert", str(pair.cert), "--tls-key", str(pair.key), *more]
 
 
-def _channel(server: KanServe, ca: Path, pair: Pair | None = None) -> grpc.aio.Channel:
+def _channel(address: str, ca: Path, pair: Pair | None = None) -> grpc.aio.Channel:
     cert, key = (pair.cert.read_bytes(), pair.key.read_bytes()) if pair else (None, None)
     credentials = grpc.ssl_channel_credentials(ca.read_bytes(), key, cert)
-    return grpc.aio.secure_channel(server.grpc, credentials, options=server.options)
+    return grpc.aio.secure_channel(address, credentials, options=KanServe.options)
+
+
+@dataclass(frozen=True)
+class Both:
+    """A server with TLS, one without, and who signed the certificate of the first."""
+
+    secure: KanServe
+    plain: KanServe
+    authority: Authority
+
+
+@pytest.fixture(scope="module")
+def both(frontend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    """Two servers; the tests that leave them as they are share them."""
+    folder = tmp_path_factory.mktemp("tls")
+    write_version(folder / "models", "affine")
+    authority = Authority(folder / "certificates")
+    with starter(folder / "models", folder, "--frontend", frontend) as start:
+        yield Both(start(*_flags(authority.issue("server"))), start(), authority)
 
 
 async def _code(channel: grpc.aio.Channel) -> str:
@@ -47,46 +73,64 @@ async def _code(channel: grpc.aio.Channel) -> str:
     return "OK"
 
 
-def test_calls_are_encrypted(start: Start, write_model: WriteModel, authority: Authority) -> None:
-    """With a certificate of the caller's authority calls are answered; with that of another they never leave."""
-    write_model("affine")
-    server = start(*_flags(authority.issue("server")))
-    other = Authority(authority.file.parent / "other")
+def test_calls_are_encrypted(both: Both, answer: Answer) -> None:
+    """Nothing of a call can be read on its way: neither its method and its token nor its rows and their answers. In
+    plain text all of that can be read.
+    """
+    rows = np.random.default_rng(7).normal(size=(16, 4)).astype(np.float32)
+    request = KanApi.request("affine", rows)
+
+    async def read(server: KanServe, ca: Path | None) -> list[bool]:
+        """Whether what passes has the method, the token, the rows and the answer."""
+        with relayed(server.grpc, is_plain=ca is None) as relay:
+            async with _channel(relay.address, ca) if ca else grpc.aio.insecure_channel(relay.address) as channel:
+                method: Any = channel.unary_unary(KanApi.path)
+                (_, _, values) = KanApi.answer(await method(request, timeout=60, metadata=bearer("alice")))
+        np.testing.assert_allclose(values, answer("affine", rows).ravel(), rtol=1e-5)
+        sent, received = (bytes(each) for each in relay.seen)
+        assert len(sent) > len(request)
+        assert len(received) > values.nbytes
+        parts = (b"PredictionService", secret("alice").encode(), rows.tobytes()[:16])
+        return [*(part in sent for part in parts), values.astype(np.float32).tobytes()[:16] in received]
+
+    assert asyncio.run(read(both.secure, both.authority.file)) == [False] * 4
+    assert asyncio.run(read(both.plain, None)) == [True] * 4
+
+
+def test_servers_of_other_authorities_get_no_call(both: Both, tmp_path: Path) -> None:
+    """With a certificate of the caller's authority a call is answered; with that of another it never leaves."""
+    other = Authority(tmp_path / "other")
 
     async def check() -> None:
-        async with _channel(server, authority.file) as channel:
+        async with _channel(both.secure.grpc, both.authority.file) as channel:
             assert await _code(channel) == "OK"
-        async with _channel(server, other.file) as channel:
+        async with _channel(both.secure.grpc, other.file) as channel:
             assert await _code(channel) == "UNAVAILABLE"
 
     asyncio.run(check())
 
 
-def test_plain_text_to_a_tls_port_and_the_reverse(start: Start, write_model: WriteModel, authority: Authority) -> None:
+def test_plain_text_to_a_tls_port_and_the_reverse(both: Both) -> None:
     """Either is UNAVAILABLE at once, no call hangs, and the server goes on."""
-    write_model("affine")
-    secure, plain = start(*_flags(authority.issue("server"))), start()
 
     async def check() -> None:
-        async with secure.channel() as channel:
+        async with both.secure.channel() as channel:
             assert await _code(channel) == "UNAVAILABLE"
-        async with _channel(plain, authority.file) as channel:
+        async with _channel(both.plain.grpc, both.authority.file) as channel:
             assert await _code(channel) == "UNAVAILABLE"
-        async with _channel(secure, authority.file) as channel:
+        async with _channel(both.secure.grpc, both.authority.file) as channel:
             assert await _code(channel) == "OK"
-        async with plain.channel() as channel:
+        async with both.plain.channel() as channel:
             assert await _code(channel) == "OK"
 
     asyncio.run(check())
-    assert secure.is_ready()  # the probes' port is plain
+    assert both.secure.is_ready()  # the probes' port is plain
 
 
-def test_a_handshake_that_never_ends_is_cut(start: Start, write_model: WriteModel, authority: Authority) -> None:
+def test_a_handshake_that_never_ends_is_cut(both: Both) -> None:
     """A connection that sends nothing, or half of its first message, is closed after ten seconds."""
-    write_model("affine")
-    server = start(*_flags(authority.issue("server")))
     half_hello = bytes.fromhex("160301020001000100")
-    with http2.connect(server.grpc) as silent, http2.connect(server.grpc) as half:
+    with http2.connect(both.secure.grpc) as silent, http2.connect(both.secure.grpc) as half:
         half.sendall(half_hello)
         for connection in (silent, half):
             with suppress(ConnectionResetError):
@@ -94,7 +138,7 @@ def test_a_handshake_that_never_ends_is_cut(start: Start, write_model: WriteMode
                     pass
 
     async def check() -> None:
-        async with _channel(server, authority.file) as channel:
+        async with _channel(both.secure.grpc, both.authority.file) as channel:
             assert await _code(channel) == "OK"
 
     asyncio.run(check())
@@ -117,7 +161,7 @@ def test_a_caller_needs_a_certificate(
         wanted = {None: "UNAVAILABLE", foreign: "UNAVAILABLE", callers.issue("old", days=-1): "UNAVAILABLE"}
         wanted[callers.issue("alice")] = "OK"
         for pair, code in wanted.items():
-            async with _channel(server, authority.file, pair) as channel:
+            async with _channel(server.grpc, authority.file, pair) as channel:
                 assert await _code(channel) == code, pair
 
     asyncio.run(check())
@@ -139,7 +183,7 @@ def test_a_long_subject_breaks_no_line(
     alice = authority.issue("alice", units=[f"{each}" * 64 for each in range(10)] * 9)
 
     async def check() -> None:
-        async with _channel(server, authority.file, alice) as channel:
+        async with _channel(server.grpc, authority.file, alice) as channel:
             assert await _code(channel) == "OK"
             method: Any = channel.unary_unary("/kan_api.v1.PredictionService/Predict")
             with pytest.raises(grpc.aio.AioRpcError):
@@ -175,12 +219,12 @@ def test_certificates_rotate_under_load(
         """A new connection for each call."""
         nonlocal answered
         while not over.is_set():
-            async with _channel(server, authority.file) as channel:
+            async with _channel(server.grpc, authority.file) as channel:
                 await predict(channel, "affine")
                 answered += 1
 
     async def check() -> None:
-        async with _channel(server, authority.file) as channel:
+        async with _channel(server.grpc, authority.file) as channel:
             callers = [asyncio.create_task(each) for each in (load(channel), load(channel), connect(), connect())]
             new = authority.issue("server")
             _mount(folder, new, how)
@@ -230,7 +274,7 @@ def test_the_authority_of_callers_rotates(
     server = start(*_flags(authority.issue("server"), "--tls-client-ca", str(file)))
 
     async def code(pair: Pair) -> str:
-        async with _channel(server, authority.file, pair) as channel:
+        async with _channel(server.grpc, authority.file, pair) as channel:
             return await _code(channel)
 
     async def check() -> None:
@@ -280,7 +324,7 @@ def test_other_kinds_of_keys_are_served(start: Start, write_model: WriteModel, a
     server = start(*_flags(authority.issue("server", key=key)))
 
     async def check() -> None:
-        async with _channel(server, authority.file) as channel:
+        async with _channel(server.grpc, authority.file) as channel:
             assert await _code(channel) == "OK"
 
     asyncio.run(check())

@@ -45,12 +45,12 @@ class Gate:
         return Path(f"{self._path}.reached").exists()
 
     @contextmanager
-    def closed(self) -> Iterator[None]:
-        """Hold runs until the block ends, or until `open`."""
+    def closed(self) -> Iterator["Gate"]:
+        """Hold runs until the block ends, or until `open`. Gives itself."""
         os.mkfifo(self._path)
         self._pipe = os.open(self._path, os.O_RDWR)
         try:
-            yield
+            yield self
         finally:
             self.open()
             os.close(self._pipe)
@@ -58,6 +58,10 @@ class Gate:
     def let(self, runs: int) -> None:
         """Let so many runs go on: those that wait, then those that come."""
         os.write(self._pipe, bytes(runs))
+
+    def fail(self) -> None:
+        """Have one run or opening fail: one that waits, or the next that comes."""
+        os.write(self._pipe, b"\1")
 
     def open(self) -> None:
         """Let all runs go on."""

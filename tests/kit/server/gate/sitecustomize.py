@@ -1,8 +1,9 @@
 """Python imports this at its start where this folder is in PYTHONPATH: from then on runs of slow models wait at a gate.
 
 onnxruntime still computes every answer. While there is a pipe at $KAN_TESTS_GATE, a run of a graph named "slow" first
-reads one byte from it: the test that made the pipe (`Gate` in __init__.py) writes a byte a run. While there is one at
-$KAN_TESTS_GATE.opening, so does the opening of every graph, and leaves an empty file $KAN_TESTS_GATE.opening.reached.
+reads one byte from it: the test that made the pipe (`Gate` in __init__.py) writes a byte a run, and 1 to have it fail.
+While there is one at $KAN_TESTS_GATE.opening, so does the opening of every graph, and leaves an empty file
+$KAN_TESTS_GATE.opening.reached.
 """
 
 import os
@@ -42,7 +43,8 @@ def _pass_the_gate(path: str, *, tell: bool = False) -> None:
     try:
         if tell:
             os.close(os.open(path + ".reached", os.O_CREAT | os.O_WRONLY))
-        os.read(pipe, 1)
+        if os.read(pipe, 1) == b"\1":
+            raise RuntimeError("failed at the gate")
     finally:
         os.close(pipe)
 

@@ -13,6 +13,7 @@ import pytest
 from tests.kit.models.graphs import KINDS
 from tests.kit.models.repository import WriteModel, cut_short, replace_graph
 from tests.kit.server import metrics
+from tests.kit.server.gate import Gate
 from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve, starter
 from tests.kit.server.workers import (
     answered,
@@ -126,6 +127,30 @@ def test_a_version_that_cannot_be_loaded_is_served_by_no_worker(two_workers: Sta
     wait_for_workers(server, 2, restarts=1)
     assert {call(server) for _ in range(10)} == {1}
     assert server.is_ready()
+
+
+def test_a_version_that_one_worker_cannot_load_is_served_by_none(
+    two_workers: Start, write_model: WriteModel, gate: Gate
+) -> None:
+    """While one of two workers still loads it, and once that one has failed, the version before answers alone."""
+    write_model("affine")
+    server = two_workers()
+
+    def refused(reason: str) -> float:
+        return server.sample("kan_model_refused_total", version="2", reason=reason)
+
+    with gate.opening.closed() as opening:
+        write_model("affine", version=2)
+        opening.let(1)  # in one worker; the other one waits
+        assert {call(server) for _ in range(20)} == {1}
+        assert server.sample("kan_model_ready", version="2") == 0
+        opening.fail()
+        wait_for(lambda: refused("graph") >= 1 and refused("worker") >= 1, "the refusals of both workers")
+        wait_for(lambda: 'kan_model_ready{model="affine",version="2"} 0.0' in server.get("/metrics")[1], "the gauge")
+        assert server.sample("kan_model_ready", version="1") == 1
+        assert {call(server) for _ in range(20)} == {1}
+        assert server.is_ready()
+    assert "another worker refused it: " in server.log.read_text()
 
 
 def test_a_worker_with_other_bytes_takes_no_calls(two_workers: Start, write_model: WriteModel) -> None:

@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -157,3 +158,17 @@ def test_a_run_has_no_more_threads_than_the_container_has_cores(model_bytes: byt
     options = open_session(model_bytes, Settings(intra_op_threads=1024)).get_session_options()
     assert options.intra_op_num_threads == container_cores()
     assert options.get_session_config_entry("session.intra_op.allow_spinning") == "0"
+
+
+@pytest.mark.parametrize(("workers", "threads"), [(1, 8), (2, 4), (3, 2), (8, 1), (9, 1), ("auto", 1)])
+def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch, workers: int | Literal["auto"], threads: int) -> None:
+    """In a container with 8 cores the threads of all workers are no more than the cores, and one for each worker."""
+    for module in ("registry.model.session", "rpc.cores"):
+        monkeypatch.setattr(f"service.{module}.container_cores", lambda: 8)
+    assert threads_of_runs(Settings(intra_op_threads=1024, workers=workers)) == threads
+
+
+def test_a_session_of_one_of_many_workers_has_one_thread(model_bytes: bytes) -> None:
+    """With a worker for each core of this container, onnxruntime is opened with one thread in each."""
+    options = open_session(model_bytes, Settings(intra_op_threads=1024, workers="auto")).get_session_options()
+    assert options.intra_op_num_threads == 1
