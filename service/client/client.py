@@ -37,8 +37,7 @@ class Client:
         max_attempts: most times that a call is sent while the server is unavailable, from 1 (no retries) to 5. The
             waits are 0.1, 0.2, 0.4 and 0.8 s, varied by up to 20 %. Above 1, two more kinds of calls are sent again. A
             call that a full server refuses is sent until its deadline; the server says how long to wait, and the waits
-            grow. A call whose connection ends in the middle of its answer is sent once more. No other failure is
-            retried.
+            grow. A call whose connection ends during it is begun anew, once. No other failure is retried.
         wait_for_ready: whether calls wait, until their deadline, for a server that is absent or not ready. Otherwise
             they fail with Unavailable after max_attempts tries.
         tls: encrypts the connection; None is plain text. The certificates are read once: make a new client after a

@@ -40,8 +40,8 @@ class Rpc(Generic[_Response]):
     def answer(self) -> "Steps[_Response]":
         """The call as a step: `response = yield from rpc.answer()`.
 
-        gRPC does not repeat a call whose answer has begun. If the connection is lost then, the call is sent once more:
-        all calls of this client only read.
+        gRPC does not repeat a call whose answer has begun. If the connection is lost then, the call is begun anew once:
+        all calls only read. So is one whose last attempt ends like that, since gRPC tells no difference.
 
         Raises:
             ClientError: when the call fails.

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 
 from service.errors import StorageError
 from service.metrics.metrics import Metrics
@@ -128,11 +129,14 @@ class Registry:
             raise storage_error
         return self._entries.ready() != before
 
-    async def scan(self) -> None:
+    async def scan(self, *, rests: bool = False) -> None:
         """Scan the repository: start to load new versions, retire versions that are no longer wanted.
 
         A version that answers is retired only after another version of its model has taken over. So it keeps answering
         if the new version is refused, or if all files of the model are removed.
+
+        Args:
+            rests: As for Source.list_models.
 
         Raises:
             StartupError: The repository cannot be read, or a version that the previous scan wanted. Everything else was
@@ -140,7 +144,7 @@ class Registry:
         """
         storage_error = self._loader.take_error()
         async with self._scanning:
-            self._listing.update(await self._source.list_models(), time.monotonic())
+            self._listing.update(await self._source.list_models(rests=rests), time.monotonic())
             changed = self._listing.take_changed()
             self._succession.forget_removed(self._listing.names)
             await self._retries.check()
@@ -165,7 +169,8 @@ class Registry:
             changed: Is called after each change in the versions that answer.
         """
         self._notify = changed
-        self._readiness.watcher = Watcher(self.scan, self._settings.poll_seconds, self._readiness.start_error)
+        polls = partial(self.scan, rests=True)
+        self._readiness.watcher = Watcher(polls, self._settings.poll_seconds, self._readiness.start_error)
 
     @property
     def draining(self) -> bool:

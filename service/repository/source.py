@@ -18,7 +18,7 @@ from service.repository.storage import Storage
 from service.repository.storage_source import StorageSource
 from service.settings import Settings
 
-# A poll of thousands of folders rests in between, so that calls get the interpreter. The first list does not.
+# After a hundred folders, so that calls get the interpreter.
 _REST_SECONDS = 4e-3
 
 
@@ -38,8 +38,11 @@ class Source(Protocol):
     looked_back: int
     no_versions_reason: str
 
-    async def list_models(self) -> list[Version]:
+    async def list_models(self, *, rests: bool = False) -> list[Version]:
         """Scan the repository: every (name, version), sorted.
+
+        Args:
+            rests: Whether a list of thousands of folders rests in between, because nobody waits for it.
 
         Raises:
             StartupError: The repository cannot be read.
@@ -103,10 +106,9 @@ class _FolderSource:
         self.no_versions_reason = ""
         self._root, self._max_model_bytes = root, max_model_bytes
         self._passed_over = PassedOver()
-        self._is_listed = False
 
-    async def list_models(self) -> list[Version]:
-        rest = partial(time.sleep, _REST_SECONDS if self._is_listed else 0)
+    async def list_models(self, *, rests: bool = False) -> list[Version]:
+        rest = partial(time.sleep, _REST_SECONDS if rests else 0)
 
         def scan() -> tuple[list[Version], str]:
             found = disk.list_models(self._root, self._passed_over.note, rest)
@@ -114,7 +116,6 @@ class _FolderSource:
 
         found, self.no_versions_reason = await in_daemon_thread(scan, "list")
         self._passed_over.end_scan()
-        self._is_listed = True
         return found
 
     async def fingerprints(self, versions: Collection[Version]) -> Mapping[Version, object]:

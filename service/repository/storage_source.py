@@ -43,7 +43,7 @@ class StorageSource:
         self._passed_over = PassedOver()
         self._at_work: asyncio.Future[Any] | None = None
 
-    async def list_models(self) -> list[Version]:
+    async def list_models(self, *, rests: bool = False) -> list[Version]:  # noqa: ARG002 - it waits for the network
         """As Source.list_models."""
         return await self._in_thread(self._list)
 

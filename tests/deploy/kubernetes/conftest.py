@@ -64,10 +64,11 @@ class Manifests:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The KAN_… variables of the container, those of the ConfigMap among them."""
-        values = {each["name"]: each["value"] for each in self.container.get("env", ())}
+        """The KAN_… variables of the container, those of the ConfigMap among them; its own win."""
+        values: dict[str, str] = {}
         for source in self.container.get("envFrom", ()):
             values |= self.one("ConfigMap", source["configMapRef"]["name"])["data"]
+        values |= {each["name"]: each["value"] for each in self.container.get("env", ())}
         return {name: value for name, value in values.items() if name.startswith("KAN_")}
 
 

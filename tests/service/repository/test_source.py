@@ -95,6 +95,23 @@ def test_external_data_is_fetched_and_cached(
     run_test(test())
 
 
+def test_only_a_list_that_nobody_waits_for_rests(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """250 folders: two rests of some milliseconds."""
+    for number in range(250):
+        (models / f"m{number}" / "1").mkdir(parents=True)
+    rests: list[float] = []
+    monkeypatch.setattr("service.repository.source.time.sleep", rests.append)
+
+    async def test() -> None:
+        source = open_source(Settings(models=models))
+        assert len(await source.list_models()) == 250
+        assert sum(rests) == 0
+        assert await source.list_models() == await source.list_models(rests=True)
+        assert 0.001 <= sum(rests) <= 0.1
+
+    run_test(test())
+
+
 def test_a_cache_of_an_earlier_release_is_used(
     settings: Callable[..., Settings], write_model: WriteModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

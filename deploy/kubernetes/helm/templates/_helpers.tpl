@@ -39,7 +39,7 @@ labels:
 
 {{/* The KAN_… variables. Numbers by toJson: toString makes 1.6777216e+07 of 16777216. */}}
 {{- define "kan-serve.settings" -}}
-{{- $made := dict "KAN_METRICS_PORT" 8003 }}
+{{- $made := dict }}
 {{- if and .Values.networkPolicy.enabled (not (hasKey .Values.settings "KAN_INSECURE_PUBLIC")) }}
 {{- $_ := set $made "KAN_INSECURE_PUBLIC" true }}
 {{- end }}

@@ -51,9 +51,10 @@ class Release:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The KAN_… variables."""
+        """The KAN_… variables. Those of the container win."""
         (settings,) = self.all("ConfigMap")
-        return dict(settings["data"])
+        own = {each["name"]: each["value"] for each in self.container["env"] if each["name"].startswith("KAN_")}
+        return dict(settings["data"]) | own
 
 
 @dataclass(frozen=True)

@@ -333,9 +333,9 @@ def test_a_search_that_hangs_is_waited_for_in_bounded_time(
         async with loaded_registry(_settings(models)) as registry:
             go_on, list_models = asyncio.Event(), registry._source.list_models
 
-            async def hang() -> Any:
+            async def hang(**given: bool) -> Any:
                 await go_on.wait()
-                return await list_models()
+                return await list_models(**given)
 
             with monkeypatch.context() as patch:
                 patch.setattr(registry._source, "list_models", hang)
