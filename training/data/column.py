@@ -27,13 +27,16 @@ _DATE_FORMATS = ("ISO8601", "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%Y %H:%M", "%d.%m.%Y 
 _SLASHED = tuple(f"{day}{clock}" for clock in ("", " %H:%M", " %H:%M:%S") for day in ("%m/%d/%Y", "%d/%m/%Y"))
 
 
-def numbers(table: Table, column: str, suggest: Callable[[Sequence[str]], str] | None = None) -> NDArray[np.float64]:
+def numbers(
+    table: Table, column: str, suggest: Callable[[Sequence[str]], str] | None = None, *, other_decimal: str = ""
+) -> NDArray[np.float64]:
     """The column as numbers.
 
     Args:
         table: The table.
         column: Name of the column.
         suggest: From the column's different cells to a remedy, if they are no numbers; None: there is none to name.
+        other_decimal: What to say of a cell with the other decimal mark; "": the key of the recipe that reads it.
 
     Returns:
         float64 [rows], NaN where the cell is missing.
@@ -48,7 +51,7 @@ def numbers(table: Table, column: str, suggest: Callable[[Sequence[str]], str] |
         texts = table.texts(column)
         cell = str(texts.distinct[texts.codes[row]])
         hint = "is it a word?" if suggest is None else suggest(texts.distinct.tolist())
-        hint = _REMEDY[table.decimal] if looks_like_other_decimal(table, cell) else hint
+        hint = other_decimal or _REMEDY[table.decimal] if looks_like_other_decimal(table, cell) else hint
         raise table.problem(column, f"{table.place(row)} holds {quoted(cell)}, wanted a number ({hint})")
     if flaw := too_large(table, values):
         raise table.problem(column, flaw)

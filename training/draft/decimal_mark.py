@@ -6,11 +6,11 @@ import numpy as np
 
 from training.data.column import looks_like_other_decimal
 from training.data.table import Decimal, Table
-from training.errors import quoted
+from training.errors import DataError, quoted
 
 _CELLS_LOOKED_AT = 1000
-# One to three digits and a group of three: 1,234 may be a thousand as well as a little more than one.
-_MAY_BE_THOUSANDS = re.compile(r"\s*[-+]?[1-9]\d{0,2},\d{3}\s*")
+# One to three digits and groups of three: 1,234 may be a thousand as well as a little more than one.
+_MAY_BE_THOUSANDS = re.compile(r"\s*[-+]?[1-9]\d{0,2}(,\d{3})+\s*")
 
 
 def find_decimal(table: Table) -> Decimal:
@@ -21,22 +21,30 @@ def find_decimal(table: Table) -> Decimal:
 
     Args:
         table: Read with decimal points.
+
+    Raises:
+        DataError: beside such a column the commas of another one may stand between thousands.
     """
-    certain = False
+    certain, unsure = list[str](), list[str]()
     for name in table.cells:
-        if has_other_decimals(table, name):
-            certain = certain or not all(_MAY_BE_THOUSANDS.fullmatch(cell) for cell in _marked(table, name))
+        if thousands := _may_be_thousands(table, name):
+            unsure.append(f"{quoted(name)}, as in {quoted(thousands)}")
+        elif has_other_decimals(table, name):
+            certain.append(f"{quoted(name)}, as in {quoted(_marked(table, name)[0])}")
         elif table.lines is not None and _has_points(table, name):
             return "."
+    if certain and unsure:
+        raise DataError(
+            f"{table.source}: column {certain[0]}, has decimal commas, but those of column {unsure[0]}, may stand "
+            'between thousands; say --decimal "," if they do not, else remove them from the file, or leave out both '
+            'with --decimal "."'
+        )
     return "," if certain else "."
 
 
 def has_other_decimals(table: Table, column: str) -> bool:
-    """Whether most text cells of a column are numbers with the mark that the table's decimals do not have."""
-    if not table.numbers(column)[1].any():
-        return False
-    present = [cell for cell in table.texts(column).distinct[:_CELLS_LOOKED_AT].tolist() if cell.strip()]
-    return len(_marked(table, column)) > len(present) / 2
+    """Whether most cells that are no whole numbers are numbers with the mark that the table's decimals do not have."""
+    return len(_marked(table, column)) > len(_not_whole(table, column)) / 2
 
 
 def describe_other_decimals(table: Table, column: str) -> str:
@@ -52,10 +60,35 @@ def describe_other_decimals(table: Table, column: str) -> str:
     )
 
 
+def _may_be_thousands(table: Table, column: str) -> str:
+    """A cell of a column whose commas may all stand between thousands, or do in a cell; "" for any other column."""
+    cells = _not_whole(table, column)
+    found = [cell for cell in cells if _MAY_BE_THOUSANDS.fullmatch(cell)]
+    surely = [cell for cell in found if cell.count(",") > 1]
+    others = [cell for cell in _marked(table, column) if cell not in found]
+    if not found or (others and not surely) or len(found) + len(others) <= len(cells) / 2:
+        return ""
+    return (surely or found)[0]
+
+
 def _marked(table: Table, column: str) -> list[str]:
     """The first different cells of a column that are numbers with the other mark."""
-    cells = table.texts(column).distinct[:_CELLS_LOOKED_AT].tolist()
-    return [cell for cell in cells if looks_like_other_decimal(table, cell)]
+    return [cell for cell in _not_whole(table, column) if looks_like_other_decimal(table, cell)]
+
+
+def _not_whole(table: Table, column: str) -> list[str]:
+    """The first different cells that are text, or numbers with decimals; [] if none is text.
+
+    Whole numbers have no mark: of prices most may be whole.
+    """
+    values, is_text = table.numbers(column)
+    if not is_text.any():
+        return []
+    texts = table.texts(column)
+    rows = np.flatnonzero(is_text | (np.isfinite(values) & (values != np.floor(values))))
+    codes = texts.codes[rows]
+    first = np.sort(np.unique(codes, return_index=True)[1])[:_CELLS_LOOKED_AT]
+    return [str(cell) for cell in texts.distinct[codes[first]]]
 
 
 def _has_points(table: Table, column: str) -> bool:

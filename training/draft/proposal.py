@@ -127,10 +127,11 @@ def _task(inspection: Inspection) -> tuple[Literal["classification", "regression
         raise DataError(f"{table.source}: {rows} to train on; wanted at least {SMALLEST_TABLE_ROWS}")
     if target.distinct == 1:
         raise table.problem(target.name, "the target is the same in every row; there is nothing to learn")
-    if target.flaw:
-        raise table.problem(target.name, f"the target: {target.flaw}")
+    # First, because the flaw of such a column would be that cells are no numbers, and the advice to empty them.
     if target.kind in ("words", "text") and (why := describe_other_decimals(table, target.name)):
         raise table.problem(target.name, f"the target holds {why}")
+    if target.flaw:
+        raise table.problem(target.name, f"the target: {target.flaw}")
     if target.kind == "dates":
         raise table.problem(target.name, "the target holds dates; wanted numbers or the words of classes")
     filled = table.rows - target.missing
@@ -167,11 +168,13 @@ def _why_left_out(inspection: Inspection, facts: ColumnFacts) -> str:
 
 def _why_unusable(inspection: Inspection, facts: ColumnFacts) -> str:
     """Why a column cannot be an input at all; "" if it can."""
+    if facts.kind in ("words", "text") and (why := describe_other_decimals(inspection.table, facts.name)):
+        return why
     if facts.flaw:
         return facts.flaw
     if facts.kind == "dates" and not facts.date_form:
         return "dates of a format that is none of those of [data.dates]"
-    return describe_other_decimals(inspection.table, facts.name) if facts.kind in ("words", "text") else ""
+    return ""
 
 
 def _is_id(facts: ColumnFacts) -> bool:

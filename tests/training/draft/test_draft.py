@@ -488,6 +488,26 @@ def test_decimal_commas_that_may_be_thousands_are_named(tmp_path: Path) -> None:
     assert prepare(recipe).y.max() < 8
 
 
+@pytest.mark.parametrize("steps", [5, 40])
+def test_a_mostly_whole_column_with_decimal_commas_is_one_of_numbers(tmp_path: Path, steps: int) -> None:
+    """Two thirds of its cells are whole, of few values or many; read with points, it is named as what it is.
+
+    The advice to empty such cells would destroy them.
+    """
+    values = [str(i % steps) + ",5" * (i % 3 == 0) for i in range(120)]
+    (tmp_path / "t.csv").write_text(
+        "\n".join(["x;n;y", *(f"{i * i};{i % 7};{value}" for i, value in enumerate(values))])
+    )
+    recipe = parse_recipe(draft_recipe(inspect(tmp_path / "t.csv", "y"), tmp_path), folder=tmp_path, name="t")
+    assert (recipe.task.kind, recipe.data.decimal) == ("regression", ",")
+    np.testing.assert_array_equal(
+        inspect(tmp_path / "t.csv", "y").table.numbers("y")[0], [float(value.replace(",", ".")) for value in values]
+    )
+    with pytest.raises(DataError, match=r'the target holds decimal commas, as in "0,5"; --decimal "," reads them'):
+        draft_recipe(inspect(tmp_path / "t.csv", "y", "."), tmp_path)
+    assert '#   "y": decimal commas' in draft_recipe(inspect(tmp_path / "t.csv", "x", "."), tmp_path)
+
+
 def test_columns_left_out_are_told_and_of_many_the_first_ten(tmp_path: Path) -> None:
     """One cell that is no number leaves out a whole column, so the terminal lists the first ten columns left out."""
     frame = shop()

@@ -41,10 +41,14 @@ class Evidence:
         return [self.pairs[place] for place in best if found[place] > 0]
 
     def fitting(self, count: int, room: int, fold: int | None = None) -> list[tuple[Side, Side]]:
-        """The first of the strongest pairs, as long as all their products are at most `room`."""
-        strongest = self.strongest(count, fold)
-        widths = itertools.accumulate(len(one.functions) * len(two.functions) for one, two in strongest)
-        return [pair for pair, width in zip(strongest, widths, strict=True) if width <= room]
+        """The strongest pairs whose products are at most `room` together; one too wide leaves room for weaker ones."""
+        found = []
+        for one, two in self.strongest(count, fold):
+            width = len(one.functions) * len(two.functions)
+            if width <= room:
+                found.append((one, two))
+                room -= width
+        return found
 
 
 def weigh_pairs(solution: Solution, problem: Problem, sides: Sequence[Side]) -> Evidence:

@@ -126,7 +126,7 @@ def _read_given(table: Table, names: tuple[str, ...], goal: Target) -> Given:
 
 
 def _read_filled(table: Table, name: str) -> Numbers:
-    values = numbers(table, name)
+    values = numbers(table, name, other_decimal="decimals are written with a point")
     _check_present(table, name, np.isnan(values))
     return values
 

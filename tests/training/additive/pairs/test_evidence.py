@@ -10,7 +10,7 @@ from training.additive.pairs.evidence import Evidence, weigh_pairs
 from training.additive.pairs.sides import sides_of
 from training.additive.rows import TermRows
 from training.additive.solution import Problem, solve
-from training.additive.terms import terms_of
+from training.additive.terms import Side, terms_of
 from training.additive.weights import scale_weights
 
 
@@ -42,6 +42,28 @@ def _weigh(
 
 def _names(evidence: Evidence, count: int = 100, fold: int | None = None) -> list[tuple[str, str]]:
     return [(one.name, two.name) for one, two in evidence.strongest(count, fold)]
+
+
+def test_a_pair_that_does_not_fit_leaves_room_for_narrower_ones() -> None:
+    """Pairs of 256, 49, 112 and 49 products, the strongest one first; of all rows and, in another order, of a fold."""
+    words, number = tuple(range(16)), tuple(range(7))
+    widths = [(words, words), (number, number), (words, number), (number, number)]
+    pairs = tuple(
+        (Side(f"a{place}", f"a{place}", (), one, (), ()), Side(f"b{place}", f"b{place}", (), two, (), ()))
+        for place, (one, two) in enumerate(widths)
+    )
+    without = torch.tensor([[1.0, 2.0, 3.0, -1.0]])
+    evidence = Evidence(pairs, torch.tensor([4.0, 3.0, 2.0, 1.0]), without)
+
+    def fitting(room: int, count: int = 4, fold: int | None = None) -> list[int]:
+        return [pairs.index(pair) for pair in evidence.fitting(count, room, fold)]
+
+    assert [fitting(room) for room in (48, 49, 97, 98, 200, 210)] == [[], [1], [1], [1, 3], [1, 2], [1, 2, 3]]
+    assert [fitting(room) for room in (255, 256, 305, 466)] == [[1, 2, 3], [0], [0, 1], [0, 1, 2, 3]]
+    # A pair left out is one of the strongest all the same.
+    assert fitting(200, 2) == [1]
+    assert fitting(160, fold=0) == [2]
+    assert fitting(161, fold=0) == [2, 1]
 
 
 def test_pairs_without_a_fold_do_not_know_its_rows() -> None:

@@ -56,6 +56,16 @@ def test_rows_that_judge_nothing_are_refused(tmp_path: Path, text: str, message:
         read_held_out(tmp_path / "t.csv", 2, ("a", "b"), NUMBER)
 
 
+def test_a_decimal_comma_is_told_without_a_key(tmp_path: Path) -> None:
+    """The command reads no recipe, so its error names no key of one."""
+    (tmp_path / "t.csv").write_text('a,b,y\n1,"2,5",3\n')
+    message = r'"b": row 1 .*"2,5", .* \(decimals are written with a point\)$'
+    with pytest.raises(DataError, match=message):
+        read_training(tmp_path / "t.csv", 2, NUMBER)
+    with pytest.raises(DataError, match=message):
+        read_held_out(tmp_path / "t.csv", 2, None, NUMBER)
+
+
 def test_several_outputs_without_classes_have_no_truth(tmp_path: Path) -> None:
     """The table that trained them is read all the same; to judge by it is refused."""
     (tmp_path / "t.csv").write_text("a,b,y\n1,2,3\n")
