@@ -45,8 +45,8 @@ class Attribution:
     """Scores, float64, 0 or more. The answer depends more on an edge or a node with a higher score.
 
     Attributes:
-        edges: ``[sums, inputs]`` of each layer.
-        nodes: ``[nodes]`` of each level: inputs first, outputs last.
+        edges: ``[sums, inputs]`` of each layer; in the first layer ``[sums, groups]`` if groups were given.
+        nodes: ``[nodes]`` of each level: inputs (or groups) first, outputs last.
     """
 
     edges: tuple[Values, ...]
@@ -54,7 +54,7 @@ class Attribution:
 
     @property
     def inputs(self) -> Values:
-        """``[inputs]``, the scores of the network's inputs."""
+        """``[inputs]``, the scores of the network's inputs; ``[groups]`` if groups were given."""
         return self.nodes[0]
 
 
@@ -134,7 +134,7 @@ def interactions(kan: KAN, rows: Tensor, *, seed: int = 0, groups: Sequence[int]
         groups: As for :func:`attribute`: the inputs of a group are drawn together.
 
     Returns:
-        ``[inputs, inputs]``, symmetric, 0 on the diagonal.
+        ``[inputs, inputs]``, or ``[groups, groups]`` if groups are given; symmetric, 0 on the diagonal.
 
     Raises:
         ValueError: rows that :func:`kan_model.network.checks.check_rows` refuses, fewer than two, or a network
@@ -148,13 +148,13 @@ def interactions(kan: KAN, rows: Tensor, *, seed: int = 0, groups: Sequence[int]
     others = torch.empty_like(rows)
     # Each row gets its neighbour in a random ring, so no row gets itself.
     others[order] = rows[order.roll(1)]
-    given, outputs = kan.width[0], kan.width[-1]
-    inputs = given if groups is None else max(groups) + 1
+    ungrouped, outputs = kan.width[0], kan.width[-1]
+    inputs = ungrouped if groups is None else max(groups) + 1
     squares = torch.zeros(inputs, inputs, outputs, dtype=torch.float64, device=rows.device)
     answers = []
     # Memory per row: the first layer's edges and basis, then for each input the widest basis of the other layers.
     bases = [layer.inputs * (layer.grid_size + layer.degree) for layer in exact.layers]
-    numbers = given * exact.layers[0].sums + bases[0] + inputs * max(bases[1:], default=outputs)
+    numbers = ungrouped * exact.layers[0].sums + bases[0] + inputs * max(bases[1:], default=outputs)
     for x, other in zip(_chunks(rows, numbers), _chunks(others, numbers), strict=True):
         answers.append(_add_second_differences(exact, x, other, squares, groups))
     if not torch.isfinite(squares).all():

@@ -1,4 +1,4 @@
-"""Inputs of a network that are one thing to people, such as the 0/1 inputs of one column of words."""
+"""Inputs of a network that come from one column of the table, such as the 0/1 inputs of a column of words."""
 
 from collections.abc import Sequence
 

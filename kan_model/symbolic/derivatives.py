@@ -1,7 +1,8 @@
 """A network of formulas as a function of its constants, with the derivatives by them.
 
-Thousands of small fits make a search. Here a step computes neither splines, which such a network does not have, nor
-derivatives by their coefficients. Example: of c·f(a·x + b) + d the derivatives by a, b, c, d are c·f′·x, c·f′, f and 1.
+It computes the answers and their derivatives without splines, which such a network does not have. A search makes
+thousands of small fits, so the time of a step decides. Example: of c·f(a·x + b) + d the derivatives by a, b, c, d are
+c·f′·x, c·f′, f and 1.
 """
 
 from collections.abc import Mapping

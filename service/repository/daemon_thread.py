@@ -14,8 +14,8 @@ from typing import TypeVar
 
 _T = TypeVar("_T")
 
-# How long a thread computes in Python before another one gets its turn, while such work runs; usual are 5 ms. A call
-# takes several turns of the event loop, and each of them may wait that long.
+# How long a thread computes in Python before another one gets its turn, while such work runs. The usual time is 5 ms.
+# A call takes several turns of the event loop, and each of them may wait that long.
 _TURN_SECONDS = 1e-4
 _usual_turn_seconds = sys.getswitchinterval()
 _at_work = 0

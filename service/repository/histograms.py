@@ -22,7 +22,9 @@ class Histograms:
 
     @classmethod
     def taken_out_of(cls, document: dict[str, Any]) -> Self:
-        """Take out what training writes. Everything else stays in the document, and json_format judges it.
+        """Take out the histograms that are spelt as training spells them.
+
+        Everything else stays in the document, and json_format judges it.
 
         Args:
             document: A kan_api.v1.ModelManifest in JSON. What is taken is empty afterwards.

@@ -4,8 +4,8 @@ Temperature scaling (Guo et al. 2017) divides the scores z of the classes by one
 
     p = softmax(z / T),    T = argmin Σ_i -log softmax(z_i / T)[y_i]
 
-over rows that the network did not train on, as far as it is no chance. The order of the classes stays. T goes into the
-last layer of the network, so it costs nothing to serve.
+over rows that the network did not train on, as far as the gain is larger than chance explains. The order of the classes
+stays. T goes into the last layer of the network, so it costs nothing to serve.
 
 Example: scores [2, 0] are probabilities of 0.88 and 0.12. If such rows are of the first class in 73 of 100 cases, T = 2
 gives [1, 0] and 0.73.

@@ -23,7 +23,7 @@ _SCORED_ROWS = 1000
 def describe_drift(manifest: pb.ModelManifest, trained: Trained, x: Numbers) -> None:
     """Write the histograms of the answers into the manifest, and the attributions of features and columns.
 
-    A feature keeps an attribution that it has.
+    An attribution that a feature already has is kept.
 
     Args:
         manifest: Has the features and the task.
@@ -42,7 +42,7 @@ def describe_drift(manifest: pb.ModelManifest, trained: Trained, x: Numbers) -> 
 
 
 def _score_columns(manifest: pb.ModelManifest, trained: Trained, x: Numbers) -> None:
-    """Write the attribution of each column that several inputs of the network are of."""
+    """Write the attribution of each column with several inputs of the network."""
     features = [*manifest.features, *(feature for feature in manifest.features if feature.has_gap_input)]
     of_inputs = [feature.column or feature.name for feature in features]
     names = list(dict.fromkeys(of_inputs))

@@ -20,13 +20,16 @@ class ListeningSettings(BaseModel):
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     grpc_port: int = Field(default=8001, ge=0, le=65535, description="Port for gRPC; 0 takes a free one.")
     http_port: int = Field(
-        default=8002, ge=0, le=65535, description="Port for /livez, /readyz and /metrics; 0 takes a free one."
+        default=8002,
+        ge=0,
+        le=65535,
+        description="Port for /livez and /readyz, and for /metrics without --metrics-port; 0 takes a free one.",
     )
     metrics_port: int | None = Field(
         default=None,
         ge=0,
         le=65535,
-        description="A port of its own for /metrics; the HTTP port then tells only health, without reasons.",
+        description="A port for /metrics, and for /readyz with reasons; the HTTP port then tells only health.",
     )
     compression: Literal["none", "gzip", "deflate"] = Field(
         default="none",

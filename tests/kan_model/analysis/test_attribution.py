@@ -190,7 +190,7 @@ def test_inputs_of_a_group_are_drawn_together() -> None:
 
 
 @pytest.mark.parametrize("groups", [(0, 1), (0, 2, 2), (1, 1, 2), (0, 0, -1)])
-def test_groups_that_are_none_are_refused(make_kan: Callable[..., KAN], groups: tuple[int, ...]) -> None:
+def test_wrong_groups_are_refused(make_kan: Callable[..., KAN], groups: tuple[int, ...]) -> None:
     """One number from 0 on for each input, without a gap."""
     for score in (attribute, interactions):
         with pytest.raises(ValueError, match=r"groups are .* one for each of 3 inputs"):

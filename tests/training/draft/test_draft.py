@@ -80,7 +80,7 @@ def test_the_policy_on_unknown_ground_is_one_comment_sign_away(tmp_path: Path, k
 
 
 def test_answers_of_a_log_target_tell_of_unknown_ground(tmp_path: Path) -> None:
-    """Exp makes them very large far outside of the training rows, so the draft asks for the warning; curves end."""
+    """Exp makes them very large far outside of the training rows, so drafts ask for the warning unless additive."""
     x = np.random.default_rng(0).uniform(0, 5, 100)
     for target, policy in ((np.exp(2 * x), "flag"), (x**2 + 1, "answer")):
         pd.DataFrame({"x": x, "y": target}).to_csv(tmp_path / "t.csv", index=False)

@@ -17,7 +17,7 @@ def tell_pairs(
         pairs: The fitted pairs, the strongest one first. The network has no node for a pair that moves no answer.
         network: The network of the fit.
         without_room: How many further pairs are stronger than noise, and left out.
-        most_coefficients: The most that a model may have, because of which they are.
+        most_coefficients: The limit on the coefficients of a model, the reason why pairs are left out.
     """
     if not most:
         return ""
@@ -30,7 +30,12 @@ def tell_pairs(
     number = f"{most} pair{'' if most == 1 else 's'}"
     if len(names) < most:
         number = f"{len(names)} of at most {number}"
-    none = "since none is stronger than noise" * (not without_room)
-    why = f"the strongest first: {', '.join(names)}" if names else none
-    left_out = f"{without_room} more left out, because a model has at most {most_coefficients:,} coefficients"
-    return "; " + ", ".join([number, *([why] if why else [])]) + f"; {left_out}" * bool(without_room)
+    text = f"; {number}"
+    if names:
+        text += f", the strongest first: {', '.join(names)}"
+    elif not without_room:
+        text += ", since none is stronger than noise"
+    if without_room:
+        more = " more" if names else ""
+        text += f"; {without_room}{more} left out, because a model has at most {most_coefficients:,} coefficients"
+    return text

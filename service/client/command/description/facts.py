@@ -124,7 +124,7 @@ def _calibration(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
     made = manifest.calibration
     text = f"of scores over a temperature of {made.temperature:.4g}"
     if made.temperature == 1:
-        text = "of scores as they are, since the rows told no temperature that is better by more than chance"
+        text = "of scores as they are, since no temperature was better by more than chance"
     found, rows = (made.test, "test rows") if made.test.rows else (made.estimated, "training rows, as estimated")
     if found.rows:
         text += f"; calibration error {found.error_after:.4f} on {found.rows:,} {rows}"

@@ -24,9 +24,8 @@ def test_no_pair() -> None:
 
 
 def test_pairs_without_room() -> None:
-    """A model has so many coefficients at most."""
-    network, end = (
-        network_with_pair([0.0, 1.0, 0.0]),
-        "; 7 more left out, because a model has at most 6,000 coefficients",
-    )
-    assert tell_pairs(9, PAIRS, network, 7, 6000) == f"; 1 of at most 9 pairs, the strongest first: a × b{end}"
+    """The limit on the coefficients is the reason; "more" is said only beside pairs that the model has."""
+    network, reason = network_with_pair([0.0, 1.0, 0.0]), "because a model has at most 6,000 coefficients"
+    told = tell_pairs(9, PAIRS, network, 7, 6000)
+    assert told == f"; 1 of at most 9 pairs, the strongest first: a × b; 7 more left out, {reason}"
+    assert tell_pairs(9, [], KAN(KANConfig((3, 1))), 7, 6000) == f"; 0 of at most 9 pairs; 7 left out, {reason}"

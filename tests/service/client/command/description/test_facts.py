@@ -195,7 +195,7 @@ def test_promises_are_facts() -> None:
         (
             1.0,
             None,
-            "of scores as they are, since the rows told no temperature that is better by more than chance; calibration "
+            "of scores as they are, since no temperature was better by more than chance; calibration "
             "error 0.0300 on 90 training rows, as estimated; by chance alone, right probabilities have 0.0400",
         ),
     ],
