@@ -134,7 +134,7 @@ def test_pairs_beyond_the_coefficients_of_a_model_are_left_out(tmp_path: Path, m
     assert way._solution.rows.coefficients <= curves + 49
     monkeypatch.setattr(plan, "_MOST_COEFFICIENTS", curves)
     way, state = _fit(tmp_path, table, "pairs = 100\n")
-    assert re.search(r"; 0 of at most 100 pairs; \d more left out, because a model has at most", way.notes(state)[0])
+    assert re.search(r"; 0 of at most 100 pairs; \d left out, because a model has at most", way.notes(state)[0])
 
 
 @pytest.mark.parametrize("kind", ["regression", "classification"])
