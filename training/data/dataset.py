@@ -20,7 +20,7 @@ from training.data.encoding import (
 )
 from training.data.float32_limits import warn_of_rounding
 from training.data.learned_features import learn_features, warn_of_numbers_as_words
-from training.data.missing import constant_features, gap_places, medians, select_rows
+from training.data.missing import constant_features, gap_places, medians, select_rows, warn_of_constants
 from training.data.objective.loss_function import LossFunction
 from training.data.source import load_source
 from training.data.split import RowNumbers, Split, read_split_key, shortage, split_rows
@@ -182,7 +182,7 @@ def prepare_table(
         gaps=gaps,
         constant=constant,
         warnings=(
-            *(_check_constant(table, features, constant, gaps) if known_classes is None else ()),
+            *(warn_of_constants(table, features, constant, gaps) if known_classes is None else ()),
             *doubts,
             *(() if arrange else _shortage_warnings(recipe, split)),
             *(_class_warnings(y, classes, split) if known_classes is None else ()),
@@ -210,18 +210,6 @@ def _require_columns(recipe: Recipe, table: Table, inputs: tuple[str, ...], targ
         table.require(recipe.split.column, "[split] column")
     if recipe.data.weights is not None:
         table.require(recipe.data.weights, "[data] weights")
-
-
-def _check_constant(
-    table: Table, features: tuple[Feature, ...], constant: tuple[bool, ...], gaps: tuple[int, ...]
-) -> list[str]:
-    names = [feature.name for feature, same in zip(features, constant, strict=True) if same]
-    of_all = f"{len(names)} of {len(features)} inputs"
-    text = f"{of_all} {'holds' if len(names) == 1 else 'hold'} one value only in the training rows"
-    if len(names) == len(features) and not gaps:
-        raise DataError(f"{table.source}: {text}; wanted one that varies: {quoted_list(names)}")
-    gets = "gets" if len(names) == 1 else "get"
-    return [f"{text} and {gets} weight zero: {quoted_list(names)}"] if names else []
 
 
 def _shortage_warnings(recipe: Recipe, split: Split) -> list[str]:

@@ -5,9 +5,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from training.data.encoding import Column, Numbers
+from training.data.encoding import Column, Feature, Numbers
 from training.data.table import Cells, Table
-from training.errors import DataError, quoted
+from training.errors import DataError, quoted, quoted_list
 from training.recipe.config import Recipe
 
 
@@ -116,6 +116,23 @@ def constant_features(x: Numbers, imputed: tuple[float | None, ...]) -> tuple[bo
     """Per feature whether all training rows ``[rows, features]`` have the same value, after imputation."""
     filled = np.where(np.isnan(x), [0.0 if value is None else value for value in imputed], x)
     return tuple((filled == filled[0]).all(axis=0).tolist())
+
+
+def warn_of_constants(
+    table: Table, features: tuple[Feature, ...], constant: tuple[bool, ...], gaps: tuple[int, ...]
+) -> list[str]:
+    """A warning of the features that have one value only in the training rows.
+
+    Raises:
+        DataError: no input of the network varies.
+    """
+    names = [feature.name for feature, same in zip(features, constant, strict=True) if same]
+    of_all = f"{len(names)} of {len(features)} inputs"
+    text = f"{of_all} {'holds' if len(names) == 1 else 'hold'} one value only in the training rows"
+    if len(names) == len(features) and not gaps:
+        raise DataError(f"{table.source}: {text}; wanted one that varies: {quoted_list(names)}")
+    gets = "gets" if len(names) == 1 else "get"
+    return [f"{text} and {gets} weight zero: {quoted_list(names)}"] if names else []
 
 
 def gap_places(

@@ -1,10 +1,14 @@
 """The state of a fit between two steps, which can be saved."""
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import torch
+
 from kan_model import KAN
+from kan_model.network import checkpoint
 from training.fitting.apart import Apart
 from training.fitting.record import Record
 
@@ -73,3 +77,60 @@ def note_divergence(state: FitState) -> list[str]:
         f"grid {size}: the fit ended early in numbers that are not finite; the best network before that is kept"
         for size in state.diverged
     ]
+
+
+def encode(state: FitState) -> dict[str, Any]:
+    """The state as numbers, texts, lists and tensors, which torch saves and loads without other code."""
+    return {
+        "kan": _encode_network(state.kan),
+        "best": _encode_network(state.best),
+        "best_loss": state.best_loss,
+        "stage": state.stage,
+        "step": state.step,
+        "optimizer": state.optimizer,
+        "history": [asdict(record) for record in state.history],
+        "diverged": state.diverged,
+        "blocks": [
+            vars(block) | {"network": _encode_network(block.network), "apart": _encode_apart(block.apart)}
+            for block in state.blocks
+        ],
+        "share_done": state.share_done,
+        "apart": _encode_apart(state.apart),
+    }
+
+
+def decode(content: Mapping[str, Any]) -> FitState:
+    """The state of a fit whose content was kept by `encode`, here or by an older kan-train."""
+    return FitState(
+        kan=_decode_network(content["kan"]),
+        best=_decode_network(content["best"]),
+        best_loss=content["best_loss"],
+        stage=content["stage"],
+        step=content["step"],
+        optimizer=content["optimizer"],
+        history=[Record(**record) for record in content["history"]],
+        diverged=content["diverged"],
+        # An older kan-train had no search.
+        blocks=[
+            Block(**block | {"network": _decode_network(block["network"]), "apart": _decode_apart(block.get("apart"))})
+            for block in content.get("blocks", ())
+        ],
+        share_done=content.get("share_done"),
+        apart=_decode_apart(content.get("apart")),
+    )
+
+
+def _encode_apart(apart: Apart | None) -> dict[str, torch.Tensor] | None:
+    return None if apart is None else dict(vars(apart))
+
+
+def _decode_apart(content: dict[str, torch.Tensor] | None) -> Apart | None:
+    return None if content is None else Apart(**content)
+
+
+def _encode_network(kan: KAN) -> torch.Tensor:
+    return torch.frombuffer(bytearray(checkpoint.to_bytes(kan)), dtype=torch.uint8)
+
+
+def _decode_network(content: torch.Tensor) -> KAN:
+    return checkpoint.from_bytes(content.numpy().tobytes())

@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,7 @@ from kan_model.network import checkpoint
 from training.data.dataset import Dataset
 from training.data.split import Split
 from training.errors import TrainingError, quoted
-from training.fitting.apart import Apart
-from training.fitting.record import Record
-from training.fitting.state import Block, FitState
+from training.fitting.state import FitState, decode, encode
 from training.recipe.config import Recipe
 from training.recipe.difference import first_difference
 
@@ -155,20 +153,7 @@ class RunFolder:
             "followed": identity.followed,
             "split": identity.split,
             "told": {"sections": identity.sections, "data": identity.data},
-            "kan": _encode_network(state.kan),
-            "best": _encode_network(state.best),
-            "best_loss": state.best_loss,
-            "stage": state.stage,
-            "step": state.step,
-            "optimizer": state.optimizer,
-            "history": [asdict(record) for record in state.history],
-            "diverged": state.diverged,
-            "blocks": [
-                vars(block) | {"network": _encode_network(block.network), "apart": _encode_apart(block.apart)}
-                for block in state.blocks
-            ],
-            "share_done": state.share_done,
-            "apart": _encode_apart(state.apart),
+            **encode(state),
         }
         torch.save(content, buffer)
         checkpoint.write_atomically(self._state, buffer.getvalue())
@@ -187,7 +172,7 @@ class RunFolder:
         try:
             content: dict[str, Any] = torch.load(self._state, weights_only=True)
             split: str | None = content.get("split")
-            followed, state = content["identity" if split is None else "followed"], _read_state(content)
+            followed, state = content["identity" if split is None else "followed"], decode(content)
         except Exception as error:
             raise RunError(f"{self._state}: cannot read it ({type(error).__name__}); run with --fresh") from error
         if followed != identity.followed:
@@ -213,39 +198,3 @@ class RunFolder:
             self.formula.unlink(missing_ok=True)
         checkpoint.save(kan, self.path / "kan.safetensors")
         checkpoint.write_atomically(self.held_out, held_out.encode())
-
-
-def _read_state(content: dict[str, Any]) -> FitState:
-    return FitState(
-        kan=_decode_network(content["kan"]),
-        best=_decode_network(content["best"]),
-        best_loss=content["best_loss"],
-        stage=content["stage"],
-        step=content["step"],
-        optimizer=content["optimizer"],
-        history=[Record(**record) for record in content["history"]],
-        diverged=content["diverged"],
-        # An older kan-train had no search.
-        blocks=[
-            Block(**block | {"network": _decode_network(block["network"]), "apart": _decode_apart(block.get("apart"))})
-            for block in content.get("blocks", ())
-        ],
-        share_done=content.get("share_done"),
-        apart=_decode_apart(content.get("apart")),
-    )
-
-
-def _encode_apart(apart: Apart | None) -> dict[str, torch.Tensor] | None:
-    return None if apart is None else dict(vars(apart))
-
-
-def _decode_apart(content: dict[str, torch.Tensor] | None) -> Apart | None:
-    return None if content is None else Apart(**content)
-
-
-def _encode_network(kan: KAN) -> torch.Tensor:
-    return torch.frombuffer(bytearray(checkpoint.to_bytes(kan)), dtype=torch.uint8)
-
-
-def _decode_network(content: torch.Tensor) -> KAN:
-    return checkpoint.from_bytes(content.numpy().tobytes())
