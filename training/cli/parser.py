@@ -41,7 +41,7 @@ def _add_init(adding: "Commands") -> None:
     init = adding.add_parser("init", help="look at a table and write a commented recipe for it", epilog=_EXIT_CODES)
     init.add_argument("table", type=Path, metavar="DATA", help="a CSV or Parquet file")
     reading = init.add_argument_group("the table")
-    reading.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
+    reading.add_argument("--target", metavar="COLUMN", help="the column to predict; without it the columns are listed")
     reading.add_argument(
         "--decimal",
         choices=(".", ","),
