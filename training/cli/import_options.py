@@ -84,6 +84,12 @@ def _add_tables(importing: argparse.ArgumentParser) -> None:
         "--features", type=names, default=(), metavar="A,B,…", help="names of the inputs (default: x1, x2, …)"
     )
     tables.add_argument(
+        "--decimal",
+        choices=(".", ","),
+        default=".",
+        help="the mark before the decimals of these tables: a comma reads 3,14 (default: a point)",
+    )
+    tables.add_argument(
         "--held-out", type=Path, metavar="FILE", help="test rows, which were not trained on, with the target"
     )
     tables.add_argument(
