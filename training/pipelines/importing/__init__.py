@@ -71,7 +71,7 @@ def import_network(wanted: Import) -> Published:
     manifest.unknown_ground = "" if wanted.unknown_ground == "answer" else wanted.unknown_ground
     manifest.data.CopyFrom(summarize_table(known))
     if known.data is not None:
-        describe_drift(manifest, trained, known.data.x)
+        describe_drift(manifest, trained, known.data.x, known.names)
     judged, notes = judge(manifest, trained, known)
     told = tell_formula(manifest, trained)
     notes = (*notes, *told.notes)
