@@ -161,12 +161,13 @@ def new_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"kan-serve {installed_version('kan-serving')}")
-    parser.add_argument(
+    origin = parser.add_argument_group("settings file")
+    origin.add_argument(
         "--config",
         metavar="FILE",
         help="Settings file in TOML, or KAN_CONFIG. It is read again after SIGHUP, and when it has changed.",
     )
-    parser.add_argument(
+    origin.add_argument(
         "--check-config", action="store_true", help="Print the settings in force with their origins, and exit."
     )
     for title, group in GROUPS.items():
@@ -193,7 +194,11 @@ def _placeholder(name: str, field: FieldInfo) -> str:
     unit = name.rpartition("_")[2]
     if unit in ("bytes", "port", "rows", "seconds"):
         return unit.upper()
-    return "NUMBER" if field.annotation in (int, float) else "TEXT"
+    if field.annotation is float:
+        return "SHARE"
+    # Of a number that may also be a word, such as workers.
+    words = [word for kind in get_args(field.annotation) if get_origin(kind) is Literal for word in get_args(kind)]
+    return "|".join(["NUMBER", *words]) if words or field.annotation is int else "TEXT"
 
 
 if __name__ == "__main__":

@@ -1,14 +1,36 @@
-"""Errors that the user of kan-train can correct: one message each, no traceback."""
+"""Errors that end kan-train with one message and no traceback: mistakes of its input, and failures of the system."""
 
+import errno
 from collections.abc import Sequence
 
 from kan_api.cells import quoted as quoted
 
 _SHOWN_NAMES = 10
+# Another path or other permissions mend these. A full disk, a quota, a device that fails or a limit of the process
+# stay with any command.
+_MISTAKE_NUMBERS = frozenset(
+    (
+        errno.EACCES,
+        errno.EEXIST,
+        errno.EINVAL,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.ENOTEMPTY,
+        errno.EPERM,
+        errno.EROFS,
+    )
+)
 
 
 class TrainingError(Exception):
     """A mistake in the arguments, the recipe or the data. Its text says what was found and what was wanted."""
+
+
+class SystemFailed(TrainingError):
+    """The system failed, such as a full disk: no change of the command, the recipe or the data mends it."""
 
 
 class RecipeError(TrainingError, ValueError):
@@ -31,3 +53,16 @@ def quoted_list(names: Sequence[str]) -> str:
     """Names as :func:`quoted` writes them, with commas; at most 10 of them, then the number of the others."""
     more = len(names) - _SHOWN_NAMES
     return ", ".join(map(quoted, names[:_SHOWN_NAMES])) + f" and {more} more" * (more > 0)
+
+
+def is_of_the_system(error: OSError) -> bool:
+    """Whether no change of the command mends an error: ENOSPC, EDQUOT and EIO are such, EACCES and EROFS are not.
+
+    An error without a number is a library's, about what a file holds.
+    """
+    return error.errno is not None and error.errno not in _MISTAKE_NUMBERS
+
+
+def kind_of(error: OSError, mistake: type[TrainingError]) -> type[TrainingError]:
+    """The class to raise in the place of an error: SystemFailed, or that of a mistake."""
+    return SystemFailed if is_of_the_system(error) else mistake

@@ -147,6 +147,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:  # one of a write, as on a full disk, names no file
+        raise OSError(error.errno, error.strerror, error.filename or str(path)) from None
     finally:
         temporary.unlink(missing_ok=True)
 

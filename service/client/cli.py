@@ -12,15 +12,15 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 from kan_api.completion import complete
 from service.client.access import TLS
+from service.client.access.flags import DEFAULT_TIMEOUT_SECONDS, add_server
 from service.client.client import Client
 from service.client.command.answer_table import table_lines
 from service.client.command.description import model_lines
 from service.client.command.explain.explain_command import add_explain
-from service.client.command.predict_command import add_model_version, add_predict
+from service.client.command.predict_command import add_model, add_predict
 from service.client.errors import ClientError, Forbidden, InvalidInput, NotFound, NotPublished, Unauthenticated
 
 _OK, _FAILED, _WRONG_INPUT = 0, 1, 2
-_TIMEOUT_SECONDS = 10.0
 # That of `kan-serve token`.
 _TOKEN_PREFIX = "kan_"
 _DESCRIPTION = "Call a kan-serve: list its models, describe one, predict or explain the rows of a file, ask for health."
@@ -28,13 +28,6 @@ _EXIT_CODES = (
     "exit codes: 0 done, 1 the server failed or is not there, 2 wrong input, 3 done, but some rows of the file are bad "
     "and have no answer, 130 interrupted"
 )
-_ACCESS_FLAGS = {
-    "ca": 'PEM file of the authorities that may have signed the server\'s certificate; turns TLS on. "public": those '
-    "that gRPC trusts",
-    "cert": "PEM file of the certificate to show to the server (mTLS)",
-    "key": "PEM file of its private key",
-    "token-file": "file that holds the bearer token; without it KAN_TOKEN is sent, if it is set",
-}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.stdout is None:  # closed at the start, as by >&-
         return _fail("standard output is closed; wanted a place for the answers", _WRONG_INPUT)
     try:
-        seconds = _TIMEOUT_SECONDS if options.timeout_seconds is None else options.timeout_seconds
+        seconds = DEFAULT_TIMEOUT_SECONDS if options.timeout_seconds is None else options.timeout_seconds
         client = Client(options.address, seconds, tls=_tls(options), token=_token(options.token_file))
     except ValueError as error:
         return _fail(str(error), _WRONG_INPUT)
@@ -113,55 +106,37 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def new_parser() -> argparse.ArgumentParser:
     """The command line and its help."""
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--address",
-        default=os.environ.get("KAN_ADDRESS", "127.0.0.1:8001"),
-        metavar="HOST:PORT",
-        help="address of the server; of several: IP:PORT,IP:PORT (default: %(default)s; environment: KAN_ADDRESS)",
-    )
-    common.add_argument(
-        "--timeout-seconds",
-        type=float,
-        metavar="SECONDS",
-        help=f"longest time of one call, with the waits that a quota or a full server asks for (default: "
-        f"{_TIMEOUT_SECONDS:g}, without these waits)",
-    )
-    for flag, text in _ACCESS_FLAGS.items():
-        variable = f"KAN_{flag.upper().replace('-', '_')}"
-        common.add_argument(
-            f"--{flag}", default=os.environ.get(variable), metavar="FILE", help=f"{text} (environment: {variable})"
-        )
-    common.add_argument(
-        "--server-name", metavar="NAME", help="name in the server's certificate, where the address has another"
-    )
     parser = argparse.ArgumentParser(prog="kan-client", description=_DESCRIPTION, epilog=_EXIT_CODES)
     parser.add_argument("--version", action="version", version=f"kan-client {version('kan-serving')}")
     # No abbreviations below: --token would be --token-file, and its secret be shown as a file that is not there.
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    models = commands.add_parser("models", parents=[common], allow_abbrev=False, help="list the server's models")
+    models = commands.add_parser("models", allow_abbrev=False, help="list the server's models", epilog=_EXIT_CODES)
+    add_server(models)
     models.set_defaults(run=_models)
 
     describe = commands.add_parser(
         "describe",
-        parents=[common],
         allow_abbrev=False,
         help="tell what a model wants and answers, how good it is, where it comes from, and its formula",
+        epilog=_EXIT_CODES,
     )
+    add_model(describe)
+    add_server(describe)
     describe.set_defaults(run=_describe)
-    describe.add_argument("model", metavar="MODEL")
-    add_model_version(describe)
 
-    add_predict(commands, common, _EXIT_CODES)
+    add_predict(commands, _EXIT_CODES)
 
-    add_explain(commands, common, _EXIT_CODES)
+    add_explain(commands, _EXIT_CODES)
 
     health = commands.add_parser(
-        "health", parents=[common], allow_abbrev=False, help="exit with 0 when the server or the model answers"
+        "health", allow_abbrev=False, help="exit with 0 when the server or the model answers", epilog=_EXIT_CODES
     )
+    health.add_argument(
+        "model", metavar="MODEL", nargs="?", default="", help="the model's name (default: the server as a whole)"
+    )
+    add_server(health)
     health.set_defaults(run=_health)
-    health.add_argument("model", metavar="MODEL", nargs="?", default="")
     return parser
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.kit.callers.protocols import PROTOCOLS
 from tests.kit.server.kan_serve import KanServe, Start
 from tests.kit.waiting import wait_for
-from training.publishing.publish import PublishError
+from training.errors import SystemFailed
 
 pytestmark = pytest.mark.faults
 
@@ -66,7 +66,7 @@ def test_the_disk_is_full(
     publish_version("kan")
     server = kan_serve("--poll-seconds", "0.02")
     before = _files(small_disk)
-    with pytest.raises(PublishError, match="No space left"):
+    with pytest.raises(SystemFailed, match="No space left"):
         publish_version("kan", padding_bytes=2 * _DISK_BYTES)
     assert _files(small_disk) == before
     assert_answers(server, 1)
@@ -90,7 +90,7 @@ def test_the_last_byte_does_not_fit(
     before = _files(models)
     size = (models / "kan" / "1" / "model.onnx").stat().st_size
     for limit in (0, 1, size // 2, size - 1):
-        with pytest.raises(PublishError, match="File too large"), _longest_file(limit):
+        with pytest.raises(SystemFailed, match="File too large"), _longest_file(limit):
             publish_version("kan")
         assert _files(models) == before, f"left after {limit} bytes: {_files(models)}"
     assert_answers(server, 1)

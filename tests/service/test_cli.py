@@ -135,7 +135,10 @@ def test_help_is_grouped_with_choices_and_units(capsys: pytest.CaptureFixture[st
     with pytest.raises(SystemExit):
         main(["--help"])
     sections = capsys.readouterr().out.split("\n\n")
-    assert [each.splitlines()[0] for each in sections if "  --" in each][1:] == [f"{title}:" for title in GROUPS]
+    assert [each.splitlines()[0] for each in sections if "  --" in each][1:] == [
+        "settings file:",
+        *(f"{title}:" for title in GROUPS),
+    ]
     text = " ".join("\n".join(sections).split())
     for shown in ("--frontend {grpcio,envoy}", "--max-queue-rows ROWS", "--grpc-port PORT", "--max-calls NUMBER"):
         assert shown in text

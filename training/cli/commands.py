@@ -9,7 +9,7 @@ import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from kan_api.metric_names import shown_name
 from training.cli.output import Output
@@ -26,6 +26,8 @@ def init(options: argparse.Namespace, output: Output) -> None:
     from training.draft.inspection import inspect
     from training.draft.recipe_file import check_output, write_recipe
 
+    if options.target is None:
+        _tell_columns(options, output)
     path = options.output or Path(options.table.stem + ".toml")
     if options.pairs and not options.additive:
         raise RecipeError(f"--pairs {options.pairs}: only with --additive; add it, or leave --pairs out")
@@ -44,6 +46,22 @@ def init(options: argparse.Namespace, output: Output) -> None:
     remarks = [*left_out, *in_doubt]
     wrote = f"wrote {path}; read its comments, then: kan-train run {shlex.quote(str(path))}"
     output.tell("\n".join([*remarks, wrote]), "wrote", recipe=str(path), target=options.target, remarks=remarks)
+
+
+def _tell_columns(options: argparse.Namespace, output: Output) -> NoReturn:
+    """List the columns of a table whose target is not named.
+
+    Raises:
+        RecipeError: always; it says which command to run next.
+    """
+    from training.draft.columns_found import column_lines, find_columns
+
+    found = find_columns(options.table, options.decimal)
+    columns = [asdict(each) for each in found.columns]
+    output.tell("\n".join(column_lines(found)), "columns", table=found.source, rows=found.rows, columns=columns)
+    command = f"kan-train init {shlex.quote(str(options.table))} --target"
+    example = "" if found.example is None else f", for example {command} {shlex.quote(found.example)}"
+    raise RecipeError(f"say which column to predict: {command} COLUMN{example}")
 
 
 def run(options: argparse.Namespace, output: Output) -> None:

@@ -22,7 +22,6 @@ def add_import(adding: "argparse._SubParsersAction[argparse.ArgumentParser]", ep
         metavar="PATH",
         help="pykan: the checkpoint as given to saveckpt; efficient-kan: a file of torch.save(model.state_dict(), …)",
     )
-    importing.add_argument("--name", required=True, help="the model's name in the repository")
     _add_network(importing)
     _add_tables(importing)
     export = importing.add_argument_group("the graph and the server")
@@ -47,14 +46,18 @@ def add_import(adding: "argparse._SubParsersAction[argparse.ArgumentParser]", ep
         help="what the server does with rows that no training row resembles; flag and refuse need --data "
         "(default: answer)",
     )
-    add_models(importing.add_argument_group("folders"))
+    repository = importing.add_argument_group("the model repository")
+    repository.add_argument("--name", required=True, metavar="NAME", help="the model's name in it")
+    add_models(repository)
     add_output(importing)
     importing.set_defaults(command=commands.import_network, after_interrupt="; nothing was published")
 
 
 def _add_network(importing: argparse.ArgumentParser) -> None:
     network = importing.add_argument_group("the network")
-    network.add_argument("--prefix", help='efficient-kan: the part of tensor names before "layers.", such as kan.')
+    network.add_argument(
+        "--prefix", metavar="NAME", help='efficient-kan: the part of tensor names before "layers.", such as kan.'
+    )
     network.add_argument(
         "--task", choices=("regression", "classification"), help="(default: classification if --classes is given)"
     )
@@ -79,6 +82,12 @@ def _add_tables(importing: argparse.ArgumentParser) -> None:
     )
     either.add_argument(
         "--features", type=names, default=(), metavar="A,B,…", help="names of the inputs (default: x1, x2, …)"
+    )
+    tables.add_argument(
+        "--decimal",
+        choices=(".", ","),
+        default=".",
+        help="the mark before the decimals of these tables: a comma reads 3,14 (default: a point)",
     )
     tables.add_argument(
         "--held-out", type=Path, metavar="FILE", help="test rows, which were not trained on, with the target"

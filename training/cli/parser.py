@@ -40,8 +40,9 @@ def new_parser() -> argparse.ArgumentParser:
 def _add_init(adding: "Commands") -> None:
     init = adding.add_parser("init", help="look at a table and write a commented recipe for it", epilog=_EXIT_CODES)
     init.add_argument("table", type=Path, metavar="DATA", help="a CSV or Parquet file")
-    init.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
-    init.add_argument(
+    reading = init.add_argument_group("the table")
+    reading.add_argument("--target", metavar="COLUMN", help="the column to predict; without it the columns are listed")
+    reading.add_argument(
         "--decimal",
         choices=(".", ","),
         help="the mark before the decimals in DATA, a point or a comma as in 3,14 (default: as the table shows it)",
@@ -69,7 +70,7 @@ def _add_init(adding: "Commands") -> None:
         "--pairs",
         type=pair_count,
         default=0,
-        metavar="K",
+        metavar="COUNT",
         help=f"with --additive: also at most K terms of two columns, the strongest (0 to {MAX_PAIRS}; default: 0)",
     )
     add_output(init)
@@ -160,7 +161,7 @@ def _add_rollback(adding: "Commands") -> None:
     )
     model = rollback.add_argument("model", metavar="MODEL", help="the model's name in the repository")
     model.completer = complete_models  # type: ignore[attr-defined]
-    rollback.add_argument(
+    rollback.add_argument_group("the version").add_argument(
         "--to",
         type=version_number,
         metavar="VERSION",

@@ -15,7 +15,9 @@ from training.data.table import parse_numbers as parse_numbers
 from training.errors import quoted
 
 _LARGEST = float(np.finfo(np.float32).max)
-_OTHER_DECIMAL = {".": re.compile(r"\s*[-+]?\d+,\d+\s*"), ",": re.compile(r"\s*[-+]?\d+\.\d+\s*")}
+_OTHER_DECIMAL = {
+    decimal: re.compile(rf"\s*[-+]?\d+{other}\d+([eE][-+]?\d+)?\s*") for decimal, other in ((".", ","), (",", r"\."))
+}
 _REMEDY = {
     ".": 'decimals are written with a point, unless [data] has decimal = ","',
     ",": 'decimals are written with a comma, because [data] has decimal = ","',

@@ -89,10 +89,7 @@ def inspect(path: Path, target: str, decimal: Decimal | None = None) -> Inspecti
     Raises:
         DataError: the file cannot be read as a table, or has no such column.
     """
-    table = read_table(path, decimal or ".")
-    if decimal is None and find_decimal(table) == ",":
-        table = read_table(path, ",")
-    return inspect_table(path, table, target)
+    return inspect_table(path, read_shown(path, decimal), target)
 
 
 def inspect_table(path: Path, table: Table, target: str) -> Inspection:
@@ -102,7 +99,18 @@ def inspect_table(path: Path, table: Table, target: str) -> Inspection:
         DataError: the table has no such column.
     """
     table.require(target, "the target")
-    return Inspection(path, table, target, tuple(_facts(table, name) for name in table.cells))
+    return Inspection(path, table, target, facts_of_columns(table))
+
+
+def read_shown(path: Path, decimal: Decimal | None = None) -> Table:
+    """Read a table with the mark before its decimals, or with the one that it shows; errors as of :func:`inspect`."""
+    table = read_table(path, decimal or ".")
+    return read_table(path, ",") if decimal is None and find_decimal(table) == "," else table
+
+
+def facts_of_columns(table: Table) -> tuple[ColumnFacts, ...]:
+    """The facts of every column, in file order."""
+    return tuple(_facts(table, name) for name in table.cells)
 
 
 def _facts(table: Table, name: str) -> ColumnFacts:

@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from training.errors import RecipeError
+from training.errors import RecipeError, kind_of
 
 
 def check_output(path: Path, table: Path) -> None:
@@ -49,4 +49,4 @@ def write_recipe(path: Path, text: str, *, replace: bool = False) -> None:
     except FileExistsError:
         raise RecipeError(f"{path}: the file exists already; --force replaces it, --output writes another") from None
     except OSError as error:
-        raise RecipeError(f"{path}: cannot write it: {error.strerror or error}") from None
+        raise kind_of(error, RecipeError)(f"{path}: cannot write it: {error.strerror or error}") from None

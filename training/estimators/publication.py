@@ -48,6 +48,7 @@ def publish_fit(folder: str | Path, recipe: Recipe, fit: JudgedFit) -> Path:
     Raises:
         RecipeError: no model can be called NAME.
         PublishError: the version cannot follow the newest one, or cannot be written.
+        SystemFailed: the disk is full, for example.
         VerificationFailed: the graphs' answers differ too much from torch's.
     """
     folder = Path(folder)

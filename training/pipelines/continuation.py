@@ -42,7 +42,7 @@ def continue_version(run: Run, watcher: Watcher) -> Published:
         watcher.on_evaluation(learned.history[-1], ended=True)
         exported = export_graphs(recipe, dataset, learned.trained, _HINT_AGAIN, version.output_scale)
         manifest = describe_next_version(build_manifest(recipe, dataset, exported), start, learned)
-        describe_drift(manifest, learned.trained, _rows_learned_from(start))
+        describe_drift(manifest, learned.trained, _rows_learned_from(start), dataset.input_columns)
         judged = judge_on_test(dataset, learned.trained)
         page = make_report(dataset, learned.trained, manifest, learned.history, learned.notes, judged)
     except KeyboardInterrupt:

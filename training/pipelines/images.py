@@ -76,7 +76,7 @@ def train_images(run: Run, watcher: Watcher) -> Published:
         is_refit = recipe.fit.refit_with_validation
         manifest = build_manifest(recipe, dataset, exported, beside=beside, is_validation_trained=is_refit)
         watcher.on_message("report: drawing the network and the effects of its pixels")
-        describe_drift(manifest, trained, dataset.x[dataset.train])
+        describe_drift(manifest, trained, dataset.x[dataset.train], dataset.input_columns)
         page = make_report(dataset, trained, manifest, history, notes, judge_on_test(dataset, trained))
         _stop_if_asked(stop)
         return publish_version(run, dataset, manifest, exported, page, notes)

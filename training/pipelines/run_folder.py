@@ -16,7 +16,7 @@ from kan_model import KAN
 from kan_model.network import checkpoint
 from training.data.dataset import Dataset
 from training.data.split import Split
-from training.errors import TrainingError, quoted
+from training.errors import TrainingError, kind_of, quoted
 from training.fitting.state import FitState, decode, encode
 from training.recipe.config import Recipe
 from training.recipe.difference import first_difference
@@ -133,7 +133,8 @@ class RunFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RunError(f"{self.path}: cannot keep the run here: {error.strerror}; give another --runs") from None
+            message = f"{self.path}: cannot keep the run here: {error.strerror}; give another --runs"
+            raise kind_of(error, RunError)(message) from None
         with (self.path / ".lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

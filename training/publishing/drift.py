@@ -20,7 +20,7 @@ _ANSWERED_ROWS = 10_000
 _SCORED_ROWS = 1000
 
 
-def describe_drift(manifest: pb.ModelManifest, trained: Trained, x: Numbers) -> None:
+def describe_drift(manifest: pb.ModelManifest, trained: Trained, x: Numbers, input_columns: Sequence[str]) -> None:
     """Write the histograms of the answers into the manifest, and the attributions of features and columns.
 
     An attribution that a feature already has is kept.
@@ -29,6 +29,7 @@ def describe_drift(manifest: pb.ModelManifest, trained: Trained, x: Numbers) -> 
         manifest: Has the features and the task.
         trained: The network with its transforms.
         x: ``[1 or more rows, features]``, raw: the training rows.
+        input_columns: The table's column of each input of the network.
     """
     answers = predict(trained, _thinned(x, _ANSWERED_ROWS))
     is_probability = manifest.task == pb.TASK_CLASSIFICATION
@@ -38,13 +39,11 @@ def describe_drift(manifest: pb.ModelManifest, trained: Trained, x: Numbers) -> 
         # Inputs behind the features tell of gaps.
         for feature, score in zip(manifest.features, _score_inputs(trained, x), strict=False):
             feature.attribution = score
-    _score_columns(manifest, trained, x)
+    _score_columns(manifest, trained, x, input_columns)
 
 
-def _score_columns(manifest: pb.ModelManifest, trained: Trained, x: Numbers) -> None:
+def _score_columns(manifest: pb.ModelManifest, trained: Trained, x: Numbers, of_inputs: Sequence[str]) -> None:
     """Write the attribution of each column with several inputs of the network."""
-    features = [*manifest.features, *(feature for feature in manifest.features if feature.has_gap_input)]
-    of_inputs = [feature.column or feature.name for feature in features]
     names = list(dict.fromkeys(of_inputs))
     for column in manifest.columns:
         column.ClearField("attribution")  # A continued version has that of another network.

@@ -42,7 +42,7 @@ def publish_once(
         after: As for :func:`training.publishing.publish.publish`.
 
     Raises:
-        PublishError: as :func:`training.publishing.publish.publish`.
+        PublishError, SystemFailed: as :func:`training.publishing.publish.publish`.
     """
     model_folder = models / manifest.name
     if resumed and (found := _find_published(folder, model_folder, network, manifest.recipe)):

@@ -13,7 +13,7 @@ from kan_api.excess import excess
 from kan_api.limits import DEFAULT_MAX_MODEL_BYTES, MAX_MANIFEST_BYTES
 from kan_api.v1.manifest_pb2 import File, ModelManifest
 from kan_api.version_folder import MAX_VERSION
-from training.errors import TrainingError
+from training.errors import TrainingError, kind_of
 from training.publishing.repository import locked, next_version, published_versions, read_manifest
 from training.publishing.restoring import restoring_keys
 from training.publishing.staging import flush_folder, remove_abandoned, staging_folder, write_file
@@ -58,6 +58,7 @@ def publish(models: Path, manifest: ModelManifest, files: Files, *, after: int |
     Raises:
         PublishError: the newest version has other inputs, task or classes; another version came between; or the folder
             cannot be written. If only config.pbtxt cannot be written, the version is published and a note says so.
+        SystemFailed: the disk is full, for example.
     """
     check_successor(models, manifest)
     model_folder = models / manifest.name
@@ -67,7 +68,7 @@ def publish(models: Path, manifest: ModelManifest, files: Files, *, after: int |
         with staging_folder(model_folder) as temporary:
             published = _rename_to_next_version(model_folder, temporary, manifest, files, after)
     except OSError as error:
-        raise PublishError(
+        raise kind_of(error, PublishError)(
             f"{model_folder}: cannot publish: {error.strerror} ({error.filename or manifest.name})"
         ) from error
     notes = (*published.notes, *configure_triton(model_folder, published.manifest), *warnings)

@@ -11,7 +11,7 @@ from kan_api.v1.manifest_pb2 import ModelManifest
 from kan_api.version_folder import MAX_VERSION, version_number
 from kan_model.network import checkpoint
 from kan_model.network.transform import count_features
-from training.errors import TrainingError
+from training.errors import TrainingError, kind_of
 from training.publishing.export import NETWORK, Trained
 from training.publishing.repository import published_versions, read_manifest
 
@@ -83,7 +83,7 @@ def _read_network(folder: Path, manifest: ModelManifest) -> Trained:
         transforms = checkpoint.transforms(content)
         return Trained(checkpoint.from_bytes(content), *transforms, intervals=checkpoint.intervals(content))
     except OSError as error:
-        raise VersionError(f"{folder / NETWORK}: cannot read it: {error.strerror}") from None
+        raise kind_of(error, VersionError)(f"{folder / NETWORK}: cannot read it: {error.strerror}") from None
     except ValueError as error:
         raise VersionError(f"{folder / NETWORK}: {error}") from None
 

@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from training.errors import RecipeError
+from training.errors import RecipeError, kind_of
 from training.recipe.additive import check_additive
 from training.recipe.fit_sections import (
     AdaptSection,
@@ -206,7 +206,7 @@ def load_recipe(path: Path) -> Recipe:
     except UnicodeDecodeError:
         raise RecipeError(f"{path}: wanted TOML in UTF-8, got bytes that are not UTF-8") from None
     except OSError as error:
-        raise RecipeError(f"{path}: cannot read it: {error.strerror}") from None
+        raise kind_of(error, RecipeError)(f"{path}: cannot read it: {error.strerror}") from None
     return parse_recipe(text, folder=path.parent, name=str(path))
 
 

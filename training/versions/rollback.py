@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.errors import TrainingError
+from training.errors import TrainingError, kind_of
 from training.publishing.repository import locked, published_versions, read_manifest, withdraw
 from training.publishing.staging import flush_folder
 from training.publishing.triton import configure_triton
@@ -67,7 +67,8 @@ def roll_back(models: Path, name: str, to: int | None = None) -> Rollback:
                 withdraw(folder, version)
             flush_folder(folder)
     except OSError as error:
-        raise RollbackError(f"{error.filename or folder}: cannot withdraw the version: {error.strerror}") from error
+        message = f"{error.filename or folder}: cannot withdraw the version: {error.strerror}"
+        raise kind_of(error, RollbackError)(message) from error
     manifest = read_manifest(folder / str(target))
     notes = configure_triton(folder, manifest) if newer and manifest is not None else ()
     return Rollback(name, target, tuple(newer), tuple(notes))
@@ -98,6 +99,6 @@ def _check_whole(folder: Path, version: int) -> None:
             sha256 = hashlib.sha256((here / file.name).read_bytes()).hexdigest()
         except OSError as error:
             message = f"{here / file.name}: cannot read it: {error.strerror}; name another version by --to"
-            raise RollbackError(message) from None
+            raise kind_of(error, RollbackError)(message) from None
         if sha256 != file.sha256:
             raise RollbackError(f"{here / file.name}: it was changed after publication; name another version by --to")

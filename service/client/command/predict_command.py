@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from kan_api.cells import quoted
+from service.client.access.flags import add_server
 from service.client.client import Client
 from service.client.command.predict_file import PredictionJob, predict_file
 from service.client.command.progress import Progress
@@ -24,83 +25,84 @@ _ENDING_SIGNALS: Final = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP"
 _JSON_SUFFIXES: Final = (".jsonl", ".ndjson")
 
 
-def add_predict(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", common: argparse.ArgumentParser, epilog: str
-) -> None:
+def add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", epilog: str) -> None:
     """Add the command to a command line.
 
     Args:
         commands: gets the command.
-        common: the options of every command.
         epilog: the last paragraph of the help.
     """
-    predict = commands.add_parser(
-        "predict", parents=[common], allow_abbrev=False, help="predict the rows of a file", epilog=epilog
-    )
+    predict = commands.add_parser("predict", allow_abbrev=False, help="predict the rows of a file", epilog=epilog)
     predict.set_defaults(run=_predict)
-    predict.add_argument("model", metavar="MODEL")
-    add_file(predict)
-    add_model_version(predict)
-    predict.add_argument(
-        "--output",
-        choices=("table", "csv", "json"),
-        help="default: table on a terminal, else csv; json: one object a line",
-    )
-    predict.add_argument(
-        "--all", action="store_true", help="print the probability of every class, not only the label's"
-    )
-    predict.add_argument(
-        "--target", metavar="COLUMN", help="column of the file with the true values: print how good the predictions are"
-    )
-    predict.add_argument(
-        "--keep",
-        type=_columns,
-        action="extend",
-        default=[],
-        metavar="COLUMNS",
-        help="columns of the file to print before the answers, such as id,date (a name with a comma in double quotes); "
-        "the answer's column is then predicted_TARGET",
-    )
-    predict.add_argument(
+    add_model(predict)
+    of_file = add_file(predict)
+    of_file.add_argument(
         "--skip-rows",
         type=_count,
         default=0,
-        metavar="N",
-        help="begin after the first N rows of the file, and print no header: for the rest of an interrupted table; "
-        "needs --model-version, the version of its first rows",
+        metavar="ROWS",
+        help="number of rows at the beginning of the file to leave out; no header is printed: for the rest of an "
+        "interrupted table; needs --model-version, the version of its first rows (default: 0)",
     )
-    predict.add_argument(
+    of_file.add_argument(
         "--strict",
         action="store_true",
         help="refuse the file at its first bad row; else such a row gets an empty answer, standard error says why, and "
         "the exit code is 3",
     )
+    answers = predict.add_argument_group("the answers")
+    answers.add_argument(
+        "--output",
+        choices=("table", "csv", "json"),
+        help="json: one object a line (default: table on a terminal, else csv)",
+    )
+    answers.add_argument(
+        "--all", action="store_true", help="print the probability of every class, not only the label's"
+    )
+    answers.add_argument(
+        "--target", metavar="COLUMN", help="column of the file with the true values: print how good the predictions are"
+    )
+    answers.add_argument(
+        "--keep",
+        type=_columns,
+        action="extend",
+        default=[],
+        metavar="A,B,…",
+        help="columns of the file to print before the answers, such as id,date (a name with a comma in double quotes); "
+        "the answer's column is then predicted_TARGET",
+    )
+    add_server(predict)
 
 
-def add_file(command: argparse.ArgumentParser) -> None:
-    """Add the file to read (None if it is not given), its format and the mark before its decimals."""
+def add_model(command: argparse.ArgumentParser) -> None:
+    """Add the model and the option that chooses a version."""
+    command.add_argument("model", metavar="MODEL", help="the model's name; `kan-client models` lists them")
+    command.add_argument_group("the model").add_argument(
+        "--model-version", type=_version, metavar="VERSION", help="(default: the latest that is ready)"
+    )
+
+
+def add_file(command: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
+    """Add the file to read (None if it is not given), and a group with its format and the mark before its decimals."""
     command.add_argument(
         "file",
         metavar="FILE",
         nargs="?",
         help="CSV with a header, or JSON lines; columns are found by name, in any order; - or nothing: standard input",
     )
-    command.add_argument(
+    group = command.add_argument_group("the file")
+    group.add_argument(
         "--format",
         choices=("csv", "jsonl"),
-        help=f"of the file (default: jsonl for {' and '.join(_JSON_SUFFIXES)}, else csv)",
+        help=f"(default: jsonl for {' and '.join(_JSON_SUFFIXES)}, else csv)",
     )
-    command.add_argument(
+    group.add_argument(
         "--decimal",
         choices=(".", ","),
         default=".",
         help="the mark before the decimals of the file's numbers: a comma reads 3,14 (default: a point)",
     )
-
-
-def add_model_version(command: argparse.ArgumentParser) -> None:
-    """Add the option that chooses a version."""
-    command.add_argument("--model-version", type=_version, metavar="N", help="default: the latest that is ready")
+    return group
 
 
 def _predict(client: Client, options: argparse.Namespace) -> int:

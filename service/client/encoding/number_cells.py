@@ -13,7 +13,9 @@ from service.client.encoding.table_rows import Decimal, TableRows, cell_fault, s
 
 _LARGEST: Final = float(np.finfo(np.float32).max)
 FINITE_WANTED: Final = f"wanted a finite number of float32 (below {_LARGEST:.1e})"
-_OTHER_DECIMAL: Final = {".": re.compile(r"\s*[-+]?\d+,\d+\s*"), ",": re.compile(r"\s*[-+]?\d+\.\d+\s*")}
+_OTHER_DECIMAL: Final = {
+    decimal: re.compile(rf"\s*[-+]?\d+{other}\d+([eE][-+]?\d+)?\s*") for decimal, other in ((".", ","), (",", r"\."))
+}
 _REMEDY: Final = {
     ".": 'decimals are written with a point; of a file kan-client reads commas with --decimal ","',
     ",": 'decimals are written with a comma, because of --decimal ","',

@@ -102,6 +102,44 @@ def test_init_and_tune_tell_what_they_wrote(
     assert (tuned["event"], tuned["version"]) == ("published", 2)
 
 
+def test_init_without_a_target_lists_the_columns(
+    write_recipe: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Name, kind and first values for people, an object for programs; the error is the next command; nothing is
+    written.
+    """
+    write_recipe()
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+    wanted = "kan-train: say which column to predict: kan-train init flowers.csv --target COLUMN, for example "
+    cells = [line.split(",") for line in Path("flowers.csv").read_text().splitlines()[1:4]]
+    assert main(["init", "flowers.csv"]) == 2
+    told, errors = capsys.readouterr()
+    lines = told.splitlines()
+    assert lines[0] == "flowers.csv: 200 rows, 6 columns"
+    assert lines[1].split() == ["column", "kind", "missing", "values"]
+    assert lines[2].split() == ['"length"', "numbers", *(f"{row[0]};" for row in cells), "…"]
+    assert [line.split()[0] for line in lines[2:]] == [
+        f'"{name}"' for name in ("length", "fixed", "color", "width", "weight", "kind")
+    ]
+    assert '2 words           "' in lines[4]
+    assert errors == f"{wanted}kan-train init flowers.csv --target kind\n"
+    assert main(["init", "flowers.csv", "--json"]) == 2
+    told, errors = capsys.readouterr()
+    columns, error = objects(told)
+    assert (columns["event"], columns["table"], columns["rows"]) == ("columns", "flowers.csv", 200)
+    assert columns["columns"][0]["values"] == [row[0] for row in cells]
+    assert [(each["kind"], each["missing"]) for each in columns["columns"][2:4]] == [("words", 0), ("numbers", 20)]
+    assert (error["event"], error["exit_code"]) == ("error", 2)
+    assert errors.startswith(wanted)
+    assert main(["init", "flowers.csv", "--quiet"]) == 2
+    assert capsys.readouterr().out == ""
+    assert set(tmp_path.iterdir()) == before
+
+
 def test_versions_are_listed_and_withdrawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -463,7 +463,7 @@ def test_columns_that_float32_cannot_tell_apart_are_left_out(tmp_path: Path) -> 
 
 def test_a_table_with_decimal_commas_gets_a_recipe_that_reads_them(tmp_path: Path) -> None:
     """The recipe is that of the same table with points, but for its key; the rows that it prepares are the same."""
-    lines = [f"{i},5;{i * 2},25;{i % 7};{i * i}" for i in range(70)]
+    lines = [f"{i},5E-02;{i * 2},25;{i % 7};{i * i}" for i in range(70)]
     (tmp_path / "t.csv").write_text("\n".join(["x;price;n;square", *lines]))
     text = draft_recipe(inspect(tmp_path / "t.csv", "price"), tmp_path)
     recipe = parse_recipe(text, folder=tmp_path, name="t")

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from kan_api.v1.manifest_pb2 import Feature, ModelManifest
+from training.errors import SystemFailed
 from training.publishing.export import NETWORK
 from training.publishing.publication import forget, publish_once
-from training.publishing.publish import Files, Published, PublishError, publish
+from training.publishing.publish import Files, Published, publish
 from training.publishing.repository import published_versions
 
 
@@ -42,7 +43,7 @@ def publish_result(run: Path, *, resumed: bool, network: bytes = b"network", rec
 
 def stop_while_publishing(run: Path) -> None:
     """The run writes its note and no version."""
-    with pytest.raises(PublishError, match="No space left"):
+    with pytest.raises(SystemFailed, match="No space left"):
         publish_once(run, run.with_name("models"), manifest(), full_disk, b"network", resumed=False)
 
 

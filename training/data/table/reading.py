@@ -8,7 +8,7 @@ from training.data.table.csv_file import read_csv
 from training.data.table.parquet_file import read_parquet
 from training.data.table.quick_csv import read_quick_csv
 from training.data.table.table import Table
-from training.errors import DataError
+from training.errors import DataError, kind_of
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 PARQUET_SUFFIXES = (".parquet", ".pq")
@@ -34,7 +34,7 @@ def read_table(path: Path, decimal: Decimal = ".") -> Table:
     try:
         table = read_parquet(path) if suffix in PARQUET_SUFFIXES else _read_text(path, decimal)
     except OSError as error:
-        raise DataError(f"{path}: cannot read it: {error.strerror or error}") from None
+        raise kind_of(error, DataError)(f"{path}: cannot read it: {error.strerror or error}") from None
     if table.rows == 0:
         raise DataError(f"{path}: there is a header and no row below it")
     if not table.cells:

@@ -54,7 +54,7 @@ def write_publication(recipe: Recipe, fit: JudgedFit, check: Check) -> Publicati
         intervals=None if fit.sureness is None else fit.sureness.message,
         calibration=None if fit.calibrated is None else fit.calibrated.message,
     )
-    describe_drift(manifest, trained, dataset.x[dataset.train])
+    describe_drift(manifest, trained, dataset.x[dataset.train], dataset.input_columns)
     page = make_report(
         dataset, trained, manifest, fit.history, fit.all_notes, fit.judged, fit.latex, fit.sureness, fit.covariances
     )

@@ -8,6 +8,7 @@ import numpy as np
 from kan_model import KAN
 from kan_model.interop import load_efficient_kan_checkpoint, load_pykan_checkpoint
 from kan_model.network.transform import Softmax
+from training.errors import kind_of
 from training.pipelines.importing.account import (
     choose_curve_rows,
     choose_reference,
@@ -70,7 +71,7 @@ def import_network(wanted: Import) -> Published:
     manifest.unknown_ground = "" if wanted.unknown_ground == "answer" else wanted.unknown_ground
     manifest.data.CopyFrom(summarize_table(known))
     if known.data is not None:
-        describe_drift(manifest, trained, known.data.x)
+        describe_drift(manifest, trained, known.data.x, known.names)
     judged, notes = judge(manifest, trained, known)
     told = tell_formula(manifest, trained)
     notes = (*notes, *told.notes)
@@ -101,7 +102,8 @@ def _load_network(wanted: Import) -> KAN:
         hint = f"; {_stem_hint(path)}" if wanted.kind == "pykan" else ""
         raise ImportRefused(f"{error.filename or path}: there is no such file{hint}") from None
     except OSError as error:
-        raise ImportRefused(f"{error.filename or path}: cannot read it: {error.strerror or error}") from None
+        message = f"{error.filename or path}: cannot read it: {error.strerror or error}"
+        raise kind_of(error, ImportRefused)(message) from None
     except ModuleNotFoundError as error:
         raise ImportRefused(f"{path}: {error}") from None
     except ValueError as error:  # InteropError, and bytes that are no text

@@ -53,7 +53,7 @@ def read_known(wanted: Import, kan: KAN) -> Known:
     """
     width = kan.width[0]
     goal = Target(wanted.target, wanted.classes, kan.width[-1])
-    data = None if wanted.data is None else read_training(wanted.data, width, goal)
+    data = None if wanted.data is None else read_training(wanted.data, width, goal, wanted.decimal)
     names = data.names if data else wanted.features or None
     if names is not None and len(names) != width:
         raise ImportRefused(f"{len(names)} features are named; the network reads {width}")
@@ -64,7 +64,9 @@ def read_known(wanted: Import, kan: KAN) -> Known:
         raise ImportRefused(
             f"the target {quoted(wanted.target)} is among the features; --target says what the network predicts"
         )
-    held_out = None if wanted.held_out is None else read_held_out(wanted.held_out, width, names, goal)
+    held_out = None
+    if wanted.held_out is not None:
+        held_out = read_held_out(wanted.held_out, width, names, goal, wanted.decimal)
     if data is not None:
         return Known(data.names, data.x.min(axis=0), data.x.max(axis=0), data, held_out)
     names = held_out.names if held_out else names

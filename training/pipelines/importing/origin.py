@@ -32,6 +32,7 @@ def _write_command(wanted: Import) -> str:
         ("--prefix", wanted.prefix),
         ("--data", wanted.data and wanted.data.name),
         ("--held-out", wanted.held_out and wanted.held_out.name),
+        ("--decimal", wanted.decimal if wanted.decimal != Import.decimal else ""),
         ("--features", ",".join(map(_in_list, wanted.features))),
         ("--task", wanted.task),
         ("--classes", ",".join(map(_in_list, wanted.classes))),

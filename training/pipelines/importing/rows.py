@@ -12,8 +12,13 @@ from training.data.encoding import Numbers, encode_classes
 from training.data.float32_limits import input_flaw
 from training.data.missing import count_missing
 from training.data.split import RowNumbers
-from training.data.table import Table, read_table
+from training.data.table import Decimal, Table, read_table
 from training.errors import DataError, quoted
+
+_OTHER_DECIMAL = {
+    ".": 'decimals are written with a point, unless --decimal "," is given',
+    ",": 'decimals are written with a comma, because of --decimal ","',
+}
 
 
 @dataclass(frozen=True)
@@ -50,19 +55,20 @@ class Given:
     has_target: bool
 
 
-def read_training(path: Path, width: int, goal: Target) -> Given:
+def read_training(path: Path, width: int, goal: Target, decimal: Decimal = ".") -> Given:
     """A table whose columns, but for the target, are the network's inputs in their order.
 
     Args:
         path: CSV or Parquet.
         width: How many inputs the network has.
         goal: What it predicts.
+        decimal: The mark before the decimals of a text file.
 
     Raises:
         DataError: another number of columns, a cell that is no number or missing, numbers that float32 cannot tell
             apart; where the target is there, a cell of it that is no number or none of the classes.
     """
-    table = read_table(path)
+    table = read_table(path, decimal)
     names = _find_other_columns(table, path, width, goal.target)
     given = _read_given(table, names, goal)
     for place, name in enumerate(names):
@@ -71,7 +77,7 @@ def read_training(path: Path, width: int, goal: Target) -> Given:
     return given
 
 
-def read_held_out(path: Path, width: int, names: Sequence[str] | None, goal: Target) -> Given:
+def read_held_out(path: Path, width: int, names: Sequence[str] | None, goal: Target, decimal: Decimal = ".") -> Given:
     """A table of rows to judge by: the target is among its columns, and so are the inputs, in any order.
 
     Args:
@@ -79,12 +85,13 @@ def read_held_out(path: Path, width: int, names: Sequence[str] | None, goal: Tar
         width: How many inputs the network has.
         names: Of the inputs; None: all columns but the target, in their order.
         goal: What the network predicts.
+        decimal: The mark before the decimals of a text file.
 
     Raises:
         DataError: a column that is not there, a cell that is no number, missing or none of the classes, or several
             outputs without classes: one target is no truth to them.
     """
-    table = read_table(path)
+    table = read_table(path, decimal)
     table.require(goal.target, "the target")
     if not goal.classes and goal.outputs > 1:
         raise DataError(
@@ -126,7 +133,7 @@ def _read_given(table: Table, names: tuple[str, ...], goal: Target) -> Given:
 
 
 def _read_filled(table: Table, name: str) -> Numbers:
-    values = numbers(table, name, other_decimal="decimals are written with a point")
+    values = numbers(table, name, other_decimal=_OTHER_DECIMAL[table.decimal])
     _check_present(table, name, np.isnan(values))
     return values
 

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from training.data.objective.loss_function import Task
+from training.data.table import Decimal
 from training.errors import TrainingError, quoted
 from training.recipe.sections import ModelSection, UnknownGround
 
@@ -38,6 +39,7 @@ class Import:
         tolerance: Bound on the graph's error against float64.
         tune_for: Numbers of rows for which strategies are timed; empty: none is.
         unknown_ground: What the server does with rows that no training row resembles.
+        decimal: The mark before the decimals of the tables.
     """
 
     kind: Kind
@@ -54,6 +56,7 @@ class Import:
     tolerance: float = 1e-5
     tune_for: tuple[int, ...] = (1, 32, 1024)
     unknown_ground: UnknownGround = "answer"
+    decimal: Decimal = "."
 
 
 def check_name(name: str) -> None:

@@ -8,12 +8,13 @@ from typing import Final
 
 from kan_api.cells import quoted
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
+from service.client.access.flags import add_server
 from service.client.client import Client
 from service.client.command.bad_rows import BadRows
 from service.client.command.explain.explained_file import ExplainJob, explained_lines
 from service.client.command.explain.lines import MINUS
 from service.client.command.explain.reference_row import read_reference
-from service.client.command.predict_command import add_file, add_model_version, format_of, open_file
+from service.client.command.predict_command import add_file, add_model, format_of, open_file
 from service.client.command.progress import Progress
 from service.client.errors import InvalidInput, list_names
 from service.client.streaming.patience import Patience
@@ -22,13 +23,10 @@ _OK: Final = 0
 _BAD_ROWS: Final = 3
 
 
-def add_explain(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", common: argparse.ArgumentParser, epilog: str
-) -> None:
+def add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", epilog: str) -> None:
     """Add the command to a command line; arguments as those of `add_predict`."""
     explain = commands.add_parser(
         "explain",
-        parents=[common],
         allow_abbrev=False,
         help="say for the rows of a file which columns made their answers",
         description="Prints a line for each row: the answer = the answer to the reference row + the contributions of "
@@ -36,24 +34,25 @@ def add_explain(
         epilog=epilog,
     )
     explain.set_defaults(run=_explain)
-    explain.add_argument("model", metavar="MODEL")
+    add_model(explain)
     add_file(explain)
-    add_model_version(explain)
-    explain.add_argument(
-        "--top", type=_top, default=3, metavar="N", help="name the N largest contributions (default: %(default)s)"
+    explanation = explain.add_argument_group("the explanation")
+    explanation.add_argument(
+        "--top", type=_top, default=3, metavar="COUNT", help="number of contributions to name, the largest (default: 3)"
     )
-    explain.add_argument(
+    explanation.add_argument(
         "--class",
         dest="output",
         metavar="NAME",
         help="explain the score of this class (default: of the predicted class), or this target (default: each)",
     )
-    explain.add_argument(
+    explanation.add_argument(
         "--reference",
         metavar="FILE|ROW",
         help="a file with one row, or a row as a JSON object, with which the answers are compared (default: the median "
         "training row)",
     )
+    add_server(explain)
 
 
 def _explain(client: Client, options: argparse.Namespace) -> int:

@@ -2,12 +2,16 @@
 
 import csv
 import io
+import itertools
 import json
 import os
 import pty
+import re
+import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -380,13 +384,45 @@ def test_messages_on_a_terminal_have_no_line_of_progress_for_a_short_table(serve
     assert "\x1b" not in err
 
 
-def start(server: KanServe, output: IO[str] | int) -> "subprocess.Popen[str]":
+def test_a_long_table_shows_on_a_terminal_how_far_it_is(server: KanServe, tmp_path: Path) -> None:
+    """A line of progress comes beyond three seconds and goes at the end; the file has the answers alone."""
+    ours, theirs = pty.openpty()
+    began = time.monotonic()
+    with (tmp_path / "answers.csv").open("w") as output, start(server, output, theirs) as process:
+        os.close(theirs)
+        blocks = itertools.count(1)
+        feed_a_block(process)
+        shown = wait_for(lambda: read_or_feed(ours, process, blocks), "the line of progress")
+        seconds = time.monotonic() - began
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
+    last = os.read(ours, 100_000).decode()
+    os.close(ours)
+    assert re.match(r"\r\x1b\[Kkan-client: [\d,]+ rows, [\d,]+ a second", shown)
+    assert seconds > 3
+    assert last.endswith("\r\x1b[K")
+    assert len((tmp_path / "answers.csv").read_text().splitlines()) == 2 + next(blocks) * BLOCK_ROWS
+
+
+def read_or_feed(terminal: int, process: "subprocess.Popen[str]", blocks: "itertools.count[int]") -> str:
+    """What stands on the terminal; while nothing does, the process gets one more block of the same table."""
+    if select.select([terminal], [], [], 0.2)[0]:
+        return os.read(terminal, 10_000).decode()
+    next(blocks)
+    assert process.stdin is not None
+    process.stdin.write("1,2,3,4\n" * BLOCK_ROWS)
+    process.stdin.flush()
+    return ""
+
+
+def start(server: KanServe, output: IO[str] | int, messages: int = subprocess.PIPE) -> "subprocess.Popen[str]":
     """A `kan-client predict affine` that waits for its standard input."""
     return subprocess.Popen(
         [*COMMAND, "affine", "--address", server.grpc, "--timeout-seconds", "60"],
         stdin=subprocess.PIPE,
         stdout=output,
-        stderr=subprocess.PIPE,
+        stderr=messages,
         text=True,
     )
 

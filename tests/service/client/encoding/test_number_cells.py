@@ -26,6 +26,7 @@ def column_rows(cells: Sequence[object]) -> TableRows:
     [
         ("abc", r'holds "abc", wanted a number'),
         ("1,5", r'holds "1,5", wanted a number \(decimals are written with a point; .* --decimal ","\)'),
+        ("1,5E-05", r'holds "1,5E-05", wanted a number \(decimals are written with a point; .* --decimal ","\)'),
         ("1_000", r'holds "1_000", wanted a number'),
         ("inf", r'holds "inf", wanted a finite number'),
         (1e39, r"holds 1e\+39, wanted a finite number of float32"),
@@ -44,7 +45,9 @@ def test_what_is_no_number_is_named_with_row_and_column(cell: object, wanted: st
         numbers_of("c", column_rows(["1", cell]))
 
 
-@given(st.lists(st.from_regex(r"[-+ ]?[0-9]{0,3}[.,]?[0-9]{0,3}(e-?[0-9])?", fullmatch=True), min_size=1, max_size=5))
+@given(
+    st.lists(st.from_regex(r"[-+ ]?[0-9]{0,3}[.,]?[0-9]{0,3}([eE][-+]?[0-9])?", fullmatch=True), min_size=1, max_size=5)
+)
 @settings(max_examples=200, deadline=None)
 def test_decimal_commas_are_read_as_in_training(cells: list[str]) -> None:
     """The same numbers, and the same cells are refused: a point is text, because 1.234 may mean a thousand."""

@@ -166,7 +166,9 @@ def test_a_network_of_formulas_tells_its_formula(folder: Path) -> None:
 
 
 def test_rows_without_an_answer_are_said_and_not_scored(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A logarithm has none left of 0: metrics over the others would flatter. Pictures are of the others."""
+    """A logarithm has none left of 0: metrics over the others would flatter. Pictures are of the others. With --quiet
+    the report alone says so.
+    """
     _symbolic("log").saveckpt("law")
     table = pd.DataFrame(np.random.default_rng(0).uniform(-1, 1, (50, 2)).astype(np.float32), columns=["a", "b"])
     table.assign(y=1.0).to_csv("rows.csv", index=False)
@@ -182,7 +184,8 @@ def test_rows_without_an_answer_are_said_and_not_scored(folder: Path, capsys: py
     assert text in page
     assert page.count("data:image/png;base64,") == 4
     table.assign(a=-table["a"].abs()).assign(y=1.0).to_csv("rows.csv", index=False)
-    assert main([*arguments, "--held-out", "rows.csv"]) == 0
+    assert main([*arguments, "--held-out", "rows.csv", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
     assert "no answer to 50 of 50" in Path("models/law/2/report.html").read_text()
 
 

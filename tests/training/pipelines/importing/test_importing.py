@@ -1,6 +1,7 @@
 """Networks that other libraries trained become versions like our own, or are refused in one line."""
 
 import hashlib
+import json
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -249,13 +250,24 @@ def test_a_mistake_is_one_line_and_exit_code_2(
 
 
 def test_other_inputs_need_another_name(folder: Path, state: State, capsys: pytest.CaptureFixture[str]) -> None:
-    """What was published stays as it was."""
+    """What was published stays as it was. With --json both are told as one object a line."""
     torch.save(state(), "net.pt")
-    arguments = ["import", "efficient-kan", "net.pt", "--name", "m", "--tune-for", "none"]
+    arguments = ["import", "efficient-kan", "net.pt", "--name", "m", "--tune-for", "none", "--json"]
     assert main([*arguments, "--features", "a,b,c"]) == 0
+    told, errors = capsys.readouterr()
+    assert errors == ""
+    (published,) = map(json.loads, told.splitlines())
+    wanted = {"event": "published", "model": "m", "version": 1, "folder": "models/m/1", "metrics": {}}
+    assert {name: published[name] for name in wanted} == wanted
     before = sorted(Path("models").rglob("*"))
     assert main([*arguments, "--features", "a,b,d"]) == 2
-    assert "input 3" in capsys.readouterr().err
+    told, errors = capsys.readouterr()
+    assert "input 3" in errors
+    assert json.loads(told) == {
+        "event": "error",
+        "message": errors.removeprefix("kan-train: ").rstrip("\n"),
+        "exit_code": 2,
+    }
     assert sorted(Path("models").rglob("*")) == before
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -31,6 +32,11 @@ def test_the_command_imports_the_same_again(folder: Path, state: Callable[..., M
         target="what's",
         tolerance=2e-5,
         tune_for=(),
+        held_out=folder / "rows.csv",
+        decimal=",",
+    )
+    pd.DataFrame({"a, b": [0.5, 1e-5], 'c"d': [0.1, 2], "e": [0.25, 3], "what's": ["no", "yes, it is"]}).to_csv(
+        folder / "rows.csv", index=False, sep=";", decimal=","
     )
     first = import_network(wanted).manifest
     words = shlex.split(first.origin.command)

@@ -57,13 +57,28 @@ def test_rows_that_judge_nothing_are_refused(tmp_path: Path, text: str, message:
 
 
 def test_a_decimal_comma_is_told_without_a_key(tmp_path: Path) -> None:
-    """The command reads no recipe, so its error names no key of one."""
+    """The command reads no recipe, so its error names the option and no key."""
     (tmp_path / "t.csv").write_text('a,b,y\n1,"2,5",3\n')
-    message = r'"b": row 1 .*"2,5", .* \(decimals are written with a point\)$'
+    message = r'"b": row 1 .*"2,5", .* \(decimals are written with a point, unless --decimal "," is given\)$'
     with pytest.raises(DataError, match=message):
         read_training(tmp_path / "t.csv", 2, NUMBER)
     with pytest.raises(DataError, match=message):
         read_held_out(tmp_path / "t.csv", 2, None, NUMBER)
+
+
+@pytest.mark.parametrize("cell", ["2,5", "0,25E+01", "25e-1"])
+def test_decimal_commas_are_read_where_they_are_said(tmp_path: Path, cell: str) -> None:
+    """Inputs and truth, with exponents too; a point is then told with the option."""
+    (tmp_path / "t.csv").write_text(f"a;b;y\n1;{cell};3,5\n2,5E-05;1;4\n")
+    for given in (
+        read_training(tmp_path / "t.csv", 2, NUMBER, ","),
+        read_held_out(tmp_path / "t.csv", 2, ("a", "b"), NUMBER, ","),
+    ):
+        np.testing.assert_array_equal(given.x, np.array([[1, 2.5], [2.5e-5, 1]], np.float32))
+        np.testing.assert_array_equal(given.truth, [[3.5], [4]])
+    (tmp_path / "t.csv").write_text("a;b;y\n1;2.5;3,5\n")
+    with pytest.raises(DataError, match='because of --decimal ","'):
+        read_training(tmp_path / "t.csv", 2, NUMBER, ",")
 
 
 def test_several_outputs_without_classes_have_no_truth(tmp_path: Path) -> None:
