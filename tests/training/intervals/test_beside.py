@@ -1,0 +1,76 @@
+"""Bounds and a pair of quantiles at equal coverage."""
+
+import numpy as np
+import pytest
+
+from training.data.encoding import Numbers
+from training.intervals.beside import equal_widths
+from training.intervals.calibrate import Kind
+
+RANDOM = np.random.default_rng(0)
+ROWS = 501
+SCALES: list[Kind] = ["linear", "positive", "log"]
+
+
+def pair_of(scale: Kind) -> tuple[Numbers, Numbers, Numbers]:
+    """A lower bound, an upper bound and true values ``[rows, 2]``; those of a log scale and of counts are positive."""
+    middle = RANDOM.normal(size=(ROWS, 2))
+    half = RANDOM.uniform(0.1, 1, (ROWS, 2))
+    truth = middle + 0.3 + RANDOM.normal(size=(ROWS, 2))
+    if scale == "linear":
+        return middle - half, middle + half, truth
+    lower, upper, truth = np.exp(middle - half), np.exp(middle + half), np.exp(truth)
+    return lower, upper, truth
+
+
+def narrowest(scale: Kind, lower: Numbers, upper: Numbers, truth: Numbers, coverage: float) -> float:
+    """The width of one output by trying: 20,000 factors and 20,000 movements, the first that holds enough rows."""
+    if scale == "log":
+        lower, upper, truth = np.log(lower), np.log(upper), np.log(truth)
+    middle, half = (lower + upper) / 2, (upper - lower) / 2
+    least = []
+    for halves in (lambda step: half * step, lambda step: half + step - 1):
+        for step in np.linspace(0, 20, 20_001):
+            low, high = middle - halves(step), middle + halves(step)
+            # A pair that is narrowed past its middle holds nothing.
+            if np.mean((low <= truth) & (truth <= high)) >= coverage:
+                break
+        high = np.maximum(high, middle)
+        low = np.minimum(low, middle)
+        if scale == "log":
+            low, high = np.exp(low), np.exp(high)
+        least.append(float((high - np.maximum(low, 0) if scale == "positive" else high - low).mean()))
+    return min(least)
+
+
+@pytest.mark.parametrize("coverage", [0.5, 0.9])
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_width_is_that_of_the_narrower_way(scale: Kind, coverage: float) -> None:
+    """Of both ways to hold 50 or 90 % of the rows, as found by trying, each output has the narrower one."""
+    lower, upper, truth = pair_of(scale)
+    found = equal_widths(scale, lower, upper, truth, coverage)
+    for output in (0, 1):
+        tried = narrowest(scale, lower[:, output], upper[:, output], truth[:, output], coverage)
+        assert found[output] == pytest.approx(tried, rel=5e-3)
+
+
+def test_a_pair_that_holds_the_asked_share_stays_as_it_is() -> None:
+    """Of 10 rows 9 lie within 1 of the middle, the ninth exactly there."""
+    truth = np.array([0.0, 0.1, 0.2, -0.3, 0.4, 0.5, -0.6, 0.7, 1.0, 9.0])[:, None]
+    one = np.ones_like(truth)
+    np.testing.assert_allclose(equal_widths("linear", -one, one, truth, 0.9), 2)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_two_equal_quantiles_are_moved_apart(scale: Kind) -> None:
+    """As of a target that trees cannot tell apart: the width is twice the distance that the asked share keeps."""
+    truth = RANDOM.uniform(1, 3, (100, 1))
+    two = np.full_like(truth, 2.0)
+    found = equal_widths(scale, two, two, truth, 0.9)
+    if scale == "log":
+        distance = np.sort(np.abs(np.log(truth / 2)), axis=0)[89]
+        np.testing.assert_allclose(found, 2 * np.exp(distance) - 2 * np.exp(-distance))
+    else:
+        np.testing.assert_allclose(found, 2 * np.sort(np.abs(truth - 2), axis=0)[89])
+    # True values that are all met need no width.
+    assert equal_widths(scale, two, two, two, 0.9) == pytest.approx(0, abs=1e-9)
