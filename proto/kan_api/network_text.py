@@ -63,8 +63,8 @@ def quantile_pair_text(intervals: Intervals, output: int) -> str:
     pair = intervals.quantile_pair
     share, width = 100 * pair.judged_coverage[output], pair.judged_width[output]
     ours, theirs = pair.intervals_equal_width[output], pair.equal_width[output]
-    found = f"{share:.1f} % of the same rows, {width:.4g} apart on average"
-    return f"{found}; at equal coverage {theirs:.4g} apart, and the intervals {ours:.4g}"
+    found = f"{share:.1f} % of the same rows, {width:.4g} apart"
+    return f"{found}; at equal coverage {theirs:.4g} apart, the intervals {ours:.4g}"
 
 
 def pooling_text(convolution: Convolution) -> str:

@@ -95,7 +95,7 @@ class Prediction:
         orders = np.argsort(-self.values, axis=1, kind="stable")
         # The threshold is a float32 number, and so is compared exactly.
         sizes = np.maximum((self.values >= np.float32(self.set_threshold)).sum(axis=1), 1)
-        unsure = np.isnan(self.values).any(axis=1)
+        unsure = np.asarray(np.isnan(self.values).any(axis=1))
         return tuple(
             None if nan else tuple(self.classes[place] for place in order[:size])
             for order, size, nan in zip(orders.tolist(), sizes.tolist(), unsure.tolist(), strict=True)

@@ -45,7 +45,7 @@ def compare_widths(coverage: float, pair: Pair, train_rows: int, dataset: Datase
     """
     assert trained.intervals is not None
     rows, scores = scores_of_test_rows(dataset, trained)
-    kind, truth = trained.intervals.kind, dataset.y[rows]
+    kind, truth = trained.intervals.kind, dataset.y[rows].astype(np.float64)
     equal = _rank_score(scores, coverage).astype(np.float32)
     moved = replace(trained.intervals, half_width=np.maximum(equal, np.finfo(np.float32).tiny))
     low, high = bounds_of(replace(trained, intervals=moved), dataset.x[rows])
@@ -78,7 +78,9 @@ def equal_widths(kind: Kind, lower: Numbers, upper: Numbers, truth: Numbers, cov
     half = np.maximum(half, _SMALLEST * np.maximum(half.max(axis=0), _SMALLEST))
     multiplied = half * _rank_score(np.abs(truth - middle) / half, coverage)
     moved = np.maximum(half + _rank_score(np.maximum(lower - truth, truth - upper), coverage), 0)
-    return np.minimum(*(_distances(kind, middle, each).mean(axis=0) for each in (multiplied, moved)))
+    widths = [_distances(kind, middle, each).mean(axis=0) for each in (multiplied, moved)]
+    found: Numbers = np.minimum(*widths)
+    return found
 
 
 def _distances(kind: Kind, middle: Numbers, half: Numbers) -> Numbers:

@@ -29,9 +29,10 @@ def narrowest(scale: Kind, lower: Numbers, upper: Numbers, truth: Numbers, cover
         lower, upper, truth = np.log(lower), np.log(upper), np.log(truth)
     middle, half = (lower + upper) / 2, (upper - lower) / 2
     least = []
-    for halves in (lambda step: half * step, lambda step: half + step - 1):
+    for factor in (True, False):
         for step in np.linspace(0, 20, 20_001):
-            low, high = middle - halves(step), middle + halves(step)
+            changed = half * step if factor else half + step - 1
+            low, high = middle - changed, middle + changed
             # A pair that is narrowed past its middle holds nothing.
             if np.mean((low <= truth) & (truth <= high)) >= coverage:
                 break

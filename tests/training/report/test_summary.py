@@ -50,6 +50,6 @@ def test_trees_of_two_quantiles_are_told_below_the_intervals() -> None:
     manifest.intervals.quantile_pair.CopyFrom(pair)
     text = of_run(Published(Path("models/m/1"), manifest), Path("held_out.csv"))
     assert (
-        "  beside    boosted trees of two quantiles: 75.0 % of the same rows, 2.5 apart on average; at equal coverage "
-        "4.5 apart, and the intervals 3.25\n"
+        "  beside    boosted trees of two quantiles: 75.0 % of the same rows, 2.5 apart; at equal coverage "
+        "4.5 apart, the intervals 3.25\n"
     ) in text

@@ -45,7 +45,7 @@ def numbers(wave: Callable[[str], Recipe]) -> Dataset:
 def test_each_target_has_the_quantiles_of_its_training_rows(numbers: Dataset) -> None:
     """Of two targets and weights: each is scikit-learn's fit to it alone, and no test row has a part in it."""
     weights = np.random.default_rng(0).uniform(0, 2, len(numbers.y))
-    y = np.hstack([numbers.y, -10 * numbers.y**2])
+    y: Numbers = np.hstack([numbers.y, -10.0 * numbers.y**2]).astype(np.float64)
     dataset = replace(numbers, y=y, targets=("y", "z"), weights=weights)
     pair, rows = fit_quantile_pair(dataset, 0.8, nothing)
     found, train = pair(dataset.test), may_train(dataset)

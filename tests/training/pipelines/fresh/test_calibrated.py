@@ -217,7 +217,8 @@ def test_kan_client_prints_the_sets_that_the_estimator_has(
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert answered.sets is not None
     for line, found, is_in in zip(printed, answered.sets, wanted, strict=True):
-        assert line["kind_set"] == list(found or ())
+        assert found is not None
+        assert line["kind_set"] == list(found)
         assert {*found} == {name for name, held in zip(classes, is_in, strict=True) if held}
         assert found[0] == line["kind"]
     assert client.predict("plain", rows).sets is None

@@ -168,9 +168,9 @@ def test_the_trees_beside_the_bounds() -> None:
     manifest = ModelManifest(task=TASK_REGRESSION, targets=["far", "near"], intervals=told)
     lines = [line for line in fact_lines(manifest) if line.startswith("boosted quantiles")]
     assert lines[0][19:] == (
-        '"far": 70.0 % of the same rows, 0.25 apart on average; at equal coverage 0.625 apart, and the intervals 0.5\n'
+        '"far": 70.0 % of the same rows, 0.25 apart; at equal coverage 0.625 apart, the intervals 0.5\n'
     )
-    assert lines[1][19:].startswith('"near": 91.2 % of the same rows, 9000 apart on average; ')
+    assert lines[1][19:].startswith('"near": 91.2 % of the same rows, 9000 apart; ')
 
 
 def test_pairs_are_a_fact() -> None:
