@@ -1,11 +1,23 @@
 """Bounds and a pair of quantiles at equal coverage."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 
+from training.data.dataset import Dataset, prepare
 from training.data.encoding import Numbers
-from training.intervals.beside import equal_widths
-from training.intervals.calibrate import Kind
+from training.data.split import RowNumbers
+from training.fitting.apart import ApartRows
+from training.intervals.beside import compare_widths, equal_widths
+from training.intervals.calibrate import Kind, calibrate
+from training.intervals.judge import bounds_of
+from training.pipelines.fresh.fit import new_fit
+from training.publishing.export import Trained
+from training.publishing.manifest import predict
+from training.recipe.config import parse_recipe
 
 RANDOM = np.random.default_rng(0)
 ROWS = 501
@@ -75,3 +87,51 @@ def test_two_equal_quantiles_are_moved_apart(scale: Kind) -> None:
         np.testing.assert_allclose(found, 2 * np.sort(np.abs(truth - 2), axis=0)[89])
     # True values that are all met need no width.
     assert equal_widths(scale, two, two, two, 0.9) == pytest.approx(0, abs=1e-9)
+
+
+TASKS = {"linear": "", "positive": 'objective = "poisson"', "log": 'target_scale = "log"'}
+
+
+def bounded(folder: Path, scale: Kind) -> tuple[Dataset, Trained]:
+    """Counts of one kind or another, and a network that is not fitted, with bounds from 240 answers of 3."""
+    x = RANDOM.uniform(-1, 1, 300)
+    pd.DataFrame({"x": x, "y": 1 + RANDOM.poisson(np.exp(1 + x))}).to_csv(folder / "t.csv", index=False)
+    recipe = parse_recipe(
+        '[model]\nname = "m"\n[data]\npath = "t.csv"\ntarget = "y"\ncolumns = ["x"]\n'
+        f'[task]\nkind = "regression"\n{TASKS[scale]}\n[network]\nhidden = [2]\n[fit]\ngrids = [3]\n'
+        "batch_rows = 64\n[ensemble]\nmembers = 4\n[intervals]\ncoverage = 0.8\n",
+        folder=folder,
+        name="recipe",
+    )
+    dataset = prepare(recipe)
+    way, table = new_fit(recipe, dataset)
+    numbers = np.concatenate([dataset.train, dataset.validation])
+    rows = ApartRows(numbers, np.full((len(numbers), 1), 3.0), np.arange(len(numbers)) % 4, numbers[:0])
+    trained = Trained(way.network(way.begin()), table.inputs, table.outputs)
+    return dataset, replace(trained, intervals=calibrate(recipe, dataset, trained, rows).intervals)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_intervals_are_multiplied_on_their_own_scale(scale: Kind, tmp_path: Path) -> None:
+    """Of 60 test rows 48 lie between the bounds of the factor; no bound of counts is below 0, nor the pair's."""
+    dataset, trained = bounded(tmp_path, scale)
+    rows = dataset.test
+    truth, answers = dataset.y[rows], predict(trained, dataset.x[rows])
+
+    def pair(asked: RowNumbers) -> tuple[Numbers, Numbers]:
+        assert (asked == rows).all()
+        return np.full((len(asked), 1), 0.5 if scale == "log" else -1.5), np.full((len(asked), 1), 5.5)
+
+    found = compare_widths(0.8, pair, 240, dataset, trained)
+    _, upper = bounds_of(trained, dataset.x[rows])
+    width = np.log(upper / answers) if scale == "log" else upper - answers
+    off = np.abs(np.log(truth / answers)) if scale == "log" else np.abs(truth - answers)
+    width = width * np.sort(off / width, axis=0)[47]
+    if scale == "log":
+        wanted = answers * (np.exp(width) - np.exp(-width))
+    else:
+        wanted = answers + width - (np.maximum(answers - width, 0) if scale == "positive" else answers - width)
+    assert found.intervals_equal_width[0] == pytest.approx(wanted.mean(), rel=1e-4)
+    assert found.judged_width[0] == pytest.approx({"linear": 7.0, "positive": 5.5, "log": 5.0}[scale])
+    assert found.judged_coverage[0] == pytest.approx(np.mean(truth <= 5.5))
+    assert found.train_rows == 240
