@@ -1,7 +1,7 @@
 """The shape of a network, and what it promises, as people read it: in the terminal, report.html and kan-client."""
 
 from kan_api.cells import quoted
-from kan_api.v1.manifest_pb2 import Convolution, Feature, ModelManifest, Network
+from kan_api.v1.manifest_pb2 import Convolution, Feature, Intervals, ModelManifest, Network
 
 
 def network_text(manifest: ModelManifest) -> str:
@@ -54,6 +54,17 @@ def sets_text(manifest: ModelManifest) -> str:
     before = "; both of the fit before the refit, by its own threshold" if is_tested and manifest.data.refit else ""
     found = f"the true class in {100 * sets.judged_coverage:.1f} % of the sets of {rows}"
     return f"{text}, {found}, {sets.judged_size:.3g} classes on average{before}"
+
+
+def quantile_pair_text(intervals: Intervals, output: int) -> str:
+    """What boosted trees made of the rows that judged the intervals of an output; empty if none were fitted."""
+    if not intervals.HasField("quantile_pair"):
+        return ""
+    pair = intervals.quantile_pair
+    share, width = 100 * pair.judged_coverage[output], pair.judged_width[output]
+    ours, theirs = pair.intervals_equal_width[output], pair.equal_width[output]
+    found = f"{share:.1f} % of the same rows, {width:.4g} apart"
+    return f"{found}; at equal coverage {theirs:.4g} apart, the intervals {ours:.4g}"
 
 
 def pooling_text(convolution: Convolution) -> str:

@@ -56,6 +56,8 @@ class Prediction:
     compute_seconds  duration of the runs that computed the rows, summed over their requests
     other_cells      cells that hold none of their column's words and were taken as "other"
     ground           which cells no training row resembles; None unless it was asked for or the model always tells it
+    classes          names of the classes; empty for regression
+    set_threshold    the least probability of a class in a set; None if the model has no sets of classes
     """
 
     model: str
@@ -66,6 +68,8 @@ class Prediction:
     compute_seconds: float
     other_cells: int = 0
     ground: Ground | None = None
+    classes: tuple[str, ...] = ()
+    set_threshold: float | None = None
 
     @property
     def values(self) -> Matrix:
@@ -77,6 +81,25 @@ class Prediction:
         """The lower and the upper bound of each value, float32 [rows, width] each; None if the model has none."""
         lower, upper = (self.outputs.get(name) for name in BOUNDS)
         return None if lower is None or upper is None else (lower, upper)
+
+    @property
+    def sets(self) -> tuple[tuple[str, ...] | None, ...] | None:
+        """The set of classes of each row, the most probable first; None if the model has none.
+
+        A set has the most probable class and each class whose probability is at least the threshold; see
+        docs/calibration.md. A row whose answer is NaN has None.
+        """
+        if self.set_threshold is None:
+            return None
+        # In the same order as `labels`: the first of equally probable classes comes first.
+        orders = np.argsort(-self.values, axis=1, kind="stable")
+        # The threshold is a float32 number, and so is compared exactly.
+        sizes = np.maximum((self.values >= np.float32(self.set_threshold)).sum(axis=1), 1)
+        unsure = np.asarray(np.isnan(self.values).any(axis=1))
+        return tuple(
+            None if nan else tuple(self.classes[place] for place in order[:size])
+            for order, size, nan in zip(orders.tolist(), sizes.tolist(), unsure.tolist(), strict=True)
+        )
 
 
 @dataclass(frozen=True)
@@ -140,7 +163,15 @@ def join_answers(
         compute_seconds=sum(answer.compute_seconds for answer in answers),
         other_cells=other_cells,
         ground=_ground_of(answers),
+        classes=tuple(manifest.classes),
+        set_threshold=set_threshold(manifest),
     )
+
+
+def set_threshold(manifest: manifest_pb2.ModelManifest) -> float | None:
+    """The least probability of a class in a set; None if the version has no sets of classes."""
+    has_sets = manifest.HasField("calibration") and manifest.calibration.HasField("sets")
+    return manifest.calibration.sets.threshold if has_sets else None
 
 
 def model_info(status: prediction_pb2.ModelStatus) -> ModelInfo:

@@ -1,7 +1,5 @@
 """How often true values lie between the bounds, and how wide these are."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
@@ -14,36 +12,10 @@ from training.intervals.calibrate import Calibrated, errors_of, network_inputs
 from training.publishing.export import Trained
 from training.publishing.manifest import predict
 
-# The shares that the picture asks for.
-_LEVELS = np.array([0.05, *np.arange(0.1, 0.96, 0.1), 0.95, 0.99])
+# The shares of the calibration curve.
+_LEVELS = np.round([0.05, *np.arange(0.1, 0.96, 0.1), 0.95, 0.99], 2)
 
 _BLOCK_ROWS = 2**14
-
-
-@dataclass(frozen=True)
-class Sureness:
-    """Bounds, and how good they are.
-
-    Attributes:
-        message: For the manifest.
-        levels: ``[levels]``, shares that were asked for; the picture's.
-        found: ``[levels, outputs]``, the shares of the judging rows between the bounds of each level.
-    """
-
-    message: pb.Intervals
-    levels: Numbers
-    found: Numbers
-
-    def judged_as(self, before: "Sureness | None") -> "Sureness":
-        """These bounds, judged as those of the fit before were, whose test rows had no part in them."""
-        if before is None or before.message.judged_by != "test":
-            return self
-        message = pb.Intervals()
-        message.CopyFrom(self.message)
-        message.judged_by, message.judged_rows = before.message.judged_by, before.message.judged_rows
-        message.judged_coverage[:] = before.message.judged_coverage
-        message.judged_width[:] = before.message.judged_width
-        return Sureness(message, before.levels, before.found)
 
 
 def bounds_of(trained: Trained, x: Numbers) -> tuple[Numbers, Numbers]:
@@ -63,17 +35,20 @@ def bounds_of(trained: Trained, x: Numbers) -> tuple[Numbers, Numbers]:
     return lower, upper
 
 
-def judge_intervals(calibrated: Calibrated, dataset: Dataset, trained: Trained) -> Sureness:
+def judge_intervals(calibrated: Calibrated, dataset: Dataset, trained: Trained) -> pb.Intervals:
     """Judge the bounds by the test rows; without such rows those of each fold by the rows of the other folds.
 
     Args:
         calibrated: The bounds.
         dataset: The table.
         trained: The network that answers, with its bounds.
+
+    Returns:
+        What the manifest tells of them.
     """
     is_tested = len(dataset.test) > 0
     found, shares, widths, rows = _by_test_rows(calibrated, dataset, trained) if is_tested else _by_folds(calibrated)
-    message = pb.Intervals(
+    return pb.Intervals(
         coverage=calibrated.coverage,
         kind=calibrated.intervals.kind,
         half_width=[float(each) for each in calibrated.intervals.half_width],
@@ -83,26 +58,52 @@ def judge_intervals(calibrated: Calibrated, dataset: Dataset, trained: Trained) 
         judged_rows=rows,
         judged_coverage=shares.tolist(),
         judged_width=widths.tolist(),
+        curve_asked=_LEVELS.tolist(),
+        curve_found=found.T.ravel().tolist(),
     )
-    return Sureness(message, _LEVELS, found)
+
+
+def judged_as(intervals: pb.Intervals, before: pb.Intervals | None) -> pb.Intervals:
+    """These bounds, judged as those of the fit before were, whose test rows had no part in them."""
+    if before is None or before.judged_by != "test":
+        return intervals
+    message = pb.Intervals()
+    message.CopyFrom(before)
+    message.half_width[:] = intervals.half_width
+    message.kind, message.is_scaled = intervals.kind, intervals.is_scaled
+    message.calibration_rows = intervals.calibration_rows
+    return message
+
+
+def curve_of(intervals: pb.Intervals) -> tuple[Numbers, Numbers]:
+    """The calibration curve: shares that were asked for ``[levels]``, and found ``[levels, outputs]``."""
+    asked = np.array(intervals.curve_asked)
+    return asked, np.array(intervals.curve_found).reshape(-1, len(asked)).T
+
+
+def scores_of_test_rows(dataset: Dataset, trained: Trained) -> tuple[RowNumbers, Numbers]:
+    """The test rows with a finite answer, and their scores ``[rows, outputs]``: errors over the scale of the row.
+
+    Args:
+        dataset: The table.
+        trained: A network with intervals.
+    """
+    assert trained.intervals is not None
+    answers = predict(trained, dataset.x[dataset.test])
+    is_finite = np.isfinite(answers).all(axis=1)
+    rows = dataset.test[is_finite]
+    errors = errors_of(trained.intervals.kind, dataset.y[rows], answers[is_finite])
+    log_scales = trained.intervals.log_scale(network_inputs(trained, dataset.x[rows])).double().numpy()
+    scores: Numbers = errors * np.exp(-log_scales)
+    return rows, scores
 
 
 def _by_test_rows(calibrated: Calibrated, dataset: Dataset, trained: Trained) -> tuple[Numbers, Numbers, Numbers, int]:
-    intervals = calibrated.intervals
-    rows, answers = _answered(dataset, dataset.test, trained)
-    errors = errors_of(intervals.kind, dataset.y[rows], answers)
-    log_scales = intervals.log_scale(network_inputs(trained, dataset.x[rows])).double().numpy()
-    scores = errors * np.exp(-log_scales)
+    rows, scores = scores_of_test_rows(dataset, trained)
     found = np.array([(scores <= conformal_quantile(calibrated.scores, level)).mean(axis=0) for level in _LEVELS])
     lower, upper = bounds_of(trained, dataset.x[rows])
     inside = (lower <= dataset.y[rows]) & (dataset.y[rows] <= upper)
     return found, inside.mean(axis=0), (upper - lower).mean(axis=0), len(rows)
-
-
-def _answered(dataset: Dataset, rows: RowNumbers, trained: Trained) -> tuple[RowNumbers, Numbers]:
-    answers = predict(trained, dataset.x[rows])
-    is_finite = np.isfinite(answers).all(axis=1)
-    return rows[is_finite], answers[is_finite]
 
 
 def _by_folds(calibrated: Calibrated) -> tuple[Numbers, Numbers, Numbers, int]:

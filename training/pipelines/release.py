@@ -12,7 +12,6 @@ from training.data.encoding import Numbers
 from training.data.split import RowNumbers
 from training.explaining import reference_of_table
 from training.fitting.record import Record
-from training.intervals.judge import Sureness
 from training.pipelines.held_out import held_out_csv
 from training.pipelines.run import Run
 from training.publishing.export import Exported, Plan, Trained, export, files, network_bytes
@@ -81,7 +80,6 @@ def make_report(
     notes: Sequence[str],
     judged: Judged | None,
     latex: str = "",
-    sureness: Sureness | None = None,
     covariances: Tensor | None = None,
 ) -> bytes:
     """Make report.html; its curves are drawn over the training rows, its pictures of answers over the judged ones."""
@@ -96,7 +94,6 @@ def make_report(
         notes=notes,
         latex=latex,
         spelled=spelled,
-        sureness=sureness,
         covariances=covariances,
     )
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from kan_api.network_text import sets_text
-from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
-from training.intervals.judge import Sureness
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, Intervals, ModelManifest
+from training.intervals.judge import curve_of
 from training.report.charts import calibration_curve, confusion, coverage_curve, predicted_against_true
 from training.report.class_scores import ClassScore, calibrate, score_classes
 from training.report.effects.shown_columns import ShownColumn
@@ -38,14 +38,15 @@ def answers_section(manifest: ModelManifest, judged: Judged | None, column: Show
         yield from _numbers(manifest, judged, column)
 
 
-def sureness_section(manifest: ModelManifest, sureness: Sureness) -> Iterator[str]:
+def sureness_section(manifest: ModelManifest) -> Iterator[str]:
     """How often true values lie between the bounds, and how wide these are: a table and a picture.
 
     Args:
-        manifest: Names the targets.
-        sureness: The bounds.
+        manifest: Tells of its intervals; nothing is said if there are none.
     """
-    told, names = sureness.message, list(manifest.targets) or [manifest.target]
+    if not manifest.HasField("intervals"):
+        return
+    told, names = manifest.intervals, list(manifest.targets) or [manifest.target]
     judging = "test rows" if told.judged_by == "test" else "rows, each by bounds from other rows,"
     before = " They judged the fit before the refit." if told.judged_by == "test" and manifest.data.refit else ""
     widths = "differ from row to row, by a learned scale" if told.is_scaled else "are the same for all rows"
@@ -56,17 +57,40 @@ def sureness_section(manifest: ModelManifest, sureness: Sureness) -> Iterator[st
         f"no part in the networks that answered them. {100 * told.coverage:g} % of new rows shall lie between them. "
         f"The table tells how many of {told.judged_rows:,} {judging} did.{before} The bounds {widths}."
     )
-    rows = [
-        [name, f"{100 * told.coverage:g} %", f"{100 * share:.1f} %", number(width)]
-        for name, share, width in zip(names, told.judged_coverage, told.judged_width, strict=True)
-    ]
-    yield table(["target", "asked", "found", "mean distance of the bounds"], rows)
-    yield image(
-        coverage_curve(names[:_MOST_TARGETS], sureness.levels, sureness.found), "asked and found shares", "half"
-    )
+    yield from _widths(names, told)
+    # Versions of before have no curve in their manifest.
+    if not told.curve_asked:
+        return
+    yield image(coverage_curve(names[:_MOST_TARGETS], *curve_of(told)), "asked and found shares", "half")
     yield paragraph(
         "For each share of rows that could have been asked for, the share that was found between the bounds. On the "
         "diagonal both are the same; above it the bounds are wider than they need be."
+    )
+
+
+def _widths(names: Sequence[str], told: Intervals) -> Iterator[str]:
+    """A line for each target; with a pair of quantiles also one for the pair, and widths at equal coverage."""
+    asked = f"{100 * told.coverage:g} %"
+    lines = [
+        [asked, _share(share), number(width)]
+        for share, width in zip(told.judged_coverage, told.judged_width, strict=True)
+    ]
+    head = ["asked", "found", "mean distance of the bounds"]
+    if not told.HasField("quantile_pair"):
+        yield table(["target", *head], [[name, *line] for name, line in zip(names, lines, strict=True)])
+        return
+    pair, rows = told.quantile_pair, []
+    for place, (name, line) in enumerate(zip(names, lines, strict=True)):
+        theirs = [asked, _share(pair.judged_coverage[place]), number(pair.judged_width[place])]
+        rows.append([name, "this model", *line, number(pair.intervals_equal_width[place])])
+        rows.append([name, "boosted trees", *theirs, number(pair.equal_width[place])])
+    yield table(["target", "by", *head, "at equal coverage"], rows)
+    low, high = (number(100 * (1 + sign * told.coverage) / 2) for sign in (-1, 1))
+    yield paragraph(
+        "The boosted trees are two fits of scikit-learn's HistGradientBoostingRegressor, of the "
+        f"{low} % and the {high} % quantile, to {pair.train_rows:,} training rows. At equal coverage: each method is "
+        f"widened or narrowed by one number until {asked} of the test rows lie between its bounds; the trees' bounds "
+        "in the way that leaves them narrower."
     )
 
 

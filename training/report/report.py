@@ -10,7 +10,6 @@ from kan_api.v1.manifest_pb2 import ModelManifest, Objective
 from training.data.encoding import Numbers
 from training.data.table import Cells
 from training.fitting.record import Record
-from training.intervals.judge import Sureness
 from training.publishing.export import Trained
 from training.publishing.manifest import BASELINES, BEFORE
 from training.report.answers_section import answers_section, sureness_section
@@ -52,7 +51,6 @@ def report(
     notes: Sequence[str] = (),
     latex: str = "",
     spelled: Mapping[str, Cells] | None = None,
-    sureness: Sureness | None = None,
     covariances: Tensor | None = None,
 ) -> bytes:
     """The page, in UTF-8. It loads nothing and runs nothing.
@@ -66,7 +64,6 @@ def report(
         notes: Lines on the steps after the fit, and other remarks.
         latex: The manifest's formula as LaTeX, to be copied.
         spelled: The words ``[rows]`` of columns whose features do not tell them; None: there are none.
-        sureness: The intervals around the answers, and how good they are; None: there are none.
         covariances: Of the coefficients of an additive model's curves; None: not known.
     """
     title = f"{manifest.name}: {manifest.target or ', '.join(manifest.targets) or 'classes'}"
@@ -79,7 +76,7 @@ def report(
     parts = [
         paragraph(first_sentence(manifest, judged), "verdict"),
         *answers_section(manifest, judged, effects[0].column if effects else None),
-        section("How sure it is", [] if sureness is None else list(sureness_section(manifest, sureness))),
+        section("How sure it is", list(sureness_section(manifest))),
         paragraph(_about(manifest), "about"),
         section("What it learned", [*learned, *formula_section(manifest, latex)]),
         section("All scores", [_verdict(manifest), _metrics(manifest)]),

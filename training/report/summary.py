@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from kan_api.metric_names import shown_name
-from kan_api.network_text import network_text, size_text
+from kan_api.network_text import network_text, quantile_pair_text, size_text
 from kan_api.v1.manifest_pb2 import ModelManifest
 from training.publishing.metrics import UNANSWERED
 from training.publishing.publish import Published
@@ -60,12 +60,14 @@ def of_run(published: Published, held_out: Path) -> str:
 def _intervals(manifest: ModelManifest) -> Iterator[str]:
     """What the bounds of each target were asked for, and what they kept."""
     told, names = manifest.intervals, list(manifest.targets) or [""]
-    for name, share, width in zip(names, told.judged_coverage, told.judged_width, strict=False):
+    for place, (name, share, width) in enumerate(zip(names, told.judged_coverage, told.judged_width, strict=False)):
         which = "test rows" if told.judged_by == "test" else "rows, by bounds from other rows,"
         yield (
             f"  intervals {f'{name}: ' if name else ''}{100 * told.coverage:g} % asked for, {100 * share:.1f} % of "
             f"{told.judged_rows:,} {which} between lower and upper, {width:.4g} apart on average"
         )
+        if beside := quantile_pair_text(told, place):
+            yield f"  beside    {f'{name}: ' if name else ''}boosted trees of two quantiles: {beside}"
 
 
 def facts(published: Published) -> dict[str, Any]:

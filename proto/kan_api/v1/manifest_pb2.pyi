@@ -330,7 +330,7 @@ class Formula(_message.Message):
     def __init__(self, text: _Optional[_Iterable[str]] = ..., latex: _Optional[_Iterable[str]] = ..., r2_to_network: _Optional[_Iterable[float]] = ..., formula_metrics: _Optional[_Mapping[str, float]] = ..., network_metrics: _Optional[_Mapping[str, float]] = ..., served: _Optional[bool] = ...) -> None: ...
 
 class Intervals(_message.Message):
-    __slots__ = ("coverage", "kind", "half_width", "is_scaled", "calibration_rows", "judged_by", "judged_rows", "judged_coverage", "judged_width")
+    __slots__ = ("coverage", "kind", "half_width", "is_scaled", "calibration_rows", "judged_by", "judged_rows", "judged_coverage", "judged_width", "curve_asked", "curve_found", "quantile_pair")
     COVERAGE_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     HALF_WIDTH_FIELD_NUMBER: _ClassVar[int]
@@ -340,6 +340,9 @@ class Intervals(_message.Message):
     JUDGED_ROWS_FIELD_NUMBER: _ClassVar[int]
     JUDGED_COVERAGE_FIELD_NUMBER: _ClassVar[int]
     JUDGED_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    CURVE_ASKED_FIELD_NUMBER: _ClassVar[int]
+    CURVE_FOUND_FIELD_NUMBER: _ClassVar[int]
+    QUANTILE_PAIR_FIELD_NUMBER: _ClassVar[int]
     coverage: float
     kind: str
     half_width: _containers.RepeatedScalarFieldContainer[float]
@@ -349,7 +352,24 @@ class Intervals(_message.Message):
     judged_rows: int
     judged_coverage: _containers.RepeatedScalarFieldContainer[float]
     judged_width: _containers.RepeatedScalarFieldContainer[float]
-    def __init__(self, coverage: _Optional[float] = ..., kind: _Optional[str] = ..., half_width: _Optional[_Iterable[float]] = ..., is_scaled: _Optional[bool] = ..., calibration_rows: _Optional[int] = ..., judged_by: _Optional[str] = ..., judged_rows: _Optional[int] = ..., judged_coverage: _Optional[_Iterable[float]] = ..., judged_width: _Optional[_Iterable[float]] = ...) -> None: ...
+    curve_asked: _containers.RepeatedScalarFieldContainer[float]
+    curve_found: _containers.RepeatedScalarFieldContainer[float]
+    quantile_pair: QuantilePair
+    def __init__(self, coverage: _Optional[float] = ..., kind: _Optional[str] = ..., half_width: _Optional[_Iterable[float]] = ..., is_scaled: _Optional[bool] = ..., calibration_rows: _Optional[int] = ..., judged_by: _Optional[str] = ..., judged_rows: _Optional[int] = ..., judged_coverage: _Optional[_Iterable[float]] = ..., judged_width: _Optional[_Iterable[float]] = ..., curve_asked: _Optional[_Iterable[float]] = ..., curve_found: _Optional[_Iterable[float]] = ..., quantile_pair: _Optional[_Union[QuantilePair, _Mapping]] = ...) -> None: ...
+
+class QuantilePair(_message.Message):
+    __slots__ = ("train_rows", "judged_coverage", "judged_width", "equal_width", "intervals_equal_width")
+    TRAIN_ROWS_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_COVERAGE_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    EQUAL_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    INTERVALS_EQUAL_WIDTH_FIELD_NUMBER: _ClassVar[int]
+    train_rows: int
+    judged_coverage: _containers.RepeatedScalarFieldContainer[float]
+    judged_width: _containers.RepeatedScalarFieldContainer[float]
+    equal_width: _containers.RepeatedScalarFieldContainer[float]
+    intervals_equal_width: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, train_rows: _Optional[int] = ..., judged_coverage: _Optional[_Iterable[float]] = ..., judged_width: _Optional[_Iterable[float]] = ..., equal_width: _Optional[_Iterable[float]] = ..., intervals_equal_width: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class CalibrationScores(_message.Message):
     __slots__ = ("rows", "temperature", "log_loss_before", "log_loss_after", "error_before", "error_after", "error_by_chance", "mean_probability", "share_right")

@@ -23,16 +23,15 @@ _ALIGNED_ROWS = 1000
 _PLAIN = (np.float32, str)
 
 
-def column_names(manifest: ModelManifest, all_probabilities: bool) -> list[str]:
+def column_names(manifest: ModelManifest, all_probabilities: bool, has_sets: bool = False) -> list[str]:
     """The names of the columns that `cells` gives."""
     target = manifest.target or "prediction"
     if manifest.task != TASK_CLASSIFICATION:
         has_bounds = {output.name for output in manifest.outputs}.issuperset(BOUNDS)
         names = value_names(manifest)
         return names + [f"{name}_{bound}" for name in names for bound in BOUNDS if has_bounds]
-    if all_probabilities:
-        return [target, *(f"probability_{name}" for name in manifest.classes)]
-    return [target, "probability"]
+    shown = [f"probability_{name}" for name in manifest.classes] if all_probabilities else ["probability"]
+    return [target, *shown, *([f"{target}_set"] if has_sets else [])]
 
 
 def value_names(manifest: ModelManifest) -> list[str]:
@@ -43,8 +42,11 @@ def value_names(manifest: ModelManifest) -> list[str]:
     return list(manifest.targets) or ([target] if width <= 1 else several)
 
 
-def cells(prediction: Prediction, all_probabilities: bool) -> Iterator[Sequence[Cell]]:
-    """The cells of each row: of a regression the values, then their bounds; of classes the label and probabilities."""
+def cells(prediction: Prediction, all_probabilities: bool, has_sets: bool = False) -> Iterator[Sequence[Cell]]:
+    """The cells of each row.
+
+    Of a regression the values, then their bounds; of classes the label, probabilities, and a list of the set's classes.
+    """
     if prediction.labels is None:
         if (bounds := prediction.bounds) is None:
             yield from prediction.values
@@ -52,8 +54,11 @@ def cells(prediction: Prediction, all_probabilities: bool) -> Iterator[Sequence[
         # The lower and the upper bound of the first value, then those of the next.
         yield from np.concatenate([prediction.values, np.stack(bounds, axis=2).reshape(len(bounds[0]), -1)], axis=1)
         return
-    for label, probabilities in zip(prediction.labels, prediction.values, strict=True):
-        yield (label, *probabilities) if all_probabilities else (label, probabilities.max())
+    sets: Iterable[Sequence[Cell]] = itertools.repeat((), len(prediction.labels))
+    if has_sets and prediction.sets is not None:
+        sets = ([None if each is None else list(each)] for each in prediction.sets)
+    for label, probabilities, last in zip(prediction.labels, prediction.values, sets, strict=True):
+        yield (label, *probabilities, *last) if all_probabilities else (label, probabilities.max(), *last)
 
 
 def cells_of_all_rows(

@@ -60,6 +60,11 @@ def add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
         "--all", action="store_true", help="print the probability of every class, not only the label's"
     )
     answers.add_argument(
+        "--set",
+        action="store_true",
+        help="print the set of classes of each row, the most probable first; needs coverage in [calibration]",
+    )
+    answers.add_argument(
         "--target", metavar="COLUMN", help="column of the file with the true values: print how good the predictions are"
     )
     answers.add_argument(
@@ -131,6 +136,7 @@ def _predict(client: Client, options: argparse.Namespace) -> int:
         longest_wait_seconds=options.timeout_seconds,
         skip_rows=options.skip_rows,
         decimal=options.decimal,
+        sets=options.set,
     )
     messages = sys.stderr or io.StringIO()  # closed at the start, as by 2>&-: nobody reads them
     progress = Progress(messages, is_shown=messages.isatty() and not to_people)

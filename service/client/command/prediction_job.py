@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from kan_api.cells import quoted
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
+from service.client.answers import set_threshold
 from service.client.command.answer_table import Style, column_names, value_names
 from service.client.command.row_file import Format
 from service.client.encoding.table_rows import Decimal
@@ -21,6 +22,7 @@ class PredictionJob:
     decimal            the mark before the decimals of the file's numbers
     style              format of the answers
     all_probabilities  whether to print the probability of every class, not only the label's
+    sets               whether to print the set of classes of each row
     target             column with the true values; None if there is none
     keep               columns of the file to print before the answers
     strict             whether one bad row refuses the file
@@ -40,6 +42,7 @@ class PredictionJob:
     longest_wait_seconds: float | None = None
     skip_rows: int = 0
     decimal: Decimal = "."
+    sets: bool = False
 
     def columns_to_read(self, manifest: ModelManifest) -> list[str]:
         """The columns that the file must have."""
@@ -50,9 +53,14 @@ class PredictionJob:
         """The names of the columns of an answer. Beside columns of the file, a target is called predicted_<target>.
 
         Raises:
-            InvalidInput: when a column to keep has one of these names.
+            InvalidInput: when a column to keep has one of these names, or when the version lacks the sets to print.
         """
-        names = column_names(manifest, self.all_probabilities)
+        if self.sets and set_threshold(manifest) is None:
+            raise InvalidInput(
+                f"--set: version {manifest.version} of {manifest.name} has no sets of classes; wanted a version that "
+                "was trained with coverage in [calibration]"
+            )
+        names = column_names(manifest, self.all_probabilities, self.sets)
         if self.keep:
             targets = len(target_names(manifest))
             names = [f"predicted_{name}" if place < targets else name for place, name in enumerate(names)]

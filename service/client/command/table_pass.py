@@ -145,7 +145,7 @@ class TablePass:
         values = prediction.values if prediction else np.ones((0, 1), np.float32)
         not_finite = int(np.count_nonzero(~np.isfinite(values).all(axis=1)))
         self._bad_rows.add(rows.count, encoded.faults, unscored, not_finite)
-        answers = cells(prediction, job.all_probabilities) if prediction else iter(())
+        answers = cells(prediction, job.all_probabilities, job.sets) if prediction else iter(())
         kept = [rows.columns[name] for name in job.keep]
         yield from cells_of_all_rows(answers, len(self._names), encoded.faults, kept, rows.count)
 

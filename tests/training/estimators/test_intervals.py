@@ -68,6 +68,10 @@ def test_the_published_graph_has_the_same_bounds(model: KANRegressor, tmp_path: 
     assert (told.judged_by, told.judged_rows) == ("folds", 800)
     assert abs(told.judged_coverage[0] - 0.9) < 0.03
     assert told.judged_width[0] == pytest.approx((upper - lower).mean(), rel=0.1)
+    asked, found = np.array(told.curve_asked), np.array(told.curve_found)
+    assert (np.abs(found - asked) < 4 * np.sqrt(asked * (1 - asked) / 800) + 0.01).all()
+    # An estimator fits no model to compare with.
+    assert not told.HasField("quantile_pair")
     page = (version / "report.html").read_text()
     assert "How sure it is" in page
     assert "90 %" in page
@@ -128,6 +132,6 @@ def test_a_search_leaves_out_the_rows_that_chose() -> None:
     keys = KEYS | {"search": True, "steps": None}
     model = KANRegressor(**keys, coverage=0.9, recipe=recipe).fit(X[:400], Y[:400])
     fit = model._fit
-    assert fit.sureness is not None
+    assert fit.intervals is not None
     assert fit.chose is not None
-    assert (len(fit.chose), fit.sureness.message.calibration_rows) == (200, 200)
+    assert (len(fit.chose), fit.intervals.calibration_rows) == (200, 200)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kan_api.v1.manifest_pb2 import ModelManifest, Network, Pair
+from kan_api.v1.manifest_pb2 import Intervals, ModelManifest, Network, Pair, QuantilePair
 from training.publishing.publish import Published
 from training.report.summary import facts, of_run
 
@@ -37,3 +37,19 @@ def test_the_facts_name_the_pairs_of_an_additive_model() -> None:
     for given in (pairs, []):
         told = facts(Published(Path("models/m/1"), ModelManifest(name="m", pairs=given)))
         assert told["pairs"] == [[pair.first, pair.second] for pair in given]
+
+
+def test_trees_of_two_quantiles_are_told_below_the_intervals() -> None:
+    """With both widths at equal coverage; without such trees there is no line."""
+    told = Intervals(coverage=0.9, judged_by="test", judged_rows=40, judged_coverage=[0.925], judged_width=[3.5])
+    manifest = ModelManifest(name="m", intervals=told, network=Network(width=[2, 1]))
+    text = of_run(Published(Path("models/m/1"), manifest), Path("held_out.csv"))
+    assert "  intervals 90 % asked for, 92.5 % of 40 test rows between lower and upper, 3.5 apart on average\n" in text
+    assert "  beside" not in text
+    pair = QuantilePair(judged_coverage=[0.75], judged_width=[2.5], equal_width=[4.5], intervals_equal_width=[3.25])
+    manifest.intervals.quantile_pair.CopyFrom(pair)
+    text = of_run(Published(Path("models/m/1"), manifest), Path("held_out.csv"))
+    assert (
+        "  beside    boosted trees of two quantiles: 75.0 % of the same rows, 2.5 apart; at equal coverage "
+        "4.5 apart, the intervals 3.25\n"
+    ) in text

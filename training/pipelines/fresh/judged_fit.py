@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from kan_api.v1.manifest_pb2 import Formula
+from kan_api.v1.manifest_pb2 import Formula, Intervals
 from training.data.dataset import Dataset
 from training.data.split import RowNumbers
 from training.fitting.fit import FitState
 from training.fitting.record import Record
 from training.intervals.calibrate import calibrate
-from training.intervals.judge import Sureness, judge_intervals
+from training.intervals.judge import judge_intervals
 from training.pipelines.fresh.calibrated import CalibratedFit, calibrate_fit
 from training.pipelines.fresh.fit import FreshFit
 from training.pipelines.release import judge_answers, judge_on_test
@@ -20,6 +20,7 @@ from training.publishing.whole_formula import formula_details
 from training.recipe.config import Recipe
 from training.report.judged import Judged
 from training.steps import Finished, StepData, finish
+from training.steps.quantile_pair import compare_with_pair
 from training.steps.state import Check, OnMessage
 from training.threads import threads_for, torch_threads
 
@@ -42,7 +43,7 @@ class JudgedFit:
         attribution: The score of each feature, or empty.
         tested_rows: After a refit the number of rows that judged the network before it; else 0.
         formula_details: The formula beside the network, also if it is not the one to publish; None: there is none.
-        sureness: The intervals around the answers, and how good they are; None: there are none.
+        intervals: What the manifest tells of the intervals around the answers; None: there are none.
         chose: Numbers of the rows that chose the plan of the fit; known where there are intervals or a calibration.
         covariances: ``[outputs, inputs, functions, functions]``, of the coefficients of an additive model's curves;
             None: not known.
@@ -61,7 +62,7 @@ class JudgedFit:
     attribution: tuple[float, ...] = ()
     tested_rows: int = 0
     formula_details: Formula | None = None
-    sureness: Sureness | None = None
+    intervals: Intervals | None = None
     chose: RowNumbers | None = None
     covariances: Tensor | None = None
     calibrated: CalibratedFit | None = None
@@ -97,7 +98,9 @@ def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_
     if (calibrated := calibrate_fit(way, state, dataset, trained, chosen)) is not None:
         trained = calibrated.trained
     bounded = add_intervals(way, state, dataset, trained, chosen)
-    trained = bounded.trained
+    trained, intervals = bounded.trained, bounded.intervals
+    if intervals is not None:
+        intervals = compare_with_pair(intervals, chosen.baseline, dataset, trained, check, on_message)
     judged = judge_on_test(dataset, trained) if len(dataset.test) else _judge_out_of_fold(way, state, dataset)
     return JudgedFit(
         dataset=dataset,
@@ -111,7 +114,7 @@ def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_
         latex=finished.latex,
         attribution=finished.attribution,
         formula_details=_describe_formula(dataset, finished, table),
-        sureness=bounded.sureness,
+        intervals=intervals,
         chose=bounded.chose if calibrated is None else calibrated.chose,
         calibrated=calibrated,
         covariances=way.covariances(state) if finished.kan is network else None,
@@ -123,7 +126,7 @@ class Bounded:
     """A network with intervals, if the recipe has [intervals]; the fields are as of :class:`JudgedFit`."""
 
     trained: Trained
-    sureness: Sureness | None = None
+    intervals: Intervals | None = None
     chose: RowNumbers | None = None
 
 

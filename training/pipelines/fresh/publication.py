@@ -51,12 +51,10 @@ def write_publication(recipe: Recipe, fit: JudgedFit, check: Check) -> Publicati
         attribution=fit.attribution,
         tested_rows=fit.tested_rows,
         formula_details=fit.formula_details,
-        intervals=None if fit.sureness is None else fit.sureness.message,
+        intervals=fit.intervals,
         calibration=None if fit.calibrated is None else fit.calibrated.message,
     )
     describe_drift(manifest, trained, dataset.x[dataset.train], dataset.input_columns)
-    page = make_report(
-        dataset, trained, manifest, fit.history, fit.all_notes, fit.judged, fit.latex, fit.sureness, fit.covariances
-    )
+    page = make_report(dataset, trained, manifest, fit.history, fit.all_notes, fit.judged, fit.latex, fit.covariances)
     check()
     return Publication(exported, manifest, page)

@@ -9,6 +9,7 @@ from training.data.preparation import input_transform, output_transform
 from training.data.split import Split
 from training.data.table import Table
 from training.ensemble.plan import EnsembleFit
+from training.intervals.judge import judged_as
 from training.pipelines.fresh.calibrated import calibrate_fit
 from training.pipelines.fresh.judged_fit import JudgedFit, add_intervals
 from training.pipelines.fresh.kept_fit import KeptFit, stop_if_asked
@@ -88,7 +89,7 @@ def fit_again(
         judged=judged.judged and replace(judged.judged, which="test rows, by the fit before the refit"),
         tested_rows=tested,
         calibrated=calibrated and calibrated.judged_as(judged.calibrated),
-        sureness=bounded.sureness and bounded.sureness.judged_as(judged.sureness),
+        intervals=bounded.intervals and judged_as(bounded.intervals, judged.intervals),
     )
 
 

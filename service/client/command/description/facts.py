@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from kan_api.cells import quoted
 from kan_api.metric_names import shown_name
-from kan_api.network_text import monotone_text, network_text, sets_text, size_text
+from kan_api.network_text import monotone_text, network_text, quantile_pair_text, sets_text, size_text
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from service.client.errors import list_names
 
@@ -92,13 +92,15 @@ def _intervals(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
         return
     told, names = manifest.intervals, list(manifest.targets) or [manifest.target]
     rows = f"{told.judged_rows:,} " + ("test rows" if told.judged_by == "test" else "rows, by bounds from other rows,")
-    for name, share, width in zip(names, told.judged_coverage, told.judged_width, strict=False):
+    for place, (name, share, width) in enumerate(zip(names, told.judged_coverage, told.judged_width, strict=False)):
         of = f"{quoted(name)}: " if len(names) > 1 else ""
         yield (
             "intervals",
             f"{of}{100 * told.coverage:g} % asked for, {100 * share:.1f} % of {rows} between lower and upper, "
             f"{width:.4g} apart on average",
         )
+        if beside := quantile_pair_text(told, place):
+            yield "boosted quantiles", f"{of}{beside}"
 
 
 def _scores(manifest: ModelManifest) -> Iterator[tuple[str, str]]:

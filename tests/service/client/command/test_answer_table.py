@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,6 +69,22 @@ def test_all_probabilities_are_named_by_their_class() -> None:
     names = column_names(CLASSIFIER, True)
     assert names == ["colour", "probability_red", "probability_grün, hell"]
     assert list(csv.reader(lines("csv", names, cells(COLOURS, True))))[1] == ["grün, hell", "0.25", "0.75"]
+
+
+def test_the_set_of_a_row_is_a_list_behind_its_probabilities() -> None:
+    """Names of classes, the most probable first; JSON in a cell of CSV. A row of NaN has none."""
+    colours = replace(COLOURS, classes=tuple(CLASSIFIER.classes), set_threshold=0.25)
+    names, rows = column_names(CLASSIFIER, False, True), list(cells(colours, False, True))
+    assert [json.loads(line)["colour_set"] for line in lines("json", names, rows)] == [
+        ["grün, hell", "red"],
+        ["red"],
+        None,
+    ]
+    read = list(csv.reader(lines("csv", names, rows)))
+    assert read[0] == ["colour", "probability", "colour_set"]
+    assert [row[2] for row in read[1:]] == ['["grün, hell", "red"]', '["red"]', ""]
+    assert column_names(CLASSIFIER, True, True)[-2:] == ["probability_grün, hell", "colour_set"]
+    assert [len(row) for row in cells(colours, True, True)] == [4, 4, 4]
 
 
 def test_a_regressor_gives_the_target() -> None:

@@ -48,6 +48,19 @@ def test_an_answer_beside_kept_columns_is_called_predicted(
         job(all_probabilities=everything, keep=(beside_kept[-1],)).columns_of_answer(manifest)
 
 
+def test_sets_need_a_version_that_has_some() -> None:
+    """Neither a regression nor a classifier without coverage has them; the message names option and section."""
+    for manifest in (REGRESSOR, CLASSIFIER):
+        with pytest.raises(InvalidInput, match=r"--set: .*no sets of classes; wanted .*coverage in \[calibration\]"):
+            job(sets=True).columns_of_answer(manifest)
+    having = ModelManifest()
+    having.CopyFrom(CLASSIFIER)
+    having.calibration.sets.coverage = 0.9
+    assert job(sets=True).columns_of_answer(having) == ["colour", "probability", "colour_set"]
+    with pytest.raises(InvalidInput, match="cannot be kept"):
+        job(sets=True, keep=("colour_set",)).columns_of_answer(having)
+
+
 def test_each_column_is_read_once() -> None:
     """Inputs, then the true values, then kept columns, which may be any of them."""
     assert job(target="price", keep=("id", "dose", "price")).columns_to_read(REGRESSOR) == [

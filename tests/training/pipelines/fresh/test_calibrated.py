@@ -1,5 +1,6 @@
 """[calibration] from a recipe to the answers of a server, beside the same recipe without it."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +12,7 @@ import pytest
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
-from service.client import Client
+from service.client import Client, cli
 from tests.kit.server.kan_serve import serving
 from tests.training.pipelines.test_ensemble import Watching
 from training.calibration import class_sets
@@ -52,7 +53,7 @@ members = 3
 [lowering]
 tune_for = []
 """
-CALIBRATION = "[calibration]\ncoverage = 0.8\n"
+CALIBRATION = "[calibration]\ncoverage = 0.95\n"
 # Of two classes; a single pass over the rows with large steps makes members far too sure.
 HASTY = (
     ('path = "drawn.csv"', 'path = "two.csv"'),
@@ -110,10 +111,17 @@ def published(folder: Path) -> dict[str, Published]:
 
 
 @pytest.fixture(scope="module")
-def client(folder: Path, published: dict[str, Published]) -> Iterator[Client]:
-    """A client of a kan-serve of all of them."""
+def address(folder: Path, published: dict[str, Published]) -> Iterator[str]:
+    """Of a kan-serve of all of them."""
     assert set(published) == {"plain", "calibrated", "refitted", "two_plain", "two_calibrated"}
-    with serving(folder / "models", log=folder / "log") as server, Client(server.grpc) as connected:
+    with serving(folder / "models", log=folder / "log") as server:
+        yield server.grpc
+
+
+@pytest.fixture(scope="module")
+def client(address: str) -> Iterator[Client]:
+    """A client of this server."""
+    with Client(address) as connected:
         yield connected
 
 
@@ -188,10 +196,35 @@ def test_the_manifest_tells_what_the_temperature_did(
     assert told.estimated.rows == len(dataset.train) + len(dataset.validation)
     assert told.estimated.log_loss_after < told.estimated.log_loss_before
     found = class_sets(after, told.sets.threshold)
-    assert (told.sets.coverage, told.sets.judged_by, told.sets.judged_rows) == (0.8, "test", len(truth))
+    assert (told.sets.coverage, told.sets.judged_by, told.sets.judged_rows) == (0.95, "test", len(truth))
     assert told.sets.judged_coverage == pytest.approx(found[range(len(truth)), truth].mean())
     assert told.sets.judged_size == pytest.approx(found.sum(axis=1).mean())
     assert 0 < told.sets.threshold < 1
+
+
+def test_kan_client_prints_the_sets_that_the_estimator_has(
+    client: Client, address: str, folder: Path, rows: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those of `class_sets` on the served probabilities; `Client` has the same ones. Other versions have none."""
+    threshold = client.manifest("calibrated").calibration.sets.threshold
+    answered, classes = client.predict("calibrated", rows), client.manifest("calibrated").classes
+    wanted = class_sets(answered.values.astype(np.float64), threshold)
+    assert 1 < wanted.sum(axis=1).mean() < 3
+    path = folder / "rows.csv"
+    pd.DataFrame(rows, columns=["a", "b", "c"]).to_csv(path, index=False)
+    command = ["predict", "calibrated", str(path), "--address", address, "--output", "json", "--set"]
+    assert cli.main(command) == 0
+    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert answered.sets is not None
+    for line, found, is_in in zip(printed, answered.sets, wanted, strict=True):
+        assert found is not None
+        assert line["kind_set"] == list(found)
+        assert {*found} == {name for name, held in zip(classes, is_in, strict=True) if held}
+        assert found[0] == line["kind"]
+    assert client.predict("plain", rows).sets is None
+    command[1] = "plain"
+    assert cli.main(command) == 2
+    assert "--set: version 1 of plain has no sets of classes" in capsys.readouterr().err
 
 
 def test_after_a_refit_the_test_rows_judged_the_fit_before(published: dict[str, Published]) -> None:

@@ -9,10 +9,12 @@ import numpy as np
 import onnx
 import pandas as pd
 import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from kan_model.onnx_runtime import open_session
 from tests.kit.watcher import Quiet
+from training.data.dataset import prepare
 from training.errors import Interrupted
 from training.fitting.fit import FitState
 from training.pipelines.run import Run
@@ -23,6 +25,7 @@ from training.recipe.config import load_recipe
 
 SECTIONS = "[ensemble]\nmembers = 4\n[intervals]\ncoverage = 0.8\n"
 SEARCH = "[search]\n[[search.candidates]]\nsteps = 5\n[[search.candidates]]\nsteps = 8\n"
+TREES = '[baseline]\nkinds = ["boosted"]\n'
 REFIT = SECTIONS.replace("members = 4", "members = 4\nrefit = true")
 
 
@@ -82,29 +85,68 @@ def test_all_rows_that_may_train_calibrate_and_the_test_rows_judge(run: Callable
     told = manifest.intervals
     assert (told.calibration_rows, told.judged_by, told.judged_rows) == (160, "test", 40)
     assert [output.name for output in manifest.outputs] == ["prediction", "lower", "upper"]
+    assert not told.HasField("quantile_pair")
 
 
 def test_rows_that_chose_a_candidate_calibrate_neither_fit(run: Callable[..., Run]) -> None:
-    """Two of four folds chose: 80 rows are left for the first fit, and the 40 test rows come to them in the refit."""
-    assert told_of(run(SECTIONS + SEARCH)).intervals.calibration_rows == 80
-    told = told_of(run(REFIT + SEARCH)).intervals
+    """Two of four folds chose: 80 rows are left for the first fit, and the 40 test rows come to them in the refit.
+
+    These rows judged the fit before the refit and the trees beside it; the refit keeps what they said.
+    """
+    before = told_of(run(SECTIONS + SEARCH + TREES)).intervals
+    assert before.calibration_rows == 80
+    told = told_of(run(REFIT + SEARCH + TREES)).intervals
     assert (told.calibration_rows, told.judged_by, told.judged_rows) == (120, "test", 40)
+    assert told.half_width != before.half_width
+    assert told.quantile_pair == before.quantile_pair
+    assert told.quantile_pair.train_rows == 160
+    for name in ("judged_coverage", "judged_width", "curve_asked", "curve_found"):
+        assert getattr(told, name) == getattr(before, name)
 
 
 def test_the_judged_share_is_that_of_the_served_graph(run: Callable[..., Run]) -> None:
-    """Without a refit: count the test rows between the outputs of model.onnx."""
-    given = run()
+    """Without a refit: count the test rows between the outputs of model.onnx; so are the widths at equal coverage.
+
+    The trees are fitted by scikit-learn once more, to all rows but the test rows.
+    """
+    given = run(SECTIONS + TREES)
     published = train(given, Quiet())
     held_out = pd.read_csv(given.folder.held_out)
     words = [(held_out["color"] == word).to_numpy(dtype=np.float32) for word in ("red", "blue")]
     numbers = [held_out[name].to_numpy(dtype=np.float32) for name in ("length", "fixed", "width")]
     rows = np.stack([*numbers[:2], *words, numbers[2]], axis=1)
     truth = held_out["weight"].to_numpy()
-    _, lower, upper = open_session(onnx.load(published.folder / "model.onnx")).run(rows)
+    answers, lower, upper = open_session(onnx.load(published.folder / "model.onnx")).run(rows)
     inside = (lower[:, 0] <= truth) & (truth <= upper[:, 0])
     told = published.manifest.intervals
     assert told.judged_coverage[0] == pytest.approx(inside.mean(), abs=1e-9)
     assert told.judged_width[0] == pytest.approx((upper - lower).mean(), rel=1e-4)
+    curve = dict(zip(told.curve_asked, told.curve_found, strict=True))
+    assert len(curve) == 12
+    assert curve[0.8] == pytest.approx(inside.mean(), abs=1e-9)
+    # Of 40 rows 32 lie between bounds whose factor is the 32nd smallest.
+    half = (upper - lower)[:, 0] / 2
+    factor = np.sort(np.abs(truth - answers[:, 0]) / half)[31]
+    pair = told.quantile_pair
+    assert pair.intervals_equal_width[0] == pytest.approx(2 * factor * half.mean(), rel=1e-4)
+    dataset = prepare(given.recipe)
+    others = np.concatenate([dataset.train, dataset.validation])
+    x, y = dataset.x[others], dataset.y[others, 0]
+    quantiles = [
+        HistGradientBoostingRegressor(loss="quantile", quantile=each, random_state=0).fit(x, y).predict(rows)
+        for each in ((1 - 0.8) / 2, (1 + 0.8) / 2)
+    ]
+    lower, upper = np.minimum(*quantiles), np.maximum(*quantiles)
+    assert pair.train_rows == len(y) == 160
+    assert pair.judged_coverage[0] == pytest.approx(np.mean((lower <= truth) & (truth <= upper)), abs=1e-9)
+    assert pair.judged_width[0] == pytest.approx((upper - lower).mean())
+    half, middle = (upper - lower) / 2, (upper + lower) / 2
+    beyond = np.sort(np.maximum(lower - truth, truth - upper))[31]
+    ways = (2 * np.sort(np.abs(truth - middle) / half)[31] * half, np.maximum(2 * (half + beyond), 0))
+    assert pair.equal_width[0] == pytest.approx(min(way.mean() for way in ways))
+    page = (published.folder / "report.html").read_text()
+    assert f"{pair.equal_width[0]:.5g}" in page
+    assert "two fits of scikit-learn" in page
 
 
 def test_a_state_without_intervals_cannot_get_them(run: Callable[..., Run]) -> None:

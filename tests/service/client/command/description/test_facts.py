@@ -20,6 +20,7 @@ from kan_api.v1.manifest_pb2 import (
     Network,
     Origin,
     Pair,
+    QuantilePair,
 )
 from service.client.command.description.facts import fact_lines
 
@@ -145,6 +146,31 @@ def test_the_bounds_of_each_target() -> None:
     alone = ModelManifest(task=TASK_REGRESSION, target="far", intervals=told)
     (line,) = [line for line in fact_lines(alone) if line.startswith("intervals")]
     assert line[19:].startswith("90 % asked for, 89.8 % of 1,200 rows, by bounds from other rows, between lower and")
+    assert "boosted quantiles" not in facts(manifest)
+
+
+def test_the_trees_beside_the_bounds() -> None:
+    """What they hold, and both widths at equal coverage, for each target; as told everywhere."""
+    pair = QuantilePair(
+        judged_coverage=[0.7, 0.912],
+        judged_width=[0.25, 9000],
+        equal_width=[0.625, 13000],
+        intervals_equal_width=[0.5, 1],
+    )
+    told = Intervals(
+        coverage=0.9,
+        judged_by="test",
+        judged_rows=12,
+        judged_coverage=[0.9, 0.9],
+        judged_width=[1, 2],
+        quantile_pair=pair,
+    )
+    manifest = ModelManifest(task=TASK_REGRESSION, targets=["far", "near"], intervals=told)
+    lines = [line for line in fact_lines(manifest) if line.startswith("boosted quantiles")]
+    assert lines[0][19:] == (
+        '"far": 70.0 % of the same rows, 0.25 apart; at equal coverage 0.625 apart, the intervals 0.5\n'
+    )
+    assert lines[1][19:].startswith('"near": 91.2 % of the same rows, 9000 apart; ')
 
 
 def test_pairs_are_a_fact() -> None:
