@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from importlib.metadata import version as installed_version
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args, get_origin
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
@@ -191,14 +191,20 @@ def _placeholder(name: str, field: FieldInfo) -> str:
     """The choices of a field, or the unit that its name ends with, or its kind."""
     if get_origin(field.annotation) is Literal:
         return f"{{{','.join(get_args(field.annotation))}}}"
+    if get_origin(field.annotation) is Union:  # of a number and one word
+        words = [word for each in get_args(field.annotation) for word in get_args(each) if isinstance(word, str)]
+        if words:
+            return "|".join(["NUMBER", *words])
     unit = name.rpartition("_")[2]
     if unit in ("bytes", "port", "rows", "seconds"):
         return unit.upper()
     if field.annotation is float:
         return "SHARE"
-    # Of a number that may also be a word, such as workers.
-    words = [word for kind in get_args(field.annotation) if get_origin(kind) is Literal for word in get_args(kind)]
-    return "|".join(["NUMBER", *words]) if words or field.annotation is int else "TEXT"
+    if field.annotation is int:
+        return "NUMBER"
+    # A description of a path begins with what it is: "File that gets", "PEM file of", "Folder of".
+    first_words = (field.description or "").lower().split()[:2]
+    return next((kind.upper() for kind in ("file", "folder", "address") if kind in first_words), "TEXT")
 
 
 if __name__ == "__main__":

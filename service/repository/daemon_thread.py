@@ -16,6 +16,9 @@ _T = TypeVar("_T")
 
 # How long a thread computes in Python before another one gets its turn, while such work runs. The usual time is 5 ms.
 # A call takes several turns of the event loop, and each of them may wait that long.
+# Short turns hold while the work only waits, for example for a mount that hangs. That costs a hot server nothing that
+# can be measured: processor time a call times 1.00 +- 0.02 in four runs of 180 to 300 pairs of 0.25 s (32 callers, both
+# front ends, two busy cores), with at most 0.07 more context switches a call.
 _TURN_SECONDS = 1e-4
 _usual_turn_seconds = sys.getswitchinterval()
 _at_work = 0

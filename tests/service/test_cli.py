@@ -1,4 +1,5 @@
 import json
+import re
 import socket
 from pathlib import Path
 
@@ -142,3 +143,7 @@ def test_help_is_grouped_with_choices_and_units(capsys: pytest.CaptureFixture[st
     text = " ".join("\n".join(sections).split())
     for shown in ("--frontend {grpcio,envoy}", "--max-queue-rows ROWS", "--grpc-port PORT", "--max-calls NUMBER"):
         assert shown in text
+    for shown in ("--workers NUMBER|auto", "--models FOLDER", "--host ADDRESS", "--tls-cert FILE", "--versions TEXT"):
+        assert shown in text
+    files = {name.removeprefix("--") for name in re.findall(r"(--[a-z-]+) FILE ", text)}
+    assert files == {"access-log", "config", "tls-cert", "tls-key", "tls-client-ca", "tokens"}

@@ -6,17 +6,26 @@ that waits for its turn is unread: the core holds at most its flow-control windo
 
 A message that its caller sends at once is received within a turn or two of the event loop, and one that comes over a
 slow link takes its time. So a call that takes longer than the largest message does at the slowest speed that is honest
-gives its turn away once others wait for one; much sooner where many wait, since that is no crowd of honest uploads. The
-next turn goes to a connection whose last message came to its end, then to one that nothing is known of, and among
-equals to the newest call: beside a thousand stuck calls an honest one is received as soon as any turn is free. Every
-other turn goes to the call that has waited longest, of the connections that have not been slow, so that the newest do
-not take all. Calls that have waited too long are refused.
+gives its turn away once others wait for one; much sooner where many wait, since that is no crowd of honest uploads.
+Calls that have waited too long are refused.
+
+The next turn goes to a connection whose last message came to its end, then to one that nothing is known of. Of an
+unknown connection one call is tried at a time, so that each turn tells of another connection. Among equals the turns go
+round three ways: to the newest call, to the connection of which fewest calls wait, and to the call that has waited
+longest, of the connections that have not been slow. So beside a thousand stuck calls an honest one is received soon.
+
+Example: compose's Envoy brings 700 calls of one caller on 175 connections to two replicas with workers, four on each.
+None of them ever ends. So a replica has 88 connections to try, three every 0.3 s. A call that comes in their midst, as
+one of them, would have its turn after up to 9 s. It waits alone on its connection, so one of the next three turns is
+its own.
 """
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TypeVar
 
 from service.errors import Overloaded
@@ -36,7 +45,8 @@ _LOOK_SECONDS = 0.05
 # Where more calls wait than this, each turn is as short as that of a short message: callers who are stuck by the
 # hundred, behind a proxy on the connections of honest ones, are then out of the way within seconds.
 _CROWD = 16
-# A call waits while so many, one after the other, may hold the turn that it waits for.
+# A call waits while so many, one after the other, may hold the turn that it waits for; twice as long on a connection
+# that nothing is known of, so that up to 240 such connections are tried before a call of one is refused.
 _MOST_TURNS_WAITING = 3
 
 
@@ -46,6 +56,9 @@ def longest_seconds(message_bytes: int) -> float:
 
 
 _CONNECTIONS_REMEMBERED = 4096
+# How a connection stands: its last message came to its end, nothing is known of it, its first one is being received,
+# its last one was too slow.
+_CAME, _UNKNOWN, _TRIED, _SLOW = range(4)
 
 
 class Receiving:
@@ -61,13 +74,14 @@ class Receiving:
         self._most_looks_unfinished = math.ceil(seconds / _LOOK_SECONDS)
         self._fewest_looks_unfinished = math.ceil(SHORTEST_SECONDS / _LOOK_SECONDS)
         self._most_looks_waiting = _MOST_TURNS_WAITING * self._most_looks_unfinished
-        self._oldest_next = False
+        self._orders = cycle(("newest", "fewest", "oldest"))
         self._taken = 0
-        self._unfinished: dict[Held, int] = {}  # those that have a turn, with their looks, the oldest first
+        self._given: list[str] = []  # connections whose calls have a turn and have not begun it
+        self._unfinished: dict[Held, _Turn] = {}  # the oldest first
         self._leaving = 0  # those that were evicted and still have a turn
-        self._waiting: dict[str, list[_Waiting]] = {}  # by connection, the oldest first
+        self._waiting: dict[_Waiting, None] = {}  # the oldest first
+        self._counts: Counter[str] = Counter()  # of those, by connection
         self._came: dict[str, bool] = {}  # by connection: whether its last message came to its end
-        self._arrivals = 0
         self._look: asyncio.TimerHandle | None = None
 
     async def receive(self, held: Held, connection: Callable[[], str], read: Callable[[], Awaitable[_T]]) -> _T:
@@ -81,58 +95,75 @@ class Receiving:
         Raises:
             Overloaded: Its turn did not come in time.
         """
+        name = connection()
         if self._taken < self._most:
             self._taken += 1
         else:
-            await self._turn(connection())
-        self._unfinished[held] = 0
+            await self._turn(name)
+        self._unfinished[held] = _Turn(name)
         try:
             message = await read()
         finally:
             evicted = self._unfinished.pop(held, None) is None
             self._leaving -= evicted
-            self._remember(connection(), came=not evicted)
+            if not evicted:
+                self._remember(name, came=True)
             self._give_turn()
         return message
 
     async def _turn(self, connection: str) -> None:
         """Wait for a turn."""
-        self._arrivals += 1
-        waiting = _Waiting(asyncio.get_running_loop().create_future(), self._arrivals)
-        self._waiting.setdefault(connection, []).append(waiting)
+        waiting = _Waiting(asyncio.get_running_loop().create_future(), connection)
+        self._waiting[waiting] = None
+        self._counts[connection] += 1
         self._look_later()
         try:
             await waiting.turn
         except asyncio.CancelledError:
-            self._forget(connection, waiting)
+            self._forget(waiting)
             if not waiting.turn.cancelled() and waiting.turn.exception() is None:
+                self._given.remove(connection)
                 self._give_turn()
             raise
+        self._given.remove(connection)
 
     def _give_turn(self) -> None:
         """Give a free turn to a call that waits."""
         while self._waiting:
-            if self._oldest_next:
-                connection = min(self._waiting, key=self._rank_of_oldest)
-                waiting = self._waiting[connection][0]
-            else:
-                connection = min(self._waiting, key=self._rank)
-                waiting = self._waiting[connection][-1]
-            self._forget(connection, waiting)
+            waiting = self._next()
+            self._forget(waiting)
             if not waiting.turn.done():  # else it was cancelled, and has not heard of it yet
-                self._oldest_next = not self._oldest_next
+                self._given.append(waiting.connection)
                 waiting.turn.set_result(None)
                 return
         self._taken -= 1
 
-    def _rank(self, connection: str) -> tuple[int, int]:
-        """The lower, the sooner a connection gets a turn."""
-        came = self._came.get(connection)
-        return 1 if came is None else 0 if came else 2, -self._waiting[connection][-1].arrival
+    def _next(self) -> "_Waiting":
+        """The call that gets the next turn. Each loop ends soon where all callers are honest."""
+        order = next(self._orders)
+        if order == "oldest":
+            for waiting in self._waiting:
+                if self._standing(waiting) < _TRIED:
+                    return waiting
+            return next(iter(self._waiting))
+        for waiting in reversed(self._waiting):
+            if self._came.get(waiting.connection):
+                return waiting
+        # The newest of equals.
+        if order == "newest":
+            return min(reversed(self._waiting), key=self._standing)
+        return min(reversed(self._waiting), key=self._standing_and_count)
 
-    def _rank_of_oldest(self, connection: str) -> tuple[bool, int]:
-        """The lower, the sooner a connection gets one of the turns that go to those who have waited longest."""
-        return self._came.get(connection) is False, self._waiting[connection][0].arrival
+    def _standing(self, waiting: "_Waiting") -> int:
+        """The lower, the sooner its connection is expected to send a message at once."""
+        came = self._came.get(waiting.connection)
+        if came is not None:
+            return _CAME if came else _SLOW
+        receiving = (turn.connection for turn in self._unfinished.values())
+        return _TRIED if waiting.connection in self._given or waiting.connection in receiving else _UNKNOWN
+
+    def _standing_and_count(self, waiting: "_Waiting") -> tuple[int, int]:
+        return self._standing(waiting), self._counts[waiting.connection]
 
     def _remember(self, connection: str, *, came: bool) -> None:
         if self._came.get(connection) is not came:
@@ -140,12 +171,12 @@ class Receiving:
             if len(self._came) > _CONNECTIONS_REMEMBERED:
                 del self._came[next(iter(self._came))]
 
-    def _forget(self, connection: str, waiting: "_Waiting") -> None:
-        those = self._waiting.get(connection, [])
-        if waiting in those:
-            those.remove(waiting)
-            if not those:
-                del self._waiting[connection]
+    def _forget(self, waiting: "_Waiting") -> None:
+        if waiting in self._waiting:
+            del self._waiting[waiting]
+            self._counts[waiting.connection] -= 1
+            if not self._counts[waiting.connection]:
+                del self._counts[waiting.connection]
 
     def _look_later(self) -> None:
         if self._look is None:
@@ -154,25 +185,26 @@ class Receiving:
     def _look_at_all(self) -> None:
         """Take turns from calls that are slow, as many as others wait for; refuse calls that wait too long."""
         self._look = None
-        needed = sum(map(len, self._waiting.values()))
+        needed = len(self._waiting)
         if not needed:
             return
         crowded = needed > _CROWD
         most_looks = self._fewest_looks_unfinished if crowded else self._most_looks_unfinished
-        for held, looks in list(self._unfinished.items()):
-            if looks < most_looks:
-                self._unfinished[held] = looks + 1
+        for held, turn in list(self._unfinished.items()):
+            if turn.looks < most_looks:
+                turn.looks += 1
             elif self._leaving < needed:
                 del self._unfinished[held]
                 self._leaving += 1
+                # Now: of several that are evicted together, the first to leave gives its turn to another connection.
+                self._remember(turn.connection, came=False)
                 held.evict()
-        for connection, those in list(self._waiting.items()):
-            for waiting in list(those):
-                waiting.looks += 1
-                if waiting.looks > self._most_looks_waiting:
-                    self._forget(connection, waiting)
-                    if not waiting.turn.done():
-                        waiting.turn.set_exception(self._refusal())
+        for waiting in list(self._waiting):
+            waiting.looks += 1
+            if waiting.looks > self._most_looks_waiting * (1 if waiting.connection in self._came else 2):
+                self._forget(waiting)
+                if not waiting.turn.done():
+                    waiting.turn.set_exception(self._refusal())
         self._look_later()
 
     def _refusal(self) -> Overloaded:
@@ -184,9 +216,17 @@ class Receiving:
 
 
 @dataclass(eq=False, slots=True)
+class _Turn:
+    """Of a call that is being received."""
+
+    connection: str
+    looks: int = 0
+
+
+@dataclass(eq=False, slots=True)
 class _Waiting:
     """A call that waits for its turn."""
 
     turn: asyncio.Future[None]
-    arrival: int
+    connection: str
     looks: int = 0

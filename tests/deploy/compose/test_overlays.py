@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import grpc
@@ -13,8 +14,9 @@ from service.client import TLS, Client, Unavailable
 from tests.deploy.compose.conftest import ADDRESS, ROOT, Stack, running_stack
 from tests.deploy.compose.test_stack import query
 from tests.deploy.engine import Engine
+from tests.kit.callers.load import calling
 from tests.kit.callers.protocols import KanApi
-from tests.kit.server.certificates import Authority
+from tests.kit.server.certificates import Authority, Pair, serial, shown_serial
 from tests.kit.server.kan_serve import FRONTENDS
 from tests.kit.waiting import wait_for
 
@@ -36,14 +38,18 @@ def stack(request: pytest.FixtureRequest, engine: Engine, digits: Path, authorit
     pair = authority.issue("server")
     folder = digits.parent / "certificates"
     folder.mkdir(exist_ok=True)
-    (folder / "tls.crt").write_bytes(pair.cert.read_bytes())
-    (folder / "tls.key").write_bytes(pair.key.read_bytes())
-    for path in (folder, *folder.iterdir()):
-        path.chmod(path.stat().st_mode | 0o055)
+    folder.chmod(0o755)
+    _move_in(pair, folder)
     extra = "serve,envoy" if request.param == "envoy" else "serve"
     variables = {"KAN_FRONTEND": request.param, "KAN_EXTRA": extra, "KAN_CERTIFICATES": str(folder)}
     with running_stack(engine, digits, *_OVERLAYS, **variables) as found:
         yield found
+
+
+@pytest.fixture
+def certificates(digits: Path) -> Path:
+    """The folder of the host that Envoy reads the certificate from."""
+    return digits.parent / "certificates"
 
 
 def test_callers_are_let_in_by_tls_alone(stack: Stack, authority: Authority) -> None:
@@ -76,6 +82,44 @@ def test_both_workers_of_a_replica_answer(stack: Stack, authority: Authority) ->
     assert len(spent) == 4
     # 64 calls open 16 connections to a replica, which the kernel spreads by chance.
     assert min(spent) >= 0.02 * sum(spent), spent
+
+
+def test_a_renewed_certificate_is_taken_under_load(stack: Stack, authority: Authority, certificates: Path) -> None:
+    """Moved into the mounted folder of the host, it is shown to new connections; no call fails, open connections go on.
+
+    A stream that was open before is answered afterwards, on the connection that it began with.
+    """
+    trusted, requests = authority.file.read_bytes(), SimpleQueue[bytes | None]()
+    request, before = KanApi.request("digits", _ROWS), shown_serial(ADDRESS)
+    new = authority.issue("renewed")
+    with grpc.secure_channel(ADDRESS, grpc.ssl_channel_credentials(trusted)) as channel:
+        method: Any = channel.stream_stream(KanApi.stream_path)
+        stream = method(iter(requests.get, None), timeout=300)
+        requests.put(request)
+        assert KanApi.stream_answer(next(stream))[1] == "OK"
+        with calling(ADDRESS, request, trusted=trusted) as load:
+            wait_for(lambda: load.answered >= 40, "the callers are answered")
+            _move_in(new, certificates)
+            wait_for(lambda: shown_serial(ADDRESS) == serial(new.cert.read_bytes()), "the new certificate")
+            answered = load.answered
+            wait_for(lambda: load.answered >= answered + 40, "the callers are still answered")
+        requests.put(request)
+        assert KanApi.stream_answer(next(stream))[1] == "OK"
+        requests.put(None)
+        assert list(stream) == []
+    assert load.failures == []
+    assert before != shown_serial(ADDRESS)
+    with Client(ADDRESS, tls=TLS(authority.file), max_attempts=1) as client:
+        assert client.predict("digits", _ROWS).outputs
+
+
+def _move_in(pair: Pair, folder: Path) -> None:
+    """Move a certificate and its key to where Envoy reads them, as docs/compose.md says."""
+    for file in (pair.cert, pair.key):
+        new = folder / f"new{file.suffix}"
+        new.write_bytes(file.read_bytes())
+        new.chmod(0o644)
+        new.rename(folder / f"tls{file.suffix}")
 
 
 def _worker_seconds(stack: Stack) -> dict[int, float]:

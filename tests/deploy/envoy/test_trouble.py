@@ -91,7 +91,11 @@ def peak(resident_bytes: Callable[[], int]) -> Iterator[list[int]]:
 
 @pytest.mark.parametrize("front", ["envoy.yaml", "workers/envoy.yaml"], indirect=True)
 def test_one_caller_cannot_take_all_memory(front: Any) -> None:
-    """700 requests of a megabyte that never end: Envoy stays well within its container, and others notice nothing."""
+    """700 requests of a megabyte that never end: Envoy stays well within its container, and no call of others fails.
+
+    Calls of others wait for seconds meanwhile. Those that come on a new connection in the midst of the 700 must not be
+    taken for some of these: tests/service/frontends/grpcio/test_receiving.py has that case for certain.
+    """
     limit = yaml.safe_load(COMPOSE.read_text())["services"]["envoy"]["deploy"]["resources"]["limits"]["memory"]
     limit_bytes = int(limit.removesuffix("m")) * 2**20
     before = front.resident_bytes()

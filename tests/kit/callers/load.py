@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,24 +23,29 @@ class Load:
 
 
 @contextmanager
-def connected(address: str) -> Iterator[Any]:
-    """Predict over a connection of its own, which never tries anything again."""
+def connected(address: str, trusted: bytes | None = None) -> Iterator[Any]:
+    """Predict over a connection of its own, which never tries anything again; with an authority over TLS."""
     options = [
         ("grpc.enable_retries", 0),
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.max_send_message_length", -1),
     ]
-    with grpc.insecure_channel(address, options) as channel:
+    with ExitStack() as stack:
+        if trusted is None:
+            channel = stack.enter_context(grpc.insecure_channel(address, options))
+        else:
+            credentials = grpc.ssl_channel_credentials(trusted)
+            channel = stack.enter_context(grpc.secure_channel(address, credentials, options))
         yield channel.unary_unary(KanApi.path)
 
 
 @contextmanager
-def calling(address: str, request: bytes, callers: int = 4) -> Iterator[Load]:
-    """Have callers send a request without a pause until the block ends."""
+def calling(address: str, request: bytes, callers: int = 4, trusted: bytes | None = None) -> Iterator[Load]:
+    """Have callers send a request without a pause until the block ends; with an authority over TLS."""
     found, over, lock = Load(), threading.Event(), threading.Lock()
 
     def call() -> None:
-        with connected(address) as predict:
+        with connected(address, trusted) as predict:
             while not over.is_set():
                 began = time.monotonic()
                 try:

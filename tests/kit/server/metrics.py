@@ -5,7 +5,11 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
+
+# The histograms whose buckets name a trace.
+TIMED = {f"kan_{what}_duration_seconds_bucket" for what in ("request", "queue", "compute")}
 
 
 def read(http: str) -> list[Any]:
@@ -34,3 +38,12 @@ def codes(http: str, model: str) -> Counter[str]:
             if sample.name == "kan_requests_total" and sample.labels["model"] == model:
                 found[sample.labels["code"]] += int(sample.value)
     return +found
+
+
+def traces_of_exemplars(http: str) -> set[tuple[str, str]]:
+    """The names of the samples that name a trace in OpenMetrics, with its id."""
+    request = urllib.request.Request(f"http://{http}/metrics", headers={"Accept": "application/openmetrics-text"})
+    with urllib.request.urlopen(request, timeout=90) as answer:
+        families = openmetrics.text_string_to_metric_families(answer.read().decode())  # type: ignore[no-untyped-call]
+        samples = [sample for family in families for sample in family.samples if sample.exemplar]
+    return {(sample.name, sample.exemplar.labels["trace_id"]) for sample in samples}

@@ -18,10 +18,12 @@ from tests.kit.callers import http2
 from tests.kit.callers.cancelling import SERVING, cancel_calls, check_health
 from tests.kit.callers.protocols import KanApi
 from tests.kit.callers.tokens import bearer, write_tokens
-from tests.kit.models.repository import write_version
+from tests.kit.models.graphs import rounds_as_told
+from tests.kit.models.repository import replace_graph, write_version
 from tests.kit.server.certificates import Authority, Pair
 from tests.kit.server.gate import Gate
 from tests.kit.server.kan_serve import KanServe, serving
+from tests.kit.server.metrics import TIMED, traces_of_exemplars
 from tests.kit.server.otlp import Receiver, attributes, receiving
 from tests.kit.waiting import wait_for
 
@@ -66,10 +68,11 @@ def receiver() -> Iterator[Receiver]:
 def secured(
     frontend: str, receiver: Receiver, module_gate: Gate, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[_Secured]:
-    """One server of each front end for all tests: of four models two are in memory."""
+    """One server of each front end for all tests: of five models two are in memory."""
     folder = tmp_path_factory.mktemp("secured")
     for name in ("affine", "watched", "cold"):
         write_version(folder / "models", "affine", name=name)
+    replace_graph(write_version(folder / "models", "affine", name="told"), rounds_as_told())
     write_version(folder / "models", "slow")
     settings, authority = folder / "kan-serve.toml", Authority(folder / "certificates")
     settings.write_text(_TABLE.format(rows=4))
@@ -107,6 +110,30 @@ def test_a_cold_model_answers_its_first_call(secured: _Secured) -> None:
     wait_for(lambda: secured.server.sample("kan_model_info") <= _BOUND, "models to be let go")
 
 
+def test_a_slow_run_moves_its_model_to_a_thread(secured: _Secured) -> None:
+    """After one run that took long, calls of another model are answered while the next long one runs."""
+
+    def is_inline() -> bool:
+        return secured.server.sample("kan_model_inline", model="told") == 1
+
+    def told(rounds: int) -> bytes:
+        return KanApi.request("told", np.full((1, 4), rounds, np.float32))
+
+    with secured.channel() as channel:
+        predict: Any = channel.unary_unary(KanApi.path)
+        for _ in range(20):
+            predict(told(0), timeout=60, metadata=_ME)
+        wait_for(is_inline, "the model to run on the event loop")
+        predict(told(50_000), timeout=60, metadata=_ME)
+        wait_for(lambda: not is_inline(), "the model to run in a thread")
+        long = predict.future(told(1_000_000), timeout=60, metadata=_ME)
+        wait_for(lambda: secured.server.sample("kan_request_rows_count", model="told") == 22, "the long run to begin")
+        for _ in range(5):
+            assert predict(KanApi.request("affine", _ROWS[:1]), timeout=60, metadata=_ME)
+        assert not long.done()
+        assert long.result()
+
+
 def test_idle_watches_outlive_cancelled_calls(secured: _Secured, module_gate: Gate) -> None:
     """50 watches of one connection, on which 500 waiting calls are cancelled, hear of the model's end afterwards."""
     with secured.channel() as channel:
@@ -115,9 +142,10 @@ def test_idle_watches_outlive_cancelled_calls(secured: _Secured, module_gate: Ga
         watches = [watch(asked, timeout=90, metadata=_ME) for _ in range(_WATCHES)]
         assert {_status(each) for each in watches} == {HealthCheckResponse.SERVING}
         predict: Any = channel.unary_unary(KanApi.path)
+        request = KanApi.request("slow", _ROWS[:1])
+        assert predict(request, timeout=60, metadata=_ME)  # it is in memory: its warm-up would wait for the gate
         before = secured.server.sample("kan_request_rows_count", model="slow")
         with module_gate.closed():
-            request = KanApi.request("slow", _ROWS[:1])
             calls = [predict.future(request, timeout=90, metadata=_ME) for _ in range(_CALLS)]
             wait_for(
                 lambda: secured.server.sample("kan_request_rows_count", model="slow") - before >= _CALLS,
@@ -144,7 +172,10 @@ def test_a_connection_outlives_calls_that_are_reset(secured: _Secured, together:
 
 
 def test_a_span_continues_the_callers_trace(secured: _Secured, receiver: Receiver) -> None:
-    """The receiver gets the span of a sampled call, and its parts; of a call that is not sampled it gets none."""
+    """The receiver gets the span of a sampled call, and its parts; of a call that is not sampled it gets none.
+
+    The histograms name the sampled trace alone.
+    """
     sampled, unsampled = new_ids().trace_id, new_ids().trace_id
     with secured.channel() as channel:
         predict: Any = channel.unary_unary(KanApi.path)
@@ -157,3 +188,6 @@ def test_a_span_continues_the_callers_trace(secured: _Secured, receiver: Receive
     for part in ("decode", "queue", "compute", "encode"):
         assert [one.parent_span_id for one in receiver.named(part, sampled)] == [span.span_id]
     assert not receiver.named(KanApi.path.removeprefix("/"), unsampled)
+    exemplars = traces_of_exemplars(secured.server.http)
+    assert {name for name, trace in exemplars if trace == sampled} == TIMED
+    assert unsampled not in {trace for _, trace in exemplars}

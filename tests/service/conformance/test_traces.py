@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator
 from typing import Any
-from urllib.request import Request, urlopen
 
 import grpc
 import numpy as np
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
-from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from kan_api.v1 import prediction_pb2 as pb
 from service.tracing.trace import new_ids
@@ -17,6 +15,7 @@ from tests.kit.models.attributions import add_attribution
 from tests.kit.models.repository import write_version
 from tests.kit.server.gate import Gate
 from tests.kit.server.kan_serve import KanServe, serving
+from tests.kit.server.metrics import TIMED, traces_of_exemplars
 from tests.kit.server.otlp import Receiver, attributes, receiving
 from tests.kit.waiting import wait_for
 
@@ -228,18 +227,8 @@ def test_an_explanation_has_its_runs_too(server: KanServe, receiver: Receiver, t
 def test_the_histograms_have_exemplars_in_openmetrics(server: KanServe, trace_id: str) -> None:
     """Buckets of request, queue and compute time name the trace. As text, or of an unsampled call, none does."""
     unsampled = new_ids().trace_id
-
-    def exemplars() -> set[tuple[str, str]]:
-        request = Request(f"http://{server.http}/metrics", headers={"Accept": "application/openmetrics-text"})
-        with urlopen(request, timeout=60) as answer:
-            families = text_string_to_metric_families(answer.read().decode())  # type: ignore[no-untyped-call]
-            samples = [sample for family in families for sample in family.samples if sample.exemplar]
-        return {(sample.name, sample.exemplar.labels["trace_id"]) for sample in samples}
-
     assert _call(server, _parent(trace_id))[0] == _call(server, _parent(unsampled, flags="00"))[0] == "OK"
-    found = exemplars()
-    assert {name for name, trace in found if trace == trace_id} == {
-        f"kan_{what}_duration_seconds_bucket" for what in ("request", "queue", "compute")
-    }
+    found = traces_of_exemplars(server.http)
+    assert {name for name, trace in found if trace == trace_id} == TIMED
     assert unsampled not in {trace for _, trace in found}
     assert trace_id not in server.get("/metrics")[1]

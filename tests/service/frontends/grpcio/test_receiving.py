@@ -89,6 +89,32 @@ def test_calls_that_wait_for_too_long_are_refused() -> None:
     asyncio.run(check())
 
 
+@pytest.mark.parametrize(("calls", "before", "after", "most_evicted"), [(1, 5, 5, 6), (4, 5, 5, 15), (4, 6, 12, 24)])
+def test_a_new_connection_in_the_midst_of_stuck_ones(calls: int, before: int, after: int, most_evicted: int) -> None:
+    """Connections send four calls each that never end, and an honest one comes after some of them and before others.
+
+    Nothing is known of any of them. All calls of the honest one are received, and a single one within the first three
+    turns. Three turns become free at once every six looks, so each must try another connection: with two of eleven at a
+    time the honest one would be tried after 36. A call may wait for 30 looks, and for 60 on an unknown connection.
+    """
+
+    async def check() -> None:
+        receiving, admission = Receiving(3, 0.5), Admission(_ADMISSION)
+        stuck = [_task(receiving, admission, "first", _never) for _ in range(3)]
+        stuck += [_task(receiving, admission, f"before {each // 4}", _never) for each in range(4 * before)]
+        await asyncio.sleep(0)
+        honest = [_task(receiving, admission, "honest", _at_once) for _ in range(calls)]
+        await asyncio.sleep(0)
+        stuck += [_task(receiving, admission, f"after {each // 4}", _never) for each in range(4 * after)]
+        assert await asyncio.gather(*(task for task, _ in honest)) == ["message"] * calls
+        assert sum(len(those) for _, those in stuck) <= most_evicted
+        for task, _ in stuck:
+            task.cancel()
+        await asyncio.gather(*(task for task, _ in stuck), return_exceptions=True)
+
+    asyncio.run(check())
+
+
 def test_one_call_alone_is_never_evicted() -> None:
     """A slow call keeps its turn as long as no other call waits for one."""
 
