@@ -89,3 +89,11 @@ def test_headings_of_moved_sections_stay() -> None:
     source = "docs/operations.md"
     text = prepared((ROOT / source).read_text(), source, "operations.md")
     assert "### KanLoadShed\n\n[KanLoadShed](runbooks/kanloadshed.md)\n" in text
+
+
+def test_the_readme_leads_to_each_page() -> None:
+    """A page that only the site's menu knows is not found in the repository; decisions are found by their folder."""
+    linked = set(re.findall(r"\]\((docs/[^()#]+)", (ROOT / "README.md").read_text()))
+    pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
+    assert pages - linked == set()
+    assert "docs/decisions/" in linked

@@ -57,7 +57,7 @@ def truth(digits: ServedDigits) -> Truth:
 def test_accuracy_and_rows_over_grpc(digits: ServedDigits, truth: Truth) -> None:
     """94 % of the scans never seen (here 97), each row's probabilities within 1e-5 of torch's, the same classes."""
     rows, expected, labels = truth
-    with Client(digits.server.grpc) as client:
+    with Client(digits.server.grpc, 60) as client:
         prediction = client.predict("digits", rows)
         alone = np.concatenate([client.predict("digits", row).values for row in rows[:50]])
         accuracy = client.manifest("digits").metrics["test_accuracy"]
@@ -75,7 +75,7 @@ def test_the_held_out_csv_gives_the_same_answers_by_name(digits: ServedDigits, t
     _, expected, _ = truth
     held_out = digits.run / "held_out.csv"
     table = pd.read_csv(held_out).drop(columns="target")
-    with Client(digits.server.grpc) as client:
+    with Client(digits.server.grpc, 60) as client:
         by_name = client.predict("digits", table[table.columns[::-1]]).values
     np.testing.assert_allclose(by_name, expected, atol=1e-5, rtol=0)
     command = [sys.executable, "-m", "service.client.cli", "predict", "digits", str(held_out), "--target", "target"]

@@ -166,7 +166,7 @@ def _adds_up(found: Explanation) -> None:
 def test_a_regression_with_gaps_words_and_dates(server: KanServe) -> None:
     """Explained are the served answers, and the baseline is the answer to the reference; columns are the table's."""
     records = _records()
-    with Client(server.grpc) as client:
+    with Client(server.grpc, 60) as client:
         answers = client.predict("houses", records).values
         for reference in (None, records[1], records[::-1]):
             found = client.explain("houses", records, reference=reference)
@@ -190,7 +190,7 @@ def test_a_regression_with_gaps_words_and_dates(server: KanServe) -> None:
 def test_classes_by_their_scores(server: KanServe) -> None:
     """The softmax of the explained scores is the answer, for each of twenty rows."""
     rows = _kinds()[["a", "b", "c", "idle"]].to_numpy()[:20]
-    with Client(server.grpc) as client:
+    with Client(server.grpc, 60) as client:
         found = client.explain("kinds", rows)
         assert found.explains_scores
         assert (found.contributions[:, :, 3] == 0).all(), "the constant column makes no difference"
@@ -207,7 +207,7 @@ def test_a_node_that_multiplies(server: KanServe) -> None:
     rows = np.array([[0.5, -0.8], [-0.25, 0.75], [0.9, 0.9]], np.float32)
     reference = np.array([[0.2, 0.4]], np.float32)
     x, r = rows.astype(np.float64), reference.astype(np.float64)
-    with Client(server.grpc) as client:
+    with Client(server.grpc, 60) as client:
         assert list(client.manifest("areas").network.width) == [2, 1, 1]
         np.testing.assert_allclose(client.predict("areas", rows).values[:, 0], x[:, 0] * x[:, 1], atol=0.02)
         found = client.explain("areas", rows, reference=reference)
@@ -219,7 +219,7 @@ def test_a_node_that_multiplies(server: KanServe) -> None:
 def test_an_import_without_a_table(server: KanServe) -> None:
     """Contributions come, of the features, and nothing is known of the ground."""
     rows = np.random.default_rng(1).uniform(-1, 1, (5, 2)).astype(np.float32)
-    with Client(server.grpc) as client:
+    with Client(server.grpc, 60) as client:
         found = client.explain("imported", rows)
         assert found.contributions.shape == (5, 3, 2)
         assert not found.ground.is_known
@@ -235,7 +235,7 @@ async def _explain_with_asyncio(address: str, records: list[dict[str, Any]]) -> 
 def test_every_way_gives_the_same(server: KanServe, models: Path, request: pytest.FixtureRequest) -> None:
     """gRPC, asyncio, named outputs of the Open Inference Protocol, the command, and JSON behind Envoy."""
     records = _records()
-    with Client(server.grpc) as client:
+    with Client(server.grpc, 60) as client:
         found = client.explain("houses", records)
         manifest = client.manifest("houses")
     again = asyncio.run(_explain_with_asyncio(server.grpc, records))
@@ -298,7 +298,7 @@ def test_the_command_in_the_error_adds_what_lacks(models: Path, tmp_path: Path) 
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with (
         serving(tmp_path / "models", "--poll-seconds", "0.1", log=tmp_path / "log") as server,
-        Client(server.grpc) as client,
+        Client(server.grpc, 60) as client,
     ):
         with pytest.raises(NotPublished, match="kan-train tune models/houses/1"):
             client.explain("houses", _records())

@@ -93,7 +93,7 @@ def server(folder: Path) -> Iterator[KanServe]:
 def test_served_bounds_keep_their_promise(folder: Path, server: KanServe) -> None:
     """88 to 94 % of 1,500 new rows: the promise of 90 %, and what some hundred calibrating rows leave to chance."""
     new = pd.read_csv(folder / "new.csv")
-    with Client(server.grpc) as client:
+    with Client(server.grpc, 60) as client:
         prediction = client.predict("houses", new.drop(columns="price"))
         told = client.manifest("houses").intervals
     assert prediction.bounds is not None
@@ -111,7 +111,7 @@ def test_served_bounds_keep_their_promise(folder: Path, server: KanServe) -> Non
 
 def test_both_protocols_and_the_graph_agree(folder: Path, server: KanServe) -> None:
     """Predict, ModelInfer with and without named outputs, and onnxruntime on the published file."""
-    with Client(server.grpc) as client:
+    with Client(server.grpc, 60) as client:
         manifest = client.manifest("houses")
         rows = np.array([[5, 20, 1, 0], [np.nan, 55, 0, 1]], np.float32)
         ours = client.predict("houses", rows).outputs

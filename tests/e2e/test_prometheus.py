@@ -45,7 +45,7 @@ def prometheus(digits: ServedDigits, tmp_path: Path) -> Iterator[str]:
 
 def test_prometheus_sees_requests_and_their_latency(digits: ServedDigits, prometheus: str) -> None:
     """After a short load, counters, the p99 and rows per batch are there, under the design's names and labels."""
-    with Client(digits.server.grpc) as client:
+    with Client(digits.server.grpc, 60) as client:
         for _ in range(REQUESTS):
             client.predict("digits", np.zeros((ROWS, 64), np.float32))
     labels = 'model="digits",version="1"'

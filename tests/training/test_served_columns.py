@@ -92,7 +92,7 @@ def address(folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def client(address: str) -> Iterator[Client]:
     """A client of that server."""
-    with Client(address) as connected:
+    with Client(address, 60) as connected:
         yield connected
 
 

@@ -1,4 +1,7 @@
-"""A first recipe for a table: `inspection` collects facts, `proposal` makes the choices, `draft` writes the file."""
+"""A first recipe for a table.
+
+`inspection` collects facts, `proposal` makes the choices (which columns, in `column_choice`), `draft` writes the file.
+"""
 
 from typing import Any
 

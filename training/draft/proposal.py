@@ -1,6 +1,5 @@
 """Choose task, inputs, split and sizes for a table, with the reason for each choice."""
 
-import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from kan_api.dates import PARTS
 from training.data.column import words
 from training.data.split import SMALLEST_CLASS_ROWS, SMALLEST_TABLE_ROWS
+from training.draft.column_choice import is_counter, is_id, why_left_out, why_unusable
 from training.draft.date_cells import FEWEST_DATES
 from training.draft.decimal_mark import describe_other_decimals
 from training.draft.fit_plan import FitPlan, plan_fit
@@ -18,12 +18,6 @@ from training.draft.target_scale import is_for_log_scale
 from training.errors import DataError, quoted
 
 _MOST_CLASSES_OF_NUMBERS = 20
-# On average, for a column whose words enter by the mean of the target over their rows.
-_FEWEST_ROWS_A_WORD = 2
-# If whole numbers were drawn from their range by chance, this many pairs of rows would be equal.
-_MOST_EXPECTED_PAIRS = 10
-_CAMEL_ID = re.compile(r"[a-z](?:Id|ID|Uuid|UUID)$")
-_PLAIN_ID = re.compile(r"(?:^|[^a-z])(?:id|uuid|guid)$", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -61,10 +55,10 @@ def propose(inspection: Inspection) -> Proposal:
     """
     task, why_task = _task(inspection)
     others = [facts for facts in inspection.columns if facts.name != inspection.target]
-    left_out = {facts.name: why for facts in others if (why := _why_left_out(inspection, facts))}
+    left_out = {facts.name: why for facts in others if (why := why_left_out(inspection, facts))}
     if len(left_out) == len(others):
         # A column that only looks like a counter is better than no input.
-        left_out = {facts.name: left_out[facts.name] for facts in others if not _is_counter(inspection, facts)}
+        left_out = {facts.name: left_out[facts.name] for facts in others if not is_counter(inspection, facts)}
     inputs = tuple(facts for facts in others if facts.name not in left_out)
     if not inputs:
         reasons = "; ".join(f"{quoted(name)}: {why}" for name, why in list(left_out.items())[:5])
@@ -85,7 +79,7 @@ def propose_for(
     """
     chosen = tuple(map(inspection.facts, inputs))
     for facts in chosen:
-        if why := _why_unusable(inspection, facts):
+        if why := why_unusable(inspection, facts):
             raise inspection.table.problem(facts.name, why)
     return _plan(inspection, task, "what was asked for", chosen, {})
 
@@ -147,54 +141,6 @@ def _task(inspection: Inspection) -> tuple[Literal["classification", "regression
     return "classification", f"words, {target.distinct} different ones"
 
 
-def _why_left_out(inspection: Inspection, facts: ColumnFacts) -> str:
-    filled = inspection.table.rows - facts.missing
-    all_different = facts.distinct == filled and filled > 1
-    if why := _why_unusable(inspection, facts):
-        return why
-    if facts.kind == "empty":
-        return "no cell holds a value"
-    if _is_id(facts):
-        return "an id by its name, different in every row" if all_different else "an id by its name, repeated"
-    if _is_counter(inspection, facts) and facts.doubt:
-        return facts.doubt
-    if _is_counter(inspection, facts):
-        order = "and in order" if facts.is_ordered else "and close together, in no order"
-        return f"whole numbers, each once {order}: an id or a row number"
-    if facts.kind == "text" and facts.distinct * _FEWEST_ROWS_A_WORD > filled:
-        return f"text, {facts.distinct:,} different ones in {filled:,} rows; too few rows of each to learn from"
-    return ""
-
-
-def _why_unusable(inspection: Inspection, facts: ColumnFacts) -> str:
-    """Why a column cannot be an input at all; "" if it can."""
-    if facts.kind in ("words", "text") and (why := describe_other_decimals(inspection.table, facts.name)):
-        return why
-    if facts.flaw:
-        return facts.flaw
-    if facts.kind == "dates" and not facts.date_form:
-        return "dates of a format that is none of those of [data.dates]"
-    return ""
-
-
-def _is_id(facts: ColumnFacts) -> bool:
-    can_be = facts.is_whole or facts.kind in ("words", "text")
-    return can_be and bool(_PLAIN_ID.search(facts.name) or _CAMEL_ID.search(facts.name))
-
-
-def _is_counter(inspection: Inspection, facts: ColumnFacts) -> bool:
-    """Whether a column numbers the rows: each whole number is there once, in order or too close together for chance.
-
-    Measurements repeat. Of n numbers drawn from a range of N, n²/2N pairs are equal on average (the birthday problem),
-    for example 25 pairs of 1,000 numbers from 1 to 20,000. If there is none, somebody has counted.
-    """
-    rows = inspection.table.rows
-    if not facts.is_whole or facts.flaw or facts.distinct != rows:
-        return False
-    expected_pairs = rows * (rows - 1) / 2 / (facts.high - facts.low + 1)
-    return facts.is_ordered or expected_pairs >= _MOST_EXPECTED_PAIRS
-
-
 def describe_gaps(inspection: Inspection, inputs: tuple[ColumnFacts, ...]) -> str:
     """The comment on missing = "indicator", which costs no row that is served."""
     rows = inspection.table.rows
@@ -238,7 +184,7 @@ def _splits(inspection: Inspection, task: str) -> tuple[SplitChoice, ...]:
     choices += [
         SplitChoice("group", facts.name, f"{facts.distinct:,} ids repeat: rows of one id stay together")
         for facts in others
-        if _is_id(facts) and 3 <= facts.distinct < inspection.table.rows
+        if is_id(facts) and 3 <= facts.distinct < inspection.table.rows
     ]
     if task == "classification":
         choices.append(SplitChoice("stratified", None, "every part holds each class in the same share"))

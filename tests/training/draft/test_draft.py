@@ -196,13 +196,6 @@ def test_ids_that_repeat_split_by_group(tmp_path: Path, name: str) -> None:
     assert (recipe.split.kind, recipe.split.column) == ("group", name)
 
 
-@pytest.mark.parametrize("name", ["paid", "grid", "humid"])
-def test_words_that_end_like_ids_are_not_ids(tmp_path: Path, name: str) -> None:
-    """A name that only ends in the two letters stays an input."""
-    frame = shop().rename(columns={"paid": name})
-    assert name in drafted(tmp_path, frame.round(0), "returned").data.columns
-
-
 @pytest.mark.parametrize("gaps", [0, 4, 150])
 def test_gaps_cost_no_row(tmp_path: Path, gaps: int) -> None:
     """However many rows miss a cell, all of them train, and a gap is imputed in every column of numbers."""
@@ -266,24 +259,6 @@ def test_columns_of_many_words_enter_by_the_target(tmp_path: Path, target: str, 
     assert recipe.data.by_target == ("street",)
     assert '"street",  # text, 40 different ones' in recipe.text
     assert sum(feature.column == "street" for feature in prepare(recipe).features) == inputs
-
-
-@pytest.mark.parametrize("largest", [200, 240, 1500])
-def test_row_numbers_are_recognized_in_any_order(tmp_path: Path, largest: int) -> None:
-    """Rows that were shuffled, or drawn from a longer table, keep their numbers; the column is left out."""
-    numbers = np.random.default_rng(0).permutation(largest)[:200] + 1
-    recipe = drafted(tmp_path, shop().assign(nr=numbers), "paid")
-    assert "nr" not in recipe.data.columns
-    assert '"nr": whole numbers, each once and close together' in recipe.text
-
-
-@pytest.mark.parametrize(
-    "cells", [np.random.default_rng(0).permutation(100_000)[:200], np.append(np.arange(199), 5), np.arange(200) / 3]
-)
-def test_measurements_are_no_row_numbers(tmp_path: Path, cells: Any) -> None:
-    """Numbers far apart are different by chance; a number that repeats, or has decimals, counts nothing."""
-    cells = np.random.default_rng(1).permutation(cells)
-    assert "nr" in drafted(tmp_path, shop().assign(nr=cells), "paid").data.columns
 
 
 def test_shuffled_row_numbers_are_an_input_if_there_is_no_other(tmp_path: Path) -> None:

@@ -148,6 +148,12 @@ def test_labels_that_are_no_classes_are_refused(labels: Any, words: str, quick: 
         KANClassifier(**quick).fit(X, labels)
 
 
+def test_an_interval_around_classes_is_refused(quick: dict[str, Any]) -> None:
+    """The message names the section, and the one that tells how sure a class is."""
+    with pytest.raises(ValueError, match=r"KANClassifier: .*\[intervals\].*of classes see \[calibration\]"):
+        KANClassifier(**(quick | {"recipe": {"intervals": {"coverage": 0.9}}})).fit(X, Y > 0)
+
+
 def test_a_class_of_eval_set_that_y_lacks_is_refused(quick: dict[str, Any]) -> None:
     """No probability could be its own."""
     with pytest.raises(ValueError, match="the class 2 is none of those that were fitted"):

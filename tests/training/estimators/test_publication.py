@@ -48,7 +48,7 @@ def models(regressor: KANRegressor, classifier: KANClassifier, tmp_path_factory:
 @pytest.fixture(scope="module")
 def client(models: Path) -> Iterator[Client]:
     """A client of a kan-serve of that repository."""
-    with serving(models, log=models.parent / "log") as server, Client(server.grpc) as connected:
+    with serving(models, log=models.parent / "log") as server, Client(server.grpc, 60) as connected:
         yield connected
 
 

@@ -45,26 +45,54 @@ def test_an_estimator_fits_as_the_refit_of_a_recipe(
         np.testing.assert_array_equal(ours[name], values.numpy(), err_msg=name)
 
 
-@pytest.mark.parametrize("members", [1, 2])
+# Two plans whose out-of-fold answers compete, in place of the drafted ones, which take longer.
+SEARCHED: dict[str, Any] = {
+    "search": True,
+    "steps": 10,
+    "grids": None,
+    "recipe": {"search": {"candidates": [{"grids": [3]}, {"grids": [5]}]}},
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameters"),
+    [
+        (KANRegressor, {"members": 1}),
+        (KANRegressor, {"members": 2}),
+        (KANRegressor, SEARCHED),
+        (KANClassifier, {"members": 1}),
+        (KANClassifier, SEARCHED),
+    ],
+    ids=["single", "members", "searched", "classes", "classes searched"],
+)
 def test_an_eval_set_is_the_validation_part(
-    members: int, people: pd.DataFrame, inputs: pd.DataFrame, quick: dict[str, Any], tmp_path: Path
+    kind: Any,
+    parameters: dict[str, Any],
+    people: pd.DataFrame,
+    inputs: pd.DataFrame,
+    quick: dict[str, Any],
+    tmp_path: Path,
 ) -> None:
     """With the training and the validation rows of a recipe the network is that of the recipe."""
+    target = "paid" if kind is KANRegressor else "kind"
     people = people.fillna({"town": "Ulm"})  # In the parts of the recipe are the same words as in the whole table.
     inputs = people[inputs.columns]
-    text = (
-        KANRegressor(**(quick | {"members": members})).fit(inputs, people["paid"]).recipe_.replace("refit = true", "")
-    )
+    parameters = quick | parameters
+    text = kind(**parameters).fit(inputs, people[target]).recipe_.replace("refit = true", "")
+    assert ("[[search.candidates]]" in text) == parameters["search"]
     people.to_csv(tmp_path / "rows.csv", index=False)
     recipe, published = run_recipe(text, tmp_path)
     parts = prepare(recipe)
     train_rows, validation_rows = people.iloc[parts.train], people.iloc[parts.validation]
-    model = KANRegressor(**(quick | {"members": members}))
     columns = list(inputs.columns)
-    model.fit(train_rows[columns], train_rows["paid"], eval_set=[(validation_rows[columns], validation_rows["paid"])])
+    model = kind(**parameters).fit(
+        train_rows[columns], train_rows[target], eval_set=[(validation_rows[columns], validation_rows[target])]
+    )
     theirs = checkpoint.from_bytes(published).state_dict()
-    for name, values in network(model).items():
-        np.testing.assert_array_equal(values, theirs[name].numpy(), err_msg=name)
+    ours = network(model)
+    assert ours.keys() == theirs.keys()
+    for name, values in theirs.items():
+        np.testing.assert_array_equal(ours[name], values.numpy(), err_msg=name)
 
 
 def test_a_single_network_holds_out_no_test_rows(

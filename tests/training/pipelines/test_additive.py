@@ -95,7 +95,7 @@ def _manifest(folder: Path, name: str) -> dict[str, Any]:
 
 def test_a_served_additive_model_adds_up(folder: Path) -> None:
     """Through a real server: what two columns change together is the sum of what each changes alone."""
-    with serving(folder / "models", log=folder / "log") as server, Client(server.grpc) as client:
+    with serving(folder / "models", log=folder / "log") as server, Client(server.grpc, 60) as client:
         low: dict[str, Any] = {"age": 20.0, "height": 160.0, "town": "Bonn", "same": 3.0}
         rows = [
             low,
@@ -118,7 +118,7 @@ def test_a_served_additive_model_adds_up(folder: Path) -> None:
 
 def test_a_served_pair_acts_together(paired: Path) -> None:
     """Through a real server: the slope of age differs by town, all other columns still add; contributions add up."""
-    with serving(paired / "models", log=paired / "log") as server, Client(server.grpc) as client:
+    with serving(paired / "models", log=paired / "log") as server, Client(server.grpc, 60) as client:
         low: dict[str, Any] = {"age": 24.0, "height": 165.0, "town": "Bonn", "same": 3.0}
         rows = [
             low,

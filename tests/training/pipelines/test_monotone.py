@@ -133,7 +133,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Published]:
 def client(published: dict[str, Published]) -> Iterator[Client]:
     """A client of a kan-serve of all of them."""
     models = published["worth"].folder.parents[1]
-    with serving(models, log=models.parent / "log") as server, Client(server.grpc) as connected:
+    with serving(models, log=models.parent / "log") as server, Client(server.grpc, 60) as connected:
         yield connected
 
 

@@ -155,7 +155,7 @@ def test_two_rollbacks_at_once_withdraw_one_version(models: Path) -> None:
 def test_a_server_goes_back_and_later_forward(models: Path, tmp_path: Path) -> None:
     """kan-serve answers with version 2 after the rollback, without a restart, and with version 4 once it is there."""
     row = [[0.0, 1.0, 2.0, 3.0]]
-    with serving(models, "--poll-seconds", "0.05", log=tmp_path / "log") as server, Client(server.grpc) as client:
+    with serving(models, "--poll-seconds", "0.05", log=tmp_path / "log") as server, Client(server.grpc, 60) as client:
         assert client.predict("affine", row).version == 3
         roll_back(models, "affine")
         wait_for(lambda: client.predict("affine", row).version == 2)

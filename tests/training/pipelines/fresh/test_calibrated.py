@@ -121,7 +121,7 @@ def address(folder: Path, published: dict[str, Published]) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def client(address: str) -> Iterator[Client]:
     """A client of this server."""
-    with Client(address) as connected:
+    with Client(address, 60) as connected:
         yield connected
 
 
