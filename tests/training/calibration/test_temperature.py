@@ -136,7 +136,11 @@ def test_the_way_to_the_best_temperature_is_as_long_as_its_gain_is_sure(
 
 
 def test_chance_is_not_followed() -> None:
-    """Over 200 tables of 200 right rows: 32 % or so move, and the loss of the drawn probabilities hardly rises."""
+    """Over 200 tables of 200 right rows: two in five move, and the loss of the drawn probabilities hardly rises.
+
+    Chance passes one standard error in 32 %. Of 600 such tables 38 % move, since so few rows tell the error roughly; of
+    300 tables of 5,000 rows it is 32 %.
+    """
     moved, rises, rises_of_best = 0, [], []
     for seed in range(200):
         scores, truth = drawn(200, 2, 1.0, seed)
@@ -149,7 +153,7 @@ def test_chance_is_not_followed() -> None:
 
         rises.append(rise(found.value))
         rises_of_best.append(rise(found.best))
-    assert 40 < moved < 85
+    assert 56 < moved < 96  # 38 % of 200, within three standard errors.
     # Of a normal distance z in standard errors, the mean of (z - 1 / z)² where |z| > 1 is 0.33.
     assert np.mean(rises) < 0.5 * np.mean(rises_of_best)
 

@@ -60,10 +60,9 @@ SEARCHED: dict[str, Any] = {
         (KANRegressor, {"members": 1}),
         (KANRegressor, {"members": 2}),
         (KANRegressor, SEARCHED),
-        (KANClassifier, {"members": 1}),
         (KANClassifier, SEARCHED),
     ],
-    ids=["single", "members", "searched", "classes", "classes searched"],
+    ids=["single", "members", "searched", "classes searched"],
 )
 def test_an_eval_set_is_the_validation_part(
     kind: Any,
