@@ -5,7 +5,8 @@ which nothing penalises; the tilt of each curve; the lines; the bends of each cu
 without bends is its tilt.
 """
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -15,68 +16,11 @@ from torch import Tensor
 from kan_model.grids.breaks import layer_breaks
 from kan_model.network.layer import KANLayer
 from kan_model.splines.bspline import uniform_knots
+from training.additive.pairs.pair import Pair, Side
 from training.additive.penalties import curvature
 
 # The share of even knots in a mixture with quantiles of the rows, and how far two knots are apart at least.
 _UNIFORM_SHARE = 0.2
-
-
-@dataclass(frozen=True)
-class Side:
-    """The functions of a column that a pair multiplies: some of those that its own terms are made of.
-
-    Attributes:
-        name: Of the column, for people; of a date that of one of its numbers.
-        column: The column.
-        inputs: Of the network: one with a curve, or some with lines.
-        tilts: Numbers of coefficients: the tilt of the curve, or the lines.
-        bends: Numbers of coefficients: the smoothest bends of the curve; () for lines.
-        sizes: For each tilt and bend the root of its mean square over the rows.
-    """
-
-    name: str
-    column: str
-    inputs: tuple[int, ...]
-    tilts: tuple[int, ...]
-    bends: tuple[int, ...]
-    sizes: tuple[float, ...]
-
-    @property
-    def functions(self) -> tuple[int, ...]:
-        """Numbers of the coefficients of its functions."""
-        return *self.tilts, *self.bends
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A term of two columns: all products of a function of the one and a function of the other.
-
-    Tilts times tilts, tilts times bends, bends times tilts, and bends times bends have a penalty each.
-
-    Attributes:
-        first: The one.
-        second: The other.
-        factors: For each penalty the factor of its products.
-
-    Source: Wood, Scheipl and Faraway, Straightforward intermediate rank tensor product smoothing in mixed models
-    (2013).
-    """
-
-    first: Side
-    second: Side
-    factors: tuple[float, ...]
-
-    def blocks(self) -> Iterator[list[tuple[int, int]]]:
-        """For each penalty the numbers of the two functions of each product."""
-        for own in (self.first.tilts, self.first.bends):
-            for other in (self.second.tilts, self.second.bends):
-                if block := [(one, two) for one in own for two in other]:
-                    yield block
-
-    @property
-    def widths(self) -> list[int]:
-        """The number of products of each penalty."""
-        return [len(block) for block in self.blocks()]
 
 
 @dataclass(frozen=True)
@@ -120,17 +64,39 @@ class Terms:
         return tuple({side.name: side for pair in self.pairs for side in (pair.first, pair.second)}.values())
 
     @cached_property
-    def products(self) -> tuple[Tensor, Tensor, Tensor]:
-        """``[products]`` each: the places of the two functions among those of all sides, and the factor."""
-        place = {function: at for at, function in enumerate(each for side in self.sides for each in side.functions)}
-        found = [
-            (place[one], place[two], factor)
-            for pair in self.pairs
-            for block, factor in zip(pair.blocks(), pair.factors, strict=True)
-            for one, two in block
-        ]
-        ones, twos, factors = zip(*found, strict=True) if found else ((), (), ())
-        return torch.tensor(ones).long(), torch.tensor(twos).long(), torch.tensor(factors, dtype=torch.float64)
+    def side_places(self) -> dict[str, slice]:
+        """Where the functions of each side are among those of all sides, by its name."""
+        ends = list(itertools.accumulate(len(side.functions) for side in self.sides))
+        return {side.name: slice(end - len(side.functions), end) for side, end in zip(self.sides, ends, strict=True)}
+
+    def turned(self, values: Tensor) -> Tensor:
+        """rawᵀ · values, ``[coefficients, …]`` of ``[raw columns, …]``; curve by curve, since ``raw`` is mostly 0."""
+        functions, curves, single = self.functions, len(self.curves), self.single
+        result = values.new_empty(self.raw.shape[1], *values.shape[1:])
+        result[0] = values[0]
+        if curves:
+            own = values[1 : 1 + functions * curves].reshape(curves, functions, -1)
+            found = torch.bmm(self._blocks.transpose(1, 2), own)
+            result[1 : 1 + curves] = found[:, 0].reshape(curves, *values.shape[1:])
+            bends = found[:, 1:].reshape(-1, *values.shape[1:])
+            result[1 + curves + len(self.lines) :][: len(bends)] = bends
+        lines = slice(1 + curves, 1 + curves + len(self.lines))
+        result[lines] = self.raw[1 + functions * curves : single, lines].T @ values[1 + functions * curves : single]
+        result[len(result) - (len(values) - single) :] = values[single:]
+        return result
+
+    @cached_property
+    def _blocks(self) -> Tensor:
+        """``[curves, functions, functions - 1]``: the numbers of the tilt and the bends of each curve."""
+        functions, bends, first = self.functions, self.functions - 2, 1 + len(self.curves) + len(self.lines)
+        return torch.stack(
+            [
+                self.raw[1 + place * functions : 1 + (place + 1) * functions][
+                    :, [1 + place, *range(first + place * bends, first + (place + 1) * bends)]
+                ]
+                for place in range(len(self.curves))
+            ]
+        )
 
     def with_pairs(self, pairs: Sequence[Pair]) -> "Terms":
         """The curves and lines, and these pairs behind them."""
