@@ -1,7 +1,8 @@
 """How good a choice of the λs is: generalised cross-validation and its derivatives, all from sums over the rows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -31,7 +32,7 @@ class Chosen:
         hessian: ``[penalties, penalties]``.
         residual: The weighted sum of squares that is left.
         gram: XᵀWX, ``[coefficients, coefficients]``.
-        factor: The Cholesky factor of XᵀWX + Λ.
+        made_factor: Makes the Cholesky factor of XᵀWX + Λ, which a choice that is not taken does not need.
     """
 
     score: float
@@ -40,7 +41,12 @@ class Chosen:
     hessian: Vector
     residual: float
     gram: Tensor
-    factor: Tensor
+    made_factor: Callable[[], Tensor]
+
+    @cached_property
+    def factor(self) -> Tensor:
+        """The Cholesky factor of XᵀWX + Λ."""
+        return self.made_factor()
 
     @cached_property
     def inverse(self) -> Tensor:
@@ -107,7 +113,7 @@ class Criterion:
             gradient = down + 2 * up
             hessian = less_twice / residual - np.outer(down, down)
             hessian += 2 * gamma * fewer_twice / left + 2 * np.outer(up, up)
-        return Chosen(score, coefficients, gradient, hessian, residual, gram, factor)
+        return Chosen(score, coefficients, gradient, hessian, residual, gram, partial(_known, factor))
 
     def fit(self, log_strengths: Vector) -> Tensor | None:
         """The coefficients with these log λs; None if there are no finite ones."""
@@ -177,3 +183,8 @@ def strengths_of(count: int, log_strengths: Vector, widths: tuple[int, ...]) -> 
     """``[count]``: the λ of each coefficient, 0 of those before the first penalty."""
     strengths = np.repeat(np.exp(log_strengths), widths)
     return torch.from_numpy(np.concatenate([np.zeros(count - len(strengths)), strengths]))
+
+
+def _known(factor: Tensor) -> Tensor:
+    """The factor itself. Not a lambda, since fits are pickled."""
+    return factor

@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from training.additive.pairs.pair import Side
 from training.additive.sums import Sums
-from training.additive.terms import Terms
+from training.additive.terms import Side, Terms
 
 # Numbers of the dense matrix of a block of rows: 32 MiB.
 _BLOCK_NUMBERS = 2**22

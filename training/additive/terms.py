@@ -6,7 +6,7 @@ without bends is its tilt.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,11 +16,85 @@ from torch import Tensor
 from kan_model.grids.breaks import layer_breaks
 from kan_model.network.layer import KANLayer
 from kan_model.splines.bspline import uniform_knots
-from training.additive.pairs.pair import Pair, Side
-from training.additive.penalties import curvature
+from training.additive.penalties import coordinates, curvature
 
 # The share of even knots in a mixture with quantiles of the rows, and how far two knots are apart at least.
 _UNIFORM_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Side:
+    """The functions of a column that a pair multiplies: some of those that its own terms are made of.
+
+    Attributes:
+        name: Of the column, for people; of a date that of one of its numbers.
+        column: The column.
+        inputs: Of the network: one with a curve, or some with lines.
+        tilts: Numbers of coefficients: the tilt of the curve, or the lines.
+        bends: Numbers of coefficients: the smoothest bends of the curve; () for lines.
+        sizes: For each tilt and bend the root of its mean square over the rows.
+    """
+
+    name: str
+    column: str
+    inputs: tuple[int, ...]
+    tilts: tuple[int, ...]
+    bends: tuple[int, ...]
+    sizes: tuple[float, ...]
+
+    @property
+    def functions(self) -> tuple[int, ...]:
+        """Numbers of the coefficients of its functions."""
+        return *self.tilts, *self.bends
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A term of two columns: all products of a function of the one and a function of the other.
+
+    Tilts times tilts, tilts times bends, bends times tilts, and bends times bends have a penalty each.
+
+    Attributes:
+        first: The one.
+        second: The other.
+        factors: For each penalty the factor of its products.
+
+    Source: Wood, Scheipl and Faraway, Straightforward intermediate rank tensor product smoothing in mixed models
+    (2013).
+    """
+
+    first: Side
+    second: Side
+    factors: tuple[float, ...]
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Of its two columns."""
+        return self.first.name, self.second.name
+
+    def blocks(self) -> Iterator[list[tuple[int, int]]]:
+        """For each penalty the numbers of the two functions of each product."""
+        for own in (self.first.tilts, self.first.bends):
+            for other in (self.second.tilts, self.second.bends):
+                if block := [(one, two) for one in own for two in other]:
+                    yield block
+
+    @property
+    def widths(self) -> list[int]:
+        """The number of products of each penalty."""
+        return [len(block) for block in self.blocks()]
+
+    @cached_property
+    def products(self) -> tuple[Tensor, Tensor, Tensor]:
+        """``[products]`` each: which function of the one column, which of the other, and the factor."""
+        ones, twos = self.first.functions, self.second.functions
+        found = [
+            (ones.index(one), twos.index(two), factor)
+            for block, factor in zip(self.blocks(), self.factors, strict=True)
+            for one, two in block
+        ]
+        first, second, factors = zip(*found, strict=True)
+        return torch.tensor(first), torch.tensor(second), torch.tensor(factors, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -156,29 +230,6 @@ def _with_grids(exact: KANLayer, x: Tensor, dtype: torch.dtype) -> KANLayer:
     knots = torch.cat([breaks[:, :1] - first * steps.flip(0), breaks, breaks[:, -1:] + last * steps], dim=1)
     zero = torch.zeros_like(exact.coefficients)
     return exact.changed(knots=knots.to(dtype).double(), coefficients=zero, base_weight=zero[..., 0])
-
-
-def coordinates(values: Tensor, penalty: Tensor) -> tuple[Tensor, Tensor]:
-    """A curve's tilt ``[functions]``, and its bends ``[functions, functions - 2]``, as coefficients of the basis.
-
-    All of them have mean 0 over the rows. The penalty of a sum of bends is a multiple of the sum of the squares of
-    their coordinates; a tilt has none. Both are scaled so that the sum of squares over the rows is 1, of the bends on
-    average.
-
-    Args:
-        values: ``[rows, functions]``, the basis functions in the rows; they add up to 1 in each.
-        penalty: ``[functions, functions]``, 0 for straight lines only.
-    """
-    mean = values.mean(dim=0)
-    # Columns 1 and on span what is at right angles to the mean: curves whose mean over the rows is 0.
-    centred = torch.linalg.qr(mean[:, None], mode="complete").Q[:, 1:]
-    sizes, directions = torch.linalg.eigh(centred.T @ penalty @ centred)
-    turned = centred @ directions
-    tilt, bends = turned[:, 0], turned[:, 1:] * sizes[1:].rsqrt()
-    gram = values.T @ values
-    tilt = tilt / (tilt @ gram @ tilt).sqrt()
-    bends = bends / (((gram @ bends) * bends).sum() / bends.shape[1]).sqrt()
-    return tilt, bends
 
 
 def _basis_of(layer: KANLayer, x: Tensor, input_: int) -> Tensor:

@@ -8,10 +8,10 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
-from training.additive.pairs.pair import Side
 from training.additive.pairs.products import ProductSums, sum_products
 from training.additive.rows import TermRows
 from training.additive.solution import Problem, Solution
+from training.additive.terms import Side
 
 # Rows that are looked at, and columns: those whose own terms move the answers most.
 _MOST_ROWS, _MOST_SIDES = 10_000, 100

@@ -14,11 +14,11 @@ from training.additive.newton import Curves, fit_again, fit_family, fit_squares
 from training.additive.pairs.evidence import Evidence, weigh_pairs
 from training.additive.pairs.folds import Folds, measure_pair
 from training.additive.pairs.likelihood import Likelihood
-from training.additive.pairs.pair import Side
 from training.additive.rows import TermRows
 from training.additive.smoothing import choose_strengths
 from training.additive.solution import Problem, Solution, coefficients_without
 from training.additive.sums import Sums
+from training.additive.terms import Side
 
 # The most steps of the λs without a fold: they begin with those of the whole fit.
 _STEPS = 3

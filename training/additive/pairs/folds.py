@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.additive.pairs.pair import Pair, Side
 from training.additive.rows import TermRows
 from training.additive.solution import Problem, Solution
+from training.additive.terms import Pair, Side
 
 # The sums are of all pairs that some fit has. With more than 1.8 times the coefficients of the largest fit they would
 # cost about as much as the sums of four fifths of the rows for each fit. 2²⁶ numbers are 512 MiB.
@@ -26,12 +26,12 @@ class Folds:
     Attributes:
         pairs: For each fold the pairs of the fit without it.
         places: For each fold which coefficients of all pairs its fit has, the curves included.
-        grams: For each output and each fold XᵀWX of the curves and all pairs; (): not taken.
+        grams: For each output XᵀWX of the curves and all pairs, and that of the rows of each fold; (): not taken.
     """
 
     pairs: tuple[tuple[Pair, ...], ...]
     places: tuple[Tensor, ...]
-    grams: tuple[tuple[Tensor, ...], ...]
+    grams: tuple[tuple[Tensor, tuple[Tensor, ...]], ...]
 
     @classmethod
     def of(
@@ -64,9 +64,8 @@ class Folds:
         """XᵀWX of the rows of all other folds, for the terms of the fit without this fold; None: not taken."""
         if not self.grams:
             return None
-        places = self.places[fold]
-        others = [each for number, each in enumerate(self.grams[output]) if number != fold]
-        return torch.stack([each[places[:, None], places] for each in others]).sum(dim=0)
+        places, (whole, parts) = self.places[fold], self.grams[output]
+        return (whole - parts[fold]).index_select(0, places).index_select(1, places)
 
 
 def measure_pair(rows: TermRows, first: Side, second: Side) -> Pair:
@@ -80,9 +79,9 @@ def measure_pair(rows: TermRows, first: Side, second: Side) -> Pair:
     return Pair(first, second, tuple(factors))
 
 
-def _grams(rows: TermRows, scores: Tensor, problem: Problem) -> tuple[tuple[Tensor, ...], ...]:
-    """XᵀWX for each output and each fold."""
-    found = list[tuple[Tensor, ...]]()
+def _grams(rows: TermRows, scores: Tensor, problem: Problem) -> tuple[tuple[Tensor, tuple[Tensor, ...]], ...]:
+    """XᵀWX for each output, of all rows and of those of each fold."""
+    found = list[tuple[Tensor, tuple[Tensor, ...]]]()
     for output in range(scores.shape[1]):
         if found and problem.family.is_quadratic:
             found.append(found[0])
@@ -93,5 +92,5 @@ def _grams(rows: TermRows, scores: Tensor, problem: Problem) -> tuple[tuple[Tens
             targets, weights = problem.part(some)
             working, factors = problem.family.working(scores[some], targets, output)
             own.append(rows.take(some).sums(working[:, None], weights, factors)[0].gram)
-        found.append(tuple(own))
+        found.append((torch.stack(own).sum(dim=0), tuple(own)))
     return tuple(found)

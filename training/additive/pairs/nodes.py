@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.additive.pairs.pair import Pair
-from training.additive.terms import Terms
+from training.additive.terms import Pair, Terms
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from types import MappingProxyType
 
 import torch
 
-from training.additive.pairs.pair import Side
 from training.additive.rows import TermRows
+from training.additive.terms import Side
 
 # With 4 the RMSE was 1.3 % larger on five tables of the choosing half of benchmarks/tables (two splits each).
 _BENDS = 6

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kan_model import KAN
 from kan_model.analysis.curve_sum import read_pairs
-from training.additive.pairs.pair import Pair
+from training.additive.terms import Pair
 
 
 def tell_pairs(

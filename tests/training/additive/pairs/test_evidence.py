@@ -7,12 +7,11 @@ import torch
 from kan_model.network.layer import KANLayer
 from training.additive.families import COUNTS, SQUARES, Family
 from training.additive.pairs.evidence import Evidence, weigh_pairs
-from training.additive.pairs.pair import Side
 from training.additive.pairs.sides import sides_of
 from training.additive.rows import TermRows
 from training.additive.solution import Problem, solve
 from training.additive.sums import scale_weights
-from training.additive.terms import terms_of
+from training.additive.terms import Side, terms_of
 
 
 def _weigh(

@@ -2,8 +2,8 @@
 
 from kan_model import KAN, KANConfig
 from tests.kit.models.pairs import network_with_pair
-from training.additive.pairs.pair import Pair, Side
 from training.additive.pairs.told import tell_pairs
+from training.additive.terms import Pair, Side
 
 SIDES = [Side(name, name, (place,), (), (), ()) for place, name in enumerate("abc")]
 PAIRS = [Pair(SIDES[0], SIDES[1], ()), Pair(SIDES[0], SIDES[2], ())]
