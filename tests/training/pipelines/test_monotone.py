@@ -168,7 +168,9 @@ def pairs(count: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float3
 def is_within(manifest: ModelManifest, rows: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Whether each row lies within the training ranges; a gap does."""
     low, high = (np.array([getattr(each, end) for each in manifest.features], np.float32) for end in ("low", "high"))
-    return ~((rows < low) | (rows > high)).any(axis=1)
+    outside: NDArray[np.int64] = np.sum((rows < low) | (rows > high), axis=1)
+    within: NDArray[np.bool_] = outside == 0
+    return within
 
 
 @pytest.mark.parametrize("name", ["worth", "sold", "learned"])
