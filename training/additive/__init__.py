@@ -9,8 +9,8 @@ cross-validation score. Example: y = sin(x) + noise from 200 rows and 20 interva
 degrees of freedom and follows the noise; GCV chooses a λ that leaves it about 6.
 
 `terms` says which curves there are and what they may cost, `rows` sums the rows up, `criterion` and `smoothing` choose
-the λs, `families` and `newton` fit classes, counts and amounts, `network` writes the curves as a layer, and `plan` is
-the fit that a recipe with `additive = true` takes.
+the λs, `families`, `newton` and `descent` fit classes, counts and amounts, `network` writes the curves as a layer, and
+`plan` is the fit that a recipe with `additive = true` takes.
 
 Source: Wood, Stable and efficient multiple smoothing parameter estimation for generalized additive models (2004);
 Eilers and Marx, Flexible smoothing with B-splines and penalties (1996).

@@ -1,7 +1,8 @@
 """How good a choice of the λs is: generalised cross-validation and its derivatives, all from sums over the rows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -31,7 +32,7 @@ class Chosen:
         hessian: ``[penalties, penalties]``.
         residual: The weighted sum of squares that is left.
         gram: XᵀWX, ``[coefficients, coefficients]``.
-        factor: The Cholesky factor of XᵀWX + Λ.
+        made_factor: Makes the Cholesky factor of XᵀWX + Λ, which a choice that is not taken does not need.
     """
 
     score: float
@@ -40,7 +41,12 @@ class Chosen:
     hessian: Vector
     residual: float
     gram: Tensor
-    factor: Tensor
+    made_factor: Callable[[], Tensor]
+
+    @cached_property
+    def factor(self) -> Tensor:
+        """The Cholesky factor of XᵀWX + Λ."""
+        return self.made_factor()
 
     @cached_property
     def inverse(self) -> Tensor:
@@ -97,7 +103,7 @@ class Criterion:
         left = rows - gamma * degrees
         if not np.isfinite(residual) or (self.kind == "gcv" and (left <= 0 or residual <= 0)):
             return None
-        less, fewer, less_twice, fewer_twice = self._derivatives(inverse, coefficients, strengths)
+        less, fewer, less_twice, fewer_twice = self._derivatives(inverse, coefficients, log_strengths)
         if self.kind == "ubre":
             score = (residual + 2 * gamma * degrees) / rows
             gradient, hessian = (less + 2 * gamma * fewer) / rows, (less_twice + 2 * gamma * fewer_twice) / rows
@@ -107,27 +113,32 @@ class Criterion:
             gradient = down + 2 * up
             hessian = less_twice / residual - np.outer(down, down)
             hessian += 2 * gamma * fewer_twice / left + 2 * np.outer(up, up)
-        return Chosen(score, coefficients, gradient, hessian, residual, gram, factor)
+        return Chosen(score, coefficients, gradient, hessian, residual, gram, partial(_known, factor))
 
     def fit(self, log_strengths: Vector) -> Tensor | None:
         """The coefficients with these log λs; None if there are no finite ones."""
-        factor = self._factor(self._strengths(log_strengths))
+        factor = self.factor(log_strengths)
         return None if factor is None else torch.cholesky_solve(self.sums.moment[:, None], factor)[:, 0]
 
+    def factor(self, log_strengths: Vector) -> Tensor | None:
+        """The Cholesky factor of XᵀWX + Λ; None if there is none."""
+        return self._factor(self._strengths(log_strengths))
+
     def _strengths(self, log_strengths: Vector) -> Tensor:
-        """``[coefficients]``: the λ of each."""
-        strengths = np.repeat(np.exp(log_strengths), self.widths)
-        free = len(self.sums.moment) - len(strengths)
-        return torch.from_numpy(np.concatenate([np.zeros(free), strengths]))
+        return strengths_of(len(self.sums.moment), log_strengths, self.widths)
+
+    @property
+    def _ridge(self) -> float:
+        return RIDGE * float(self.sums.gram.diagonal().mean())
 
     def _factor(self, strengths: Tensor) -> Tensor | None:
         matrix = self.sums.gram.clone()
-        matrix.diagonal().add_(strengths + RIDGE * float(matrix.diagonal().mean()))
+        matrix.diagonal().add_(strengths + self._ridge)
         factor, failed = torch.linalg.cholesky_ex(matrix)
         return None if failed else factor
 
     def _derivatives(
-        self, inverse: Tensor, coefficients: Tensor, strengths: Tensor
+        self, inverse: Tensor, coefficients: Tensor, log_strengths: Vector
     ) -> tuple[Vector, Vector, Vector, Vector]:
         """∂R, ∂e, ∂²R and ∂²e by the log λs.
 
@@ -135,20 +146,29 @@ class Criterion:
 
         - ∂e/∂ρₖ = −tr(MₖF), ∂²e/∂ρⱼ∂ρₖ = 2·tr(MⱼMₖF) − δⱼₖ·tr(MₖF);
         - ∂β/∂ρₖ = −Mₖβ, and R is a quadratic function of β.
+
+        A⁻¹XᵀWXA⁻¹ is A⁻¹ − A⁻¹ΛA⁻¹, which is one matrix product.
         """
-        gram = self.sums.gram
-        within = inverse @ gram @ inverse
-        own = self._by_penalty((strengths * within.diagonal()).numpy())
-        crossed = (strengths[:, None] * strengths * inverse * within).numpy()
-        pairs = self._by_penalty(self._by_penalty(crossed).T)
-        moved = -inverse * (strengths * coefficients)
-        steps = torch.from_numpy(self._by_penalty(moved.T.numpy()).T.copy())
-        slope = gram @ coefficients - self.sums.moment
+        each, strengths = np.exp(log_strengths), self._strengths(log_strengths)
+        root = inverse * (strengths + self._ridge).sqrt()
+        within = torch.addmm(inverse, root, root.T, alpha=-1.0)
+        own = each * self._by_penalty(within.diagonal().numpy())
+        crossed = self._by_penalty(self._by_penalty((inverse * within).numpy()).T) * each[:, None] * each
+        steps = -inverse @ self._columns(strengths * coefficients)
+        slope = self.sums.gram @ coefficients - self.sums.moment
         less = 2 * (slope @ steps).numpy()
         # The gradient of R times ∂²β, once for each order of the two penalties.
         bent = -self._by_penalty(((strengths * (inverse @ slope))[:, None] * steps).numpy())
-        less_twice = 2 * (steps.T @ gram @ steps).numpy() + 2 * (bent + bent.T) + np.diag(less)
-        return less, -own, less_twice, 2 * pairs - np.diag(own)
+        less_twice = 2 * (steps.T @ self.sums.gram @ steps).numpy() + 2 * (bent + bent.T) + np.diag(less)
+        return less, -own, less_twice, 2 * crossed - np.diag(own)
+
+    def _columns(self, values: Tensor) -> Tensor:
+        """``[coefficients, penalties]``: the numbers of each block as a column."""
+        free = len(values) - sum(self.widths)
+        owner = np.repeat(np.arange(len(self.widths)), self.widths)
+        result = values.new_zeros(len(values), len(self.widths))
+        result[torch.arange(free, len(values)), torch.from_numpy(owner)] = values[free:]
+        return result
 
     def _by_penalty(self, values: Vector) -> Vector:
         """Sums of the numbers of each block, along the first axis."""
@@ -157,3 +177,14 @@ class Criterion:
         free = len(self.sums.moment) - sum(self.widths)
         starts = free + np.concatenate([[0], np.cumsum(self.widths)[:-1]]).astype(np.int64)
         return np.add.reduceat(values, starts, axis=0)
+
+
+def strengths_of(count: int, log_strengths: Vector, widths: tuple[int, ...]) -> Tensor:
+    """``[count]``: the λ of each coefficient, 0 of those before the first penalty."""
+    strengths = np.repeat(np.exp(log_strengths), widths)
+    return torch.from_numpy(np.concatenate([np.zeros(count - len(strengths)), strengths]))
+
+
+def _known(factor: Tensor) -> Tensor:
+    """The factor itself. Not a lambda, since fits are pickled."""
+    return factor

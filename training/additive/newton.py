@@ -8,15 +8,17 @@ import torch
 from torch import Tensor
 
 from training.additive.criterion import Chosen, Criterion, Vector
+from training.additive.descent import Descent
 from training.additive.families import Family
 from training.additive.rows import TermRows
 from training.additive.smoothing import STEPS, Scored, choose_strengths
 from training.additive.sums import Sums
 
 # Classes that can be told apart without an error have no best fit: the steps are bounded.
-_MOST_CYCLES, _MOST_CYCLES_AGAIN, _HALVINGS = 25, 200, 10
-# After so many cycles the λs stay, so that the coefficients settle; after fewer where a fit is there to begin with.
-_CHOOSING_CYCLES, _CHOOSING_CYCLES_FROM_START, _STEPS_A_CYCLE = 6, 3, 3
+_MOST_CYCLES, _MOST_CYCLES_AGAIN = 25, 200
+# After so many cycles the λs stay, so that the coefficients settle; after fewer where a fit is there to begin with, or
+# where a cycle changes the loss by less than a share of it.
+_CHOOSING_CYCLES, _CHOOSING_CYCLES_FROM_START, _STEPS_A_CYCLE, _CHOSEN = 6, 3, 3, 1e-3
 _TOLERANCE = 1e-6
 
 
@@ -97,31 +99,27 @@ def fit_family(
 
     Source: Gu, Cross-validating non-Gaussian data (1992): the λs of each step's least squares are the next step's.
     """
-    widths, outputs = rows.widths, y.shape[1]
-    scored: Callable[[Sums], Scored] = criterion or (lambda each: Criterion(each, widths, family.score))
+    outputs = y.shape[1]
+    scored: Callable[[Sums], Scored] = criterion or (lambda each: Criterion(each, rows.widths, family.score))
     first = torch.zeros(rows.coefficients, outputs, dtype=torch.float64) if start is None else start.coefficients
-    fit = _Fit(rows, family, y, weights, first)
-    places = _first_places(outputs, widths, start)
-    chosen: list[Chosen | None] = [None] * outputs
-    before, is_settled = np.inf, False
-    choosing = _CHOOSING_CYCLES if start is None else _CHOOSING_CYCLES_FROM_START
-    for cycle in range(_MOST_CYCLES):
-        is_chosen_anew = False
+    way, places = Descent(rows, family, y, weights, first), _first_places(outputs, rows.widths, start)
+    found, cycles = dict[int, Chosen](), _MOST_CYCLES
+    for _ in range(_CHOOSING_CYCLES if start is None else _CHOOSING_CYCLES_FROM_START):
+        before, cycles = way.loss, cycles - 1
         for output in range(outputs):
-            step = scored(fit.sums(output))
-            settled = step.at(places[output]) if cycle >= choosing else None
-            if settled is None:
-                places[output], settled = choose_strengths(step, places[output], _STEPS_A_CYCLE)
-                is_chosen_anew = True
-            chosen[output] = found = settled
-            fit.move(output, found.coefficients, places[output], widths)
-        after = fit.cost(places, widths)
-        # Costs compare under the same λs only.
-        is_settled = not is_chosen_anew and abs(before - after) <= _TOLERANCE * abs(after)
-        if is_settled:
+            step = scored(way.sums(output))
+            places[output], found[output] = choose_strengths(step, places[output], _STEPS_A_CYCLE)
+            way.move(output, found[output].coefficients, places[output])
+        if abs(before - way.loss) <= _CHOSEN * abs(way.loss):
             break
-        before = after
-    return Curves(fit.coefficients, tuple(places), tuple(each for each in chosen if each is not None), is_settled)
+
+    def factor_of(output: int) -> Tensor | None:
+        step = scored(way.sums(output))
+        places[output], found[output] = choose_strengths(step, places[output], steps=0)
+        return found[output].factor
+
+    is_settled = way.settle(places, factor_of, _TOLERANCE, cycles, [found[output].factor for output in range(outputs)])
+    return Curves(way.coefficients, tuple(places), tuple(found[output] for output in range(outputs)), is_settled)
 
 
 def fit_again(
@@ -134,73 +132,17 @@ def fit_again(
         family: What is minimized.
         y: ``[rows, outputs]``.
         weights: ``[rows]``; None: all 1.
-        start: The fit before.
+        start: The fit before. Its last weighted least-squares fits, if it has some, are of the same coefficients.
         tolerance: The steps end when the loss falls by less than this share of it.
     """
-    widths = rows.widths
-    fit = _Fit(rows, family, y, weights, start.coefficients.clone())
-    before = np.inf
-    for _ in range(_MOST_CYCLES_AGAIN):
-        for output, place in enumerate(start.log_strengths):
-            found = Criterion(fit.sums(output), widths, family.score).fit(place)
-            if found is not None:
-                fit.move(output, found, place, widths)
-        after = fit.cost(start.log_strengths, widths)
-        if family.is_quadratic or abs(before - after) <= tolerance * abs(after):
-            break
-        before = after
-    return fit.coefficients
+    way, places = Descent(rows, family, y, weights, start.coefficients), start.log_strengths
+
+    def factor_of(output: int) -> Tensor | None:
+        return Criterion(way.sums(output), rows.widths).factor(places[output])
+
+    way.settle(places, factor_of, tolerance, _MOST_CYCLES_AGAIN, [each.factor for each in start.chosen])
+    return way.coefficients
 
 
 def _first_places(outputs: int, widths: tuple[int, ...], start: Curves | None) -> list[Vector]:
     return [np.zeros(len(widths)) for _ in range(outputs)] if start is None else list(start.log_strengths)
-
-
-class _Fit:
-    """Coefficients on their way, with the scores of the rows."""
-
-    def __init__(self, rows: TermRows, family: Family, y: Tensor, weights: Tensor | None, coefficients: Tensor) -> None:
-        self._rows, self._family, self._y = rows, family, y
-        self._weights = torch.ones_like(y[:, 0]) if weights is None else weights
-        self.coefficients = coefficients
-        self._scores = rows.answers(coefficients)
-
-    def sums(self, output: int) -> Sums:
-        """Of the working targets of an output."""
-        targets, factors = self._family.working(self._scores, self._y, output)
-        return self._rows.sums(targets[:, None], self._weights, factors)[0]
-
-    def cost(self, places: Sequence[Vector], widths: tuple[int, ...]) -> float:
-        """The sum over the rows, and the penalties with these log λs."""
-        strengths = torch.stack([_strengths(len(self.coefficients), place, widths) for place in places], dim=1)
-        return self._loss_of(self._scores) + float((strengths * self.coefficients.square()).sum()) / 2
-
-    def move(self, output: int, target: Tensor, place: Vector, widths: tuple[int, ...]) -> None:
-        """Go to other coefficients of an output, or as far towards them as lowers loss and penalties."""
-        strengths = _strengths(len(target), place, widths)
-
-        def cost(scores: Tensor, coefficients: Tensor) -> float:
-            return self._loss_of(scores) + float((strengths * coefficients.square()).sum()) / 2
-
-        start, scores = self.coefficients[:, output], self._scores[:, output]
-        moved = self._rows.answers(target[:, None])[:, 0]
-        before, share = cost(self._scores, start), 1.0
-        for _ in range(_HALVINGS):
-            tried = self._scores.clone()
-            tried[:, output] = scores + share * (moved - scores)
-            coefficients = start + share * (target - start)
-            if cost(tried, coefficients) <= before:
-                self._scores = tried
-                self.coefficients = self.coefficients.clone()
-                self.coefficients[:, output] = coefficients
-                return
-            share /= 2
-
-    def _loss_of(self, scores: Tensor) -> float:
-        return float((self._weights * self._family.losses(scores, self._y)).sum())
-
-
-def _strengths(count: int, place: Vector, widths: tuple[int, ...]) -> Tensor:
-    """``[coefficients]``, the λ of each."""
-    penalised = np.repeat(np.exp(place), widths)
-    return torch.from_numpy(np.concatenate([np.zeros(count - len(penalised)), penalised]))

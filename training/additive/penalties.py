@@ -1,4 +1,4 @@
-"""What curves cost: the integral of the squared second derivative, as a quadratic form of the coefficients."""
+"""What curves cost: the integral of the squared second derivative, and coordinates in which it is a sum of squares."""
 
 import numpy as np
 import torch
@@ -27,6 +27,29 @@ def curvature(knots: Tensor, degree: int) -> Tensor:
     points = (breaks[:-1, None] + widths * (places + 1) / 2).flatten()
     values = basis(points[:, None], knots[None, 2:-2], degree - 2)[:, 0] @ second
     return values.T @ (values * (widths * weights / 2).flatten()[:, None])
+
+
+def coordinates(values: Tensor, penalty: Tensor) -> tuple[Tensor, Tensor]:
+    """A curve's tilt ``[functions]``, and its bends ``[functions, functions - 2]``, as coefficients of the basis.
+
+    All of them have mean 0 over the rows. The penalty of a sum of bends is a multiple of the sum of the squares of
+    their coordinates; a tilt has none. Both are scaled so that the sum of squares over the rows is 1, of the bends on
+    average.
+
+    Args:
+        values: ``[rows, functions]``, the basis functions in the rows; they add up to 1 in each.
+        penalty: ``[functions, functions]``, 0 for straight lines only.
+    """
+    mean = values.mean(dim=0)
+    # Columns 1 and on span what is at right angles to the mean: curves whose mean over the rows is 0.
+    centred = torch.linalg.qr(mean[:, None], mode="complete").Q[:, 1:]
+    sizes, directions = torch.linalg.eigh(centred.T @ penalty @ centred)
+    turned = centred @ directions
+    tilt, bends = turned[:, 0], turned[:, 1:] * sizes[1:].rsqrt()
+    gram = values.T @ values
+    tilt = tilt / (tilt @ gram @ tilt).sqrt()
+    bends = bends / (((gram @ bends) * bends).sum() / bends.shape[1]).sqrt()
+    return tilt, bends
 
 
 def _derivative(knots: Tensor, degree: int) -> Tensor:

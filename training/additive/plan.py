@@ -20,8 +20,8 @@ from training.additive.pairs.told import tell_pairs
 from training.additive.rows import TermRows
 from training.additive.solution import Problem, Solution, answers_out_of_fold, solve
 from training.additive.start import column_names, columns_of_numbers, groups_of, rows_that_train
+from training.additive.sums import scale_weights
 from training.additive.terms import Terms, terms_of
-from training.additive.weights import scale_weights
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.data.objective.loss import loss, score

@@ -100,37 +100,56 @@ class TermRows:
             weighted = dense if weights is None and factors is None else dense * all_weights[block, None]
             _add_product(gram, dense, weighted)
             moment.addmm_(weighted.T, targets[block])
-        gram, moment = self._in_coordinates(gram.triu() + gram.triu(1).T, moment)
+        gram, moment = gram.triu() + gram.triu(1).T, self.terms.turned(moment)
+        gram = self.terms.turned(self.terms.turned(gram).T.contiguous())
         squares = (all_weights[:, None] * targets.square()).sum(dim=0).tolist()
         rows = float(counted.sum())
         return [Sums(gram, moment[:, place], square, rows) for place, square in enumerate(squares)]
 
-    def _in_coordinates(self, gram: Tensor, moment: Tensor) -> tuple[Tensor, Tensor]:
-        """Sums over raw columns as sums over coefficients, of which those of the pairs' products are the same."""
-        single = self.terms.single
-        products = len(gram) - single
-        raw = self.terms.raw[:single, : self.coefficients - products]
-        own, across = raw.T @ gram[:single, :single] @ raw, raw.T @ gram[:single, single:]
-        whole = torch.cat([torch.cat([own, across], dim=1), torch.cat([across.T, gram[single:, single:]], dim=1)])
-        return whole, torch.cat([raw.T @ moment[:single], moment[single:]])
-
     def answers(self, coefficients: Tensor) -> Tensor:
         """The sum of all terms in each row, ``[rows, outputs]``, for coefficients ``[coefficients, outputs]``."""
         numbers, single = self.terms.raw @ coefficients, self.terms.single
-        curved = 1 + self.terms.functions * len(self.terms.curves)
+        curved = single - self.lines.shape[1]
         result = numbers[0] + self.lines @ numbers[curved:single]
-        for step in range(self.values.shape[2]):
-            for curve in range(len(self.terms.curves)):
-                result += self.values[:, curve, step, None] * numbers[self.firsts[:, curve] + step]
-        if self.sides is not None:
-            for block in self._blocks():
-                result[block] += self._products(self.sides[block]) @ numbers[single:]
+        for block in self._blocks():
+            places = self._places(block)
+            for output in range(numbers.shape[1]):
+                result[block, output] += (numbers[:, output][places] * self.values[block]).sum(dim=(1, 2))
+        for first, second, products, ones, twos, factors in self._pairs():
+            for output in range(numbers.shape[1]):
+                matrix = numbers.new_zeros(first.shape[1], second.shape[1])
+                matrix[ones, twos] = numbers[products, output] * factors
+                result[:, output] += ((first @ matrix) * second).sum(dim=1)
         return result
 
-    def _products(self, sides: Tensor) -> Tensor:
-        """``[rows, products]``."""
-        ones, twos, factors = self.terms.products
-        return sides[:, ones] * sides[:, twos] * factors
+    def slopes(self, residuals: Tensor) -> Tensor:
+        """Xᵀr, ``[coefficients]``: how the answers of all rows, times residuals ``[rows]``, grow with coefficients."""
+        single = self.terms.single
+        numbers = residuals.new_zeros(len(self.terms.raw))
+        for block in self._blocks():
+            numbers.index_add_(
+                0, self._places(block).flatten(), (self.values[block] * residuals[block, None, None]).flatten()
+            )
+        numbers[0] = residuals.sum()
+        numbers[single - self.lines.shape[1] : single] = self.lines.T @ residuals
+        for first, second, products, ones, twos, factors in self._pairs():
+            numbers[products] = (first.T @ (second * residuals[:, None]))[ones, twos] * factors
+        return self.terms.turned(numbers)
+
+    def _places(self, block: slice) -> Tensor:
+        """``[rows, curves, degree + 1]``: the raw columns of the functions that are not 0."""
+        return self.firsts[block, :, None] + torch.arange(self.values.shape[2])
+
+    def _pairs(self) -> Iterator[tuple[Tensor, Tensor, slice, Tensor, Tensor, Tensor]]:
+        """Each pair: the functions of both columns, the raw columns of its products, and how these are made."""
+        if self.sides is None:
+            return
+        start = self.terms.single
+        for pair in self.terms.pairs:
+            first, second = (self.sides[:, self.terms.side_places[side.name]] for side in (pair.first, pair.second))
+            ones, twos, factors = pair.products
+            yield first, second, slice(start, start + len(ones)), ones, twos, factors
+            start += len(ones)
 
     def _blocks(self) -> Iterator[slice]:
         step = max(1, _BLOCK_NUMBERS // len(self.terms.raw))
@@ -142,14 +161,13 @@ class TermRows:
         columns, single = len(self.terms.raw), self.terms.single
         curved = single - self.lines.shape[1]
         for block in self._blocks():
-            firsts, values = self.firsts[block], self.values[block]
-            dense = values.new_zeros(len(firsts), columns)
+            values = self.values[block]
+            dense = values.new_zeros(len(values), columns)
             dense[:, 0] = 1.0
-            places = firsts[..., None] + torch.arange(values.shape[2])
-            dense.scatter_(1, places.flatten(1), values.flatten(1))
+            dense.scatter_(1, self._places(block).flatten(1), values.flatten(1))
             dense[:, curved:single] = self.lines[block]
-            if self.sides is not None:
-                dense[:, single:] = self._products(self.sides[block])
+            for first, second, products, ones, twos, factors in self._pairs():
+                torch.mul(first[block][:, ones] * factors, second[block][:, twos], out=dense[:, products])
             yield block, dense
 
 

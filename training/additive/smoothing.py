@@ -5,6 +5,7 @@ from typing import Protocol
 import numpy as np
 
 from training.additive.criterion import Chosen, Score, Vector
+from training.additive.sums import Sums
 
 # Logarithms of λ relative to the sizes of the sums over the rows. At the ends a curve is free, or straight.
 LOWEST, HIGHEST = -18.0, 18.0
@@ -16,6 +17,10 @@ _TOLERANCE = 1e-6
 
 class Scored(Protocol):
     """How good a choice of the λs is."""
+
+    @property
+    def sums(self) -> Sums:
+        """Over the rows."""
 
     @property
     def kind(self) -> Score:

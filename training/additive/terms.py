@@ -5,6 +5,7 @@ which nothing penalises; the tilt of each curve; the lines; the bends of each cu
 without bends is its tilt.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,7 +16,7 @@ from torch import Tensor
 from kan_model.grids.breaks import layer_breaks
 from kan_model.network.layer import KANLayer
 from kan_model.splines.bspline import uniform_knots
-from training.additive.penalties import curvature
+from training.additive.penalties import coordinates, curvature
 
 # The share of even knots in a mixture with quantiles of the rows, and how far two knots are apart at least.
 _UNIFORM_SHARE = 0.2
@@ -66,6 +67,11 @@ class Pair:
     second: Side
     factors: tuple[float, ...]
 
+    @property
+    def names(self) -> tuple[str, str]:
+        """Of its two columns."""
+        return self.first.name, self.second.name
+
     def blocks(self) -> Iterator[list[tuple[int, int]]]:
         """For each penalty the numbers of the two functions of each product."""
         for own in (self.first.tilts, self.first.bends):
@@ -77,6 +83,18 @@ class Pair:
     def widths(self) -> list[int]:
         """The number of products of each penalty."""
         return [len(block) for block in self.blocks()]
+
+    @cached_property
+    def products(self) -> tuple[Tensor, Tensor, Tensor]:
+        """``[products]`` each: which function of the one column, which of the other, and the factor."""
+        ones, twos = self.first.functions, self.second.functions
+        found = [
+            (ones.index(one), twos.index(two), factor)
+            for block, factor in zip(self.blocks(), self.factors, strict=True)
+            for one, two in block
+        ]
+        first, second, factors = zip(*found, strict=True)
+        return torch.tensor(first), torch.tensor(second), torch.tensor(factors, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -120,17 +138,39 @@ class Terms:
         return tuple({side.name: side for pair in self.pairs for side in (pair.first, pair.second)}.values())
 
     @cached_property
-    def products(self) -> tuple[Tensor, Tensor, Tensor]:
-        """``[products]`` each: the places of the two functions among those of all sides, and the factor."""
-        place = {function: at for at, function in enumerate(each for side in self.sides for each in side.functions)}
-        found = [
-            (place[one], place[two], factor)
-            for pair in self.pairs
-            for block, factor in zip(pair.blocks(), pair.factors, strict=True)
-            for one, two in block
-        ]
-        ones, twos, factors = zip(*found, strict=True) if found else ((), (), ())
-        return torch.tensor(ones).long(), torch.tensor(twos).long(), torch.tensor(factors, dtype=torch.float64)
+    def side_places(self) -> dict[str, slice]:
+        """Where the functions of each side are among those of all sides, by its name."""
+        ends = list(itertools.accumulate(len(side.functions) for side in self.sides))
+        return {side.name: slice(end - len(side.functions), end) for side, end in zip(self.sides, ends, strict=True)}
+
+    def turned(self, values: Tensor) -> Tensor:
+        """rawᵀ · values, ``[coefficients, …]`` of ``[raw columns, …]``; curve by curve, since ``raw`` is mostly 0."""
+        functions, curves, single = self.functions, len(self.curves), self.single
+        result = values.new_empty(self.raw.shape[1], *values.shape[1:])
+        result[0] = values[0]
+        if curves:
+            own = values[1 : 1 + functions * curves].reshape(curves, functions, -1)
+            found = torch.bmm(self._blocks.transpose(1, 2), own)
+            result[1 : 1 + curves] = found[:, 0].reshape(curves, *values.shape[1:])
+            bends = found[:, 1:].reshape(-1, *values.shape[1:])
+            result[1 + curves + len(self.lines) :][: len(bends)] = bends
+        lines = slice(1 + curves, 1 + curves + len(self.lines))
+        result[lines] = self.raw[1 + functions * curves : single, lines].T @ values[1 + functions * curves : single]
+        result[len(result) - (len(values) - single) :] = values[single:]
+        return result
+
+    @cached_property
+    def _blocks(self) -> Tensor:
+        """``[curves, functions, functions - 1]``: the numbers of the tilt and the bends of each curve."""
+        functions, bends, first = self.functions, self.functions - 2, 1 + len(self.curves) + len(self.lines)
+        return torch.stack(
+            [
+                self.raw[1 + place * functions : 1 + (place + 1) * functions][
+                    :, [1 + place, *range(first + place * bends, first + (place + 1) * bends)]
+                ]
+                for place in range(len(self.curves))
+            ]
+        )
 
     def with_pairs(self, pairs: Sequence[Pair]) -> "Terms":
         """The curves and lines, and these pairs behind them."""
@@ -190,29 +230,6 @@ def _with_grids(exact: KANLayer, x: Tensor, dtype: torch.dtype) -> KANLayer:
     knots = torch.cat([breaks[:, :1] - first * steps.flip(0), breaks, breaks[:, -1:] + last * steps], dim=1)
     zero = torch.zeros_like(exact.coefficients)
     return exact.changed(knots=knots.to(dtype).double(), coefficients=zero, base_weight=zero[..., 0])
-
-
-def coordinates(values: Tensor, penalty: Tensor) -> tuple[Tensor, Tensor]:
-    """A curve's tilt ``[functions]``, and its bends ``[functions, functions - 2]``, as coefficients of the basis.
-
-    All of them have mean 0 over the rows. The penalty of a sum of bends is a multiple of the sum of the squares of
-    their coordinates; a tilt has none. Both are scaled so that the sum of squares over the rows is 1, of the bends on
-    average.
-
-    Args:
-        values: ``[rows, functions]``, the basis functions in the rows; they add up to 1 in each.
-        penalty: ``[functions, functions]``, 0 for straight lines only.
-    """
-    mean = values.mean(dim=0)
-    # Columns 1 and on span what is at right angles to the mean: curves whose mean over the rows is 0.
-    centred = torch.linalg.qr(mean[:, None], mode="complete").Q[:, 1:]
-    sizes, directions = torch.linalg.eigh(centred.T @ penalty @ centred)
-    turned = centred @ directions
-    tilt, bends = turned[:, 0], turned[:, 1:] * sizes[1:].rsqrt()
-    gram = values.T @ values
-    tilt = tilt / (tilt @ gram @ tilt).sqrt()
-    bends = bends / (((gram @ bends) * bends).sum() / bends.shape[1]).sqrt()
-    return tilt, bends
 
 
 def _basis_of(layer: KANLayer, x: Tensor, input_: int) -> Tensor:

@@ -12,8 +12,8 @@ from kan_model.network.layer import KANLayer
 from training.additive.families import AMOUNTS, CLASSES, COUNTS, SQUARES, TWO_CLASSES, Family
 from training.additive.newton import Curves, fit_again, fit_family, fit_squares
 from training.additive.rows import TermRows
+from training.additive.sums import scale_weights
 from training.additive.terms import terms_of
-from training.additive.weights import scale_weights
 
 ROWS = 200
 

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from kan_model.network.layer import KANLayer
+from training.additive.pairs.folds import measure_pair
+from training.additive.pairs.sides import sides_of
 from training.additive.rows import TermRows
 from training.additive.terms import Terms, terms_of
 
@@ -54,6 +56,31 @@ def test_sums_are_those_of_the_dense_matrix() -> None:
         torch.testing.assert_close(sums.gram, dense.T @ (weights[:, None] * dense))
         torch.testing.assert_close(sums.moment, dense.T @ (weights * z))
         assert sums.square == pytest.approx(float(weights @ z**2))
+        torch.testing.assert_close(rows.slopes(z), dense.T @ z)
+
+
+def test_pairs_are_products_in_answers_sums_and_slopes() -> None:
+    """Each product is a column of the dense matrix: a function of the one column times one of the other."""
+    x, terms = _rows()
+    rows = TermRows.of(terms, x)
+    sides = sides_of(rows, ["a", "b", None, "town", "town"])
+    pairs = [measure_pair(rows, sides[one], sides[two]) for one, two in ((0, 1), (0, 2))]
+    both = rows.with_pairs(terms.with_pairs(pairs))
+    alone = torch.eye(rows.coefficients).double()
+    dense = [rows.answers(alone)]
+    for pair in pairs:
+        one, two = rows.functions(pair.first), rows.functions(pair.second)
+        dense += [
+            one[:, first, None] * two[:, second, None] * factor
+            for first, second, factor in zip(*pair.products, strict=True)
+        ]
+    design = torch.cat(dense, dim=1)
+    generator = np.random.default_rng(4)
+    weights, z = torch.from_numpy(generator.uniform(size=300)), torch.from_numpy(generator.normal(size=300))
+    numbers = torch.from_numpy(generator.normal(size=(design.shape[1], 2)))
+    torch.testing.assert_close(both.answers(numbers), design @ numbers)
+    torch.testing.assert_close(both.slopes(z), design.T @ z)
+    torch.testing.assert_close(both.sums(z[:, None], weights)[0].gram, design.T @ (weights[:, None] * design))
 
 
 def test_every_term_has_mean_0_over_the_rows() -> None:

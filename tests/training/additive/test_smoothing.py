@@ -8,10 +8,9 @@ from scipy.optimize import minimize
 
 from kan_model.splines.bspline import basis, uniform_knots
 from training.additive.criterion import Criterion
-from training.additive.penalties import curvature
+from training.additive.penalties import coordinates, curvature
 from training.additive.smoothing import choose_strengths
 from training.additive.sums import Sums
-from training.additive.terms import coordinates
 
 ROWS = 60
 

@@ -8,11 +8,12 @@ import pytest
 import torch
 from onnx import numpy_helper
 
-from kan_model import KAN, KANConfig
+from kan_api.v1.manifest_pb2 import Feature, ModelManifest
+from kan_model import KAN, KANConfig, with_monotone_inputs
 from kan_model.lowering import lower
 from kan_model.lowering.strategies.cox_de_boor import CoxDeBoor
 from kan_model.network.transform import Affine, InputTransform, Intervals, Softmax
-from training.publishing.verify import Verification, VerificationFailed, verify
+from training.publishing.verify import Verification, VerificationFailed, check_promises, verify
 
 INPUTS = InputTransform(
     np.array([5, 50], np.float32), np.array([0.5, 0.02], np.float32), np.array([np.nan, 40], np.float32)
@@ -144,3 +145,26 @@ def test_bounds_on_the_wrong_side_are_found() -> None:
     assert lower_bound.type == upper_bound.type
     with pytest.raises(VerificationFailed, match="is not between its bounds"):
         check_bounds(model, kan, intervals)
+
+
+@pytest.mark.parametrize("classes", [[], ["no", "yes"]])
+def test_a_promise_that_one_free_edge_breaks_is_refused(classes: list[str]) -> None:
+    """By the name of its column; the network without this edge passes, and so does the column that keeps its edges."""
+    named = [Feature(name="age", monotone="up"), Feature(name="price", monotone="down"), Feature(name="rooms")]
+    manifest = ModelManifest(features=named, classes=classes)
+    kan = with_monotone_inputs(KAN(KANConfig((3, 4, 2 if classes else 1))), (1, -1, 0), (-1, 1) if classes else (1,))
+    check_promises(manifest, kan)
+    first = kan.layers[0]
+    for place, name in enumerate(("age", "price")):
+        signs = first.signs.clone()
+        signs[0, place] = 0
+        with pytest.raises(VerificationFailed, match=f'"{name}" is promised to be monotone'):
+            check_promises(manifest, kan.with_layers([first.changed(directions=signs), kan.layers[1]]))
+
+
+def test_a_promise_of_the_other_direction_is_refused() -> None:
+    """A network that rises does not keep what says that it never rises."""
+    kan = with_monotone_inputs(KAN(KANConfig((2, 4, 1))), (1, 0), (1,))
+    check_promises(ModelManifest(features=[Feature(name="age", monotone="up"), Feature(name="rooms")]), kan)
+    with pytest.raises(VerificationFailed, match='"age"'):
+        check_promises(ModelManifest(features=[Feature(name="age", monotone="down"), Feature(name="rooms")]), kan)

@@ -8,6 +8,7 @@ from statistics import NormalDist
 import torch
 from torch import Tensor
 
+from training.additive.pairs.products import ProductSums, sum_products
 from training.additive.rows import TermRows
 from training.additive.solution import Problem, Solution
 from training.additive.terms import Side
@@ -79,10 +80,9 @@ def weigh_pairs(solution: Solution, problem: Problem, sides: Sequence[Side]) -> 
         if candidates[one].column != candidates[two].column
     ]
     found, likeness = torch.empty(1 + problem.count_folds, len(pairs), dtype=torch.float64), _likeness(left)
-    for place, (one, two) in enumerate(pairs):
-        products = (values[one][:, :, None] * values[two][:, None, :]).flatten(1)
-        gains, degrees = _gains(products, left, sizes)
-        found[:, place] = gains - likeness * _most_of_noise(degrees / likeness, len(pairs))
+    for sums in sum_products(values, pairs, left, sizes):
+        gains, degrees = _gains(sums)
+        found[:, sums.place] = gains - likeness * _most_of_noise(degrees / likeness, len(pairs))
     return Evidence(tuple((candidates[one], candidates[two]) for one, two in pairs), found[0], found[1:])
 
 
@@ -136,35 +136,24 @@ def _few(side: Side) -> Side:
     return replace(side, bends=bends, sizes=side.sizes[: len(side.tilts) + len(bends)])
 
 
-def _gains(products: Tensor, left: Sequence[tuple[Tensor, Tensor]], sizes: list[int]) -> tuple[Tensor, Tensor]:
-    """``[1 + folds]`` each: what products ``[rows, products]`` explain by all rows and without each fold, and of noise.
+def _gains(sums: ProductSums) -> tuple[Tensor, Tensor]:
+    """``[1 + folds]`` each: what the products of a pair explain by all rows and without each fold, and of noise.
 
     Both are added by output. Words and columns of few values have fewer degrees of freedom than products: what they
-    explain of noise on average is the trace of G·(G + ridge)⁻¹. Rows of a fold are neighbours.
+    explain of noise on average is the trace of G·(G + ridge)⁻¹.
     """
-    products = products / products.square().sum(dim=0).sqrt().clamp(min=1e-300)
-    parts, gains = _split(products, sizes), torch.zeros(1 + len(sizes), dtype=torch.float64)
-    degrees, one = torch.zeros_like(gains), torch.eye(products.shape[1], dtype=torch.float64)
-    for residuals, weights in left:
-        weighted = _split(products * weights[:, None], sizes)
-        grams = _all_and_without(torch.stack([own.T @ other for own, other in zip(weighted, parts, strict=True)]))
-        both = zip(weighted, _split(residuals, sizes), strict=True)
-        moments = _all_and_without(torch.stack([own.T @ other for own, other in both]))
-        ridge = _RIDGE * grams.diagonal(dim1=1, dim2=2).mean(dim=1)
-        factors, failed = torch.linalg.cholesky_ex(grams + ridge[:, None, None] * one)
-        inverses = torch.linalg.solve_triangular(factors, one.expand_as(grams), upper=False)
-        explained = (inverses @ moments[:, :, None]).square().sum(dim=(1, 2))
-        gains += torch.where(failed == 0, explained, -torch.inf)
-        degrees += torch.where(failed == 0, len(one) - ridge * inverses.square().sum(dim=(1, 2)), 1.0)
-    return gains, degrees
+    grams, moments = _all_and_without(sums.grams), _all_and_without(sums.moments)
+    one = torch.eye(grams.shape[-1], dtype=torch.float64)
+    ridge = _RIDGE * grams.diagonal(dim1=2, dim2=3).mean(dim=2)
+    factors, failed = torch.linalg.cholesky_ex(grams + ridge[..., None, None] * one)
+    inverses = torch.linalg.solve_triangular(factors, one.expand_as(grams), upper=False)
+    explained = (inverses @ moments[..., None]).square().sum(dim=(2, 3))
+    degrees = len(one) - ridge * inverses.square().sum(dim=(2, 3))
+    gains = torch.where(failed == 0, explained, -torch.inf)
+    return gains.sum(dim=0), torch.where(failed == 0, degrees, 1.0).sum(dim=0)
 
 
 def _all_and_without(folds: Tensor) -> Tensor:
-    """Sums over all folds, and over all but each: ``[1 + folds, …]``."""
-    whole = folds.sum(dim=0, keepdim=True)
-    return torch.cat([whole, whole - folds])
-
-
-def _split(rows: Tensor, sizes: list[int]) -> tuple[Tensor, ...]:
-    """Stretches of rows of these sizes."""
-    return torch.split(rows, sizes)  # type: ignore[no-untyped-call, no-any-return, unused-ignore]
+    """Sums over all folds, and over all but each: ``[outputs, 1 + folds, …]`` of ``[outputs, folds, …]``."""
+    whole = folds.sum(dim=1, keepdim=True)
+    return torch.cat([whole, whole - folds], dim=1)

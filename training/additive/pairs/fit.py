@@ -8,15 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.additive.criterion import Vector
+from training.additive.criterion import Chosen, Vector
+from training.additive.descent import Descent
 from training.additive.newton import Curves, fit_again, fit_family, fit_squares
 from training.additive.pairs.evidence import Evidence, weigh_pairs
+from training.additive.pairs.folds import Folds, measure_pair
 from training.additive.pairs.likelihood import Likelihood
 from training.additive.rows import TermRows
 from training.additive.smoothing import choose_strengths
 from training.additive.solution import Problem, Solution, coefficients_without
 from training.additive.sums import Sums
-from training.additive.terms import Pair, Side
+from training.additive.terms import Side
 
 # The most steps of the λs without a fold: they begin with those of the whole fit.
 _STEPS = 3
@@ -49,7 +51,8 @@ class PairFit:
         """
         if not (pairs := self._evidence.fitting(self.count, self.room)):
             return self.curves
-        rows, curves = _with_pairs(self.curves.rows, pairs), self.curves.curves
+        curves, rows = self.curves.curves, self.curves.rows
+        rows = rows.with_pairs(rows.terms.with_pairs([measure_pair(rows, *each) for each in pairs]))
         start = _start(rows, curves.coefficients, curves, ())
         family, targets, weights = self.problem.family, self.problem.targets, self.problem.weights
         if family.is_quadratic:
@@ -71,26 +74,35 @@ class PairFit:
             left_out = torch.nonzero(self.problem.folds == fold).flatten()
             coefficients = coefficients_without(self.curves, self.problem, fold)
             rows = self.curves.rows.take(left_out)
-            if pairs := self._evidence.fitting(self.count, self.room, fold):
+            if pairs := self._folds.pairs[fold]:
                 others = torch.nonzero(self.problem.folds != fold).flatten()
-                fitted = _with_pairs(self.curves.rows.take(others), pairs)
-                coefficients = self._fit_again(fitted, *self.problem.part(others), coefficients)
+                fitted = self.curves.rows.take(others)
+                fitted = fitted.with_pairs(fitted.terms.with_pairs(pairs))
+                coefficients = self._fit_again(fold, fitted, *self.problem.part(others), coefficients)
                 rows = rows.with_pairs(fitted.terms)
             answers[left_out] = rows.answers(coefficients)
         return answers
 
-    def _fit_again(self, rows: TermRows, targets: Tensor, weights: Tensor | None, coefficients: Tensor) -> Tensor:
-        """The coefficients for some rows, from those of the curves alone."""
-        start = _start(rows, coefficients, self.curves.curves, self._known)
-        family, scoring = self.problem.family, self._scoring(rows)
-        if family.is_quadratic:
-            return fit_squares(rows.sums(targets, weights), rows.widths, start, scoring, _STEPS).coefficients
-        scores, places = rows.answers(start.coefficients), list[Vector]()
+    def _fit_again(
+        self, fold: int, rows: TermRows, targets: Tensor, weights: Tensor | None, coefficients: Tensor
+    ) -> Tensor:
+        """The coefficients for the rows of all other folds, from those of the curves alone."""
+        start, family = _start(rows, coefficients, self.curves.curves, self._known), self.problem.family
+        way, found = Descent(rows, family, targets, weights, start.coefficients), list[tuple[Vector, Chosen]]()
         for output, place in enumerate(start.log_strengths):
-            working, factors = family.working(scores, targets, output)
-            sums = rows.sums(working[:, None], weights, factors)[0]
-            places.append(choose_strengths(scoring(sums), place, _STEPS)[0])
-        return fit_again(rows, family, targets, weights, Curves(start.coefficients, tuple(places), start.chosen))
+            gram = self._folds.gram(fold, output)
+            sums = way.sums(output) if gram is None else way.sums_with(gram, output)
+            found.append(choose_strengths(self._scoring(rows)(sums), place, _STEPS))
+        chosen = Curves(start.coefficients, tuple(place for place, _ in found), tuple(each for _, each in found))
+        if family.is_quadratic:
+            return torch.stack([each.coefficients for each in chosen.chosen], dim=1)
+        return fit_again(rows, family, targets, weights, chosen)
+
+    @cached_property
+    def _folds(self) -> Folds:
+        """The pairs of each fit without a fold, and sums over the rows of each fold."""
+        choices = [self._evidence.fitting(self.count, self.room, fold) for fold in range(self.problem.count_folds)]
+        return Folds.of(self.curves.rows, self.whole, self.problem, choices)
 
     def _scoring(self, rows: TermRows) -> Callable[[Sums], Likelihood]:
         """What chooses the λs of pairs."""
@@ -106,13 +118,9 @@ class PairFit:
         pairs, fixed = self.whole.rows.terms.pairs, len(self.curves.rows.widths)
         ends = np.cumsum([len(pair.widths) for pair in pairs])[:-1]
         return tuple(
-            dict(zip([_names(pair) for pair in pairs], np.split(place[fixed:], ends), strict=True)) if pairs else {}
+            dict(zip([pair.names for pair in pairs], np.split(place[fixed:], ends), strict=True)) if pairs else {}
             for place in self.whole.curves.log_strengths
         )
-
-
-def _with_pairs(rows: TermRows, pairs: Sequence[tuple[Side, Side]]) -> TermRows:
-    return rows.with_pairs(rows.terms.with_pairs([_pair(rows, *each) for each in pairs]))
 
 
 def _start(
@@ -123,21 +131,6 @@ def _start(
     places = []
     for output, place in enumerate(curves.log_strengths):
         own = known[output] if known else {}
-        pairs = [own.get(_names(pair), np.zeros(len(pair.widths))) for pair in rows.terms.pairs]
+        pairs = [own.get(pair.names, np.zeros(len(pair.widths))) for pair in rows.terms.pairs]
         places.append(np.concatenate([place, *pairs]))
-    return Curves(torch.cat([coefficients, nothing]), tuple(places), curves.chosen)
-
-
-def _names(pair: Pair) -> tuple[str, str]:
-    return pair.first.name, pair.second.name
-
-
-def _pair(rows: TermRows, first: Side, second: Side) -> Pair:
-    """Two columns as a term: the products of a penalty have a sum of squares over the rows of 1 on average."""
-    plain = Pair(first, second, ())
-    values = [dict(zip(side.functions, rows.functions(side).T, strict=True)) for side in (first, second)]
-    factors = []
-    for block in plain.blocks():
-        squares = sum(float((values[0][one] * values[1][two]).square().sum()) for one, two in block) / len(block)
-        factors.append(squares**-0.5 if squares > 0 else 0.0)
-    return Pair(first, second, tuple(factors))
+    return Curves(torch.cat([coefficients, nothing]), tuple(places), ())

@@ -45,12 +45,9 @@ def _split(terms: Terms, numbers: Tensor) -> Iterator[tuple[Pair, Tensor]]:
 
 
 def _of_pair(terms: Terms, pair: Pair, numbers: Tensor, least: float) -> Iterator[Factors]:
-    ones, twos = pair.first.functions, pair.second.functions
+    (first_places, second_places, factors), (ones, twos) = pair.products, (pair.first.functions, pair.second.functions)
     matrix = torch.zeros(len(ones), len(twos), dtype=torch.float64)
-    place = iter(numbers.tolist())
-    for block, factor in zip(pair.blocks(), pair.factors, strict=True):
-        for one, two in block:
-            matrix[ones.index(one), twos.index(two)] = factor * next(place)
+    matrix[first_places, second_places] = factors * numbers
     # In units of functions whose mean square over the rows is 1, so that a singular value is the size of its node.
     sizes = [torch.tensor(side.sizes, dtype=torch.float64).clamp(min=1e-300) for side in (pair.first, pair.second)]
     left, values, right = torch.linalg.svd(sizes[0][:, None] * matrix * sizes[1], full_matrices=False)

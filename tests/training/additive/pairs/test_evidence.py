@@ -10,8 +10,8 @@ from training.additive.pairs.evidence import Evidence, weigh_pairs
 from training.additive.pairs.sides import sides_of
 from training.additive.rows import TermRows
 from training.additive.solution import Problem, solve
+from training.additive.sums import scale_weights
 from training.additive.terms import Side, terms_of
-from training.additive.weights import scale_weights
 
 
 def _weigh(

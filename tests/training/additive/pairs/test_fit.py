@@ -10,6 +10,7 @@ from kan_model.network.checkpoint import from_bytes, to_bytes
 from kan_model.network.layer import KANLayer
 from training.additive.families import SQUARES, TWO_CLASSES, Family
 from training.additive.network import network_of
+from training.additive.pairs import folds
 from training.additive.pairs.fit import PairFit
 from training.additive.pairs.sides import sides_of
 from training.additive.rows import TermRows
@@ -223,3 +224,21 @@ def test_of_many_words_the_most_frequent_are_multiplied() -> None:
     kept = [place - 2 for place in words.inputs]
     assert len(kept) == 16
     assert counts[kept].min() >= np.sort(counts)[-16]
+
+
+@pytest.mark.parametrize("family", [SQUARES, TWO_CLASSES])
+def test_sums_that_the_folds_share_judge_as_sums_of_their_own(monkeypatch: pytest.MonkeyPatch, family: Family) -> None:
+    """Of squares the answers are the same; of classes the weights that steer the λs differ, and the loss by 2 %."""
+    x = _columns(600)
+    y = np.sin(3 * x[:, 0]) + 2 * x[:, 0] * x[:, 2] + 0.5 * np.random.default_rng(3).normal(size=600)
+    plain, problem = _solve(x, (y if family is SQUARES else y > 0).astype(float), family)
+    found = []
+    for numbers in (2**26, 0):
+        monkeypatch.setattr(folds, "_MOST_NUMBERS", numbers)
+        fit = PairFit(plain, problem, sides_of(plain.rows, NAMES), 2, 6000)
+        assert (fit._folds.gram(0, 0) is None) == (numbers == 0)
+        found.append(fit.answers_out_of_fold())
+    if family is SQUARES:
+        torch.testing.assert_close(found[0], found[1], rtol=1e-6, atol=1e-6)
+    losses = [float(family.losses(each, problem.targets).mean()) for each in found]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.additive.weights import scale_weights
+from training.additive.sums import scale_weights
 
 
 def test_a_weighted_mean_varies_as_that_of_the_effective_rows() -> None:
