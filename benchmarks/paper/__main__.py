@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="run one more seed, and say whether it lies within the spread of the others",
     )
     parser.add_argument("--cases", nargs="+", metavar="CASE", help="only these functions, equations or tables")
+    parser.add_argument("--contenders", nargs="+", metavar="NAME", help="only these contenders")
     parser.add_argument("--cpu-seconds", type=float, metavar="S", help="begin no run after S seconds of processor time")
     parser.add_argument("--found", action="store_true", help="measure nothing; show what was found")
     parser.add_argument(
@@ -65,7 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measure(experiment: Experiment, outcomes: Outcomes, options: argparse.Namespace) -> None:
     """Make the missing runs, one by one; each is kept at once."""
     runs = fresh_runs(experiment) if options.fresh else experiment.plan(options.quick)
-    plan = [run for run in runs if options.cases is None or run.case in options.cases]
+    plan = [
+        run
+        for run in runs
+        if (options.cases is None or run.case in options.cases)
+        and (options.contenders is None or run.contender in options.contenders)
+    ]
     todo = list(missing(plan, outcomes.load()))
     began, command = time.process_time(), f"python -m benchmarks.paper {experiment.name}{' --fresh' * options.fresh}"
     for number, run in enumerate(todo, start=1):

@@ -110,10 +110,11 @@ def formula(options: argparse.Namespace, output: Output) -> None:
     changes = {name: value for name, value in given.items() if value is not None}
     symbolic_section(changes)  # A mistake in the arguments is told before the imports that take seconds.
     from training.pipelines.fresh.formula_again import find_formula
+    from training.report.summary import shown_formula
 
     on_message = (lambda text: print(text, file=sys.stderr)) if output.style == "text" else lambda _: None
     found = find_formula(options.run, changes, on_message)
-    lines, file = _shown_formula(found.text, options.run / "formula-again.txt")
+    lines, file = shown_formula(found.text, options.run / "formula-again.txt")
     details = found.details
     metrics = {} if details is None else dict(details.formula_metrics)
     of_network = {} if details is None else dict(details.network_metrics)
@@ -131,25 +132,6 @@ def formula(options: argparse.Namespace, output: Output) -> None:
         formula_metrics=metrics,
         network_metrics=of_network,
     )
-
-
-def _shown_formula(text: str, file: Path) -> tuple[list[str], Path | None]:
-    """The lines for people, and the file that has the formula if they are too long; all lines if it cannot be written.
-
-    Args:
-        text: One line an output.
-        file: Where long formulas go.
-    """
-    from training.report.summary import MOST_CHARACTERS
-
-    lines = text.splitlines()
-    if all(len(line) <= MOST_CHARACTERS for line in lines):
-        return lines, None
-    try:
-        file.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        return [f"{file}: cannot write the formula here: {error.strerror}", *lines], None
-    return [f"the formula is longer than {MOST_CHARACTERS} characters: see {file}"], file
 
 
 def tune(options: argparse.Namespace, output: Output) -> None:

@@ -1,6 +1,6 @@
 """The formula of a whole network, for manifests and reports: its text, and how close it is to the network."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ from sklearn.metrics import r2_score
 
 from kan_api.v1 import manifest_pb2 as pb
 from kan_model.formula.expression import formula
+from kan_model.formula.standard_errors import text_with_errors
 from training.data.dataset import Dataset
 from training.data.encoding import Numbers
 from training.publishing.export import Trained
@@ -19,6 +20,8 @@ _DIGITS = 4
 _NEAR = 1e-12
 # The most paths from a feature to an output; nobody reads longer formulas.
 _MOST_TERMS = 500
+# Formulas whose text with standard errors is longer get no such note.
+_MOST_CHARACTERS = 500
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,20 @@ class WholeFormula:
     latex_sides: tuple[str, ...] = ()
 
 
-def whole_formula(trained: Trained, features: Sequence[str], outputs: Sequence[str]) -> WholeFormula:
+def whole_formula(
+    trained: Trained,
+    features: Sequence[str],
+    outputs: Sequence[str],
+    fitted_to: tuple[Numbers, Numbers] | None = None,
+) -> WholeFormula:
     """The formula of the network, if there is one with at most 500 terms.
 
     Args:
         trained: The network.
         features: Names of the features.
         outputs: Names of the outputs.
+        fitted_to: The rows ``[rows, features]`` and targets ``[rows, outputs]`` that its constants were fitted to by
+            least squares, in raw units; the notes then have their standard errors. None: there are no such rows.
     """
     try:
         found = formula(
@@ -61,7 +71,18 @@ def whole_formula(trained: Trained, features: Sequence[str], outputs: Sequence[s
     except ValueError as error:
         return WholeFormula("", "", (f"no formula of the whole network: {error}",))
     text = "\n".join(f"{name} = {text}" for name, text in zip(outputs, found.text, strict=True))
-    return WholeFormula(text, "\n".join(found.latex), found.notes, found.text, found.latex)
+    errors = () if fitted_to is None else _standard_errors(trained, features, outputs, *fitted_to)
+    return WholeFormula(text, "\n".join(found.latex), (*found.notes, *errors), found.text, found.latex)
+
+
+def _standard_errors(
+    trained: Trained, features: Sequence[str], outputs: Sequence[str], rows: Numbers, targets: Numbers
+) -> Iterator[str]:
+    """A note for each output whose constants have standard errors, if a person would read it."""
+    exact = formula(trained.kan, inputs=trained.inputs, outputs=trained.outputs, names=features, near=_NEAR)
+    for name, text in zip(outputs, text_with_errors(exact, rows, targets), strict=True):
+        if text is not None and len(text) <= _MOST_CHARACTERS:
+            yield f"± one standard error of this form: {name} = {text}"
 
 
 def formula_lines(manifest: pb.ModelManifest) -> str:

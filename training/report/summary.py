@@ -93,6 +93,23 @@ def facts(published: Published) -> dict[str, Any]:
     }
 
 
+def shown_formula(text: str, file: Path) -> tuple[list[str], Path | None]:
+    """The lines for people, and the file that has the formula if they are too long; all lines if it cannot be written.
+
+    Args:
+        text: One line an output.
+        file: Where long formulas go.
+    """
+    lines = text.splitlines()
+    if all(len(line) <= MOST_CHARACTERS for line in lines):
+        return lines, None
+    try:
+        file.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        return [f"{file}: cannot write the formula here: {error.strerror}", *lines], None
+    return [f"the formula is longer than {MOST_CHARACTERS} characters: see {file}"], file
+
+
 def of_import(published: Published) -> str:
     """The lines after an import, with metrics if there were rows to compute them."""
     data = published.manifest.data

@@ -4,8 +4,11 @@ import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from kan_model import KAN, EdgeReport, Symbolized, auto_symbolic, fit_constants
 from kan_model.analysis.pruning import Pruned
+from training.data.encoding import Numbers
 from training.fitting.fit import fit_module
 from training.publishing.export import Trained
 from training.publishing.whole_formula import WholeFormula, whole_formula
@@ -13,7 +16,13 @@ from training.recipe.fit_sections import FitSection, FormulaSection, PruneSectio
 from training.steps.gate import decline, find_silence
 from training.steps.pruning import cut
 from training.steps.state import Check, Finished, FoundFormula, OnMessage, StepData, StepFailed, validation_loss
-from training.steps.symbolic_notes import count_functions, describe_splines, foretell, list_limited_functions
+from training.steps.symbolic_notes import (
+    OF_ONE_FIT,
+    count_functions,
+    describe_splines,
+    foretell,
+    list_limited_functions,
+)
 
 # Edges without an answer to some row that are named in a note.
 _MOST_NAMED = 6
@@ -71,6 +80,7 @@ def find_formulas(
         _refuse_to_serve(formula, len(splines), len(edges), [named, *notes])
         notes += [named, "no formula of the whole network: it has splines"]
         return replace(done, kan=done.kan if formula else kan, notes=(*done.notes, *notes))
+    notes.append(OF_ONE_FIT)
     if formula is not None and not formula.serve:
         return keep_splines(done, kan, [*notes, "formula: told beside the network, which stays"], table)
     written = write_formula(kan, table)
@@ -86,7 +96,7 @@ def keep_splines(done: Finished, kan: KAN, notes: Sequence[str], table: StepData
     has_splines = any((layer.edge_mask != 0).any() for layer in kan.layers)
     written = None if has_splines else write_formula(kan, table)
     found = FoundFormula(written, kan, done.kan, is_served=False) if written and written.text else None
-    more = written.notes if written and not written.text else ()
+    more = written.notes if written else ()
     return replace(done, notes=(*done.notes, *notes, *more), found=found)
 
 
@@ -202,4 +212,17 @@ def write_formula(kan: KAN, table: StepData) -> WholeFormula:
     """The formula of a network without splines, in raw units."""
     dataset = table.dataset
     trained = Trained(kan, table.inputs, table.outputs)
-    return whole_formula(trained, dataset.input_names, dataset.classes or dataset.targets)
+    return whole_formula(
+        trained, dataset.input_names, dataset.classes or dataset.targets, _rows_of_least_squares(table)
+    )
+
+
+def _rows_of_least_squares(table: StepData) -> tuple[Numbers, Numbers] | None:
+    """Rows and targets in raw units, if least squares in these units without weights fit constants to them."""
+    dataset = table.dataset
+    is_plain = table.loss.name == "squared_error" and table.train.weights is None and len(dataset.targets) == 1
+    if not is_plain or dataset.gaps or dataset.target_scale == "log":
+        return None
+    rows, targets = dataset.x[dataset.train], dataset.y[dataset.train].astype(np.float64)
+    whole = np.isfinite(rows).all(axis=1)
+    return rows[whole], targets[whole]

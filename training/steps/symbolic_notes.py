@@ -9,6 +9,12 @@ import torch
 from kan_model import KAN, EdgeReport
 from kan_model.network.functions import FUNCTIONS
 
+# Each function follows the curve of its edge, so another seed needs another training of the whole network, which is
+# as costly as the first one. In context the searches are the training, so there several seeds are counted.
+OF_ONE_FIT = (
+    "the form is of one fit from one seed: its stability is counted only in context; a run with another [fit] seed "
+    "shows whether it is found again"
+)
 # Of all functions on one edge, about; docs/recipes.md tells it too.
 _SECONDS_OF_AN_EDGE = 1.0
 # A person hardly reads a formula of more edges.

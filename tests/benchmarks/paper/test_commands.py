@@ -1,8 +1,11 @@
 """The experiments as commands."""
 
 import importlib
+from pathlib import Path
 
 import pytest
+
+from benchmarks.paper.__main__ import main as measure
 
 
 @pytest.mark.parametrize("name", ["digits_pruned", "five_peaks", "staircase", "symbolic_recovery"])
@@ -16,3 +19,13 @@ def test_help_tells_what_an_experiment_does(name: str, capsys: pytest.CaptureFix
     with pytest.raises(SystemExit) as ended:
         main(["--fast"])
     assert ended.value.code == 2
+
+
+def test_only_the_named_contenders_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No run of the others is made: without any of that name there is nothing to show."""
+    monkeypatch.chdir(tmp_path)
+    assert measure(["noise", "--quick", "--contenders", "nobody"]) == 0
+    assert capsys.readouterr().out == "noise: too few runs are done to show anything\n"
+    assert not list(tmp_path.rglob("*.json"))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kan_api.v1.manifest_pb2 import Intervals, ModelManifest, Network, Pair, QuantilePair
 from training.publishing.publish import Published
-from training.report.summary import facts, of_run
+from training.report.summary import facts, of_run, shown_formula
 
 
 def shown(formula: str) -> list[str]:
@@ -29,6 +29,32 @@ def test_of_a_long_one_it_says_where_it_is() -> None:
         "formula   x = a",
         "formula   1 more: too long to be shown here",
     ]
+
+
+def formula_of(characters: int) -> str:
+    """A line of so many characters."""
+    return "y = " + "a" * (characters - 4)
+
+
+def test_500_characters_are_shown_and_501_are_not(tmp_path: Path) -> None:
+    """The same edge for a run and for `kan-train formula`, which writes its long formulas into a file of their own."""
+    file = tmp_path / "formula-again.txt"
+    assert shown(formula_of(500)) == [f"formula   {formula_of(500)}"]
+    assert shown_formula(formula_of(500), file) == ([formula_of(500)], None)
+    assert not file.exists()
+    assert "too long to be shown here" in shown(formula_of(501))[0]
+    lines, written = shown_formula(formula_of(501), file)
+    assert written == file
+    assert lines == [f"the formula is longer than 500 characters: see {file}"]
+    assert file.read_text() == formula_of(501) + "\n"
+
+
+def test_a_file_that_cannot_be_written_costs_no_formula(tmp_path: Path) -> None:
+    """The long formula is shown after all, and the first line says why."""
+    file = tmp_path / "gone" / "formula-again.txt"
+    lines, written = shown_formula(formula_of(501), file)
+    assert written is None
+    assert lines == [f"{file}: cannot write the formula here: No such file or directory", formula_of(501)]
 
 
 def test_the_facts_name_the_pairs_of_an_additive_model() -> None:

@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import sympy
 
+from service.client import Client
+from tests.kit.server.kan_serve import serving
 from training.cli import main
 from training.errors import RecipeError
 from training.recipe.config import parse_recipe
@@ -33,7 +36,7 @@ def test_keys_that_do_not_fit_are_refused(section: str, message: str) -> None:
 def test_init_and_run_end_in_the_formula_of_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two commands without an edit: watts = volts²/ohms is served; `kan-train formula` finds it again."""
+    """Two commands without an edit: a server answers by watts = volts²/ohms; `kan-train formula` finds it again."""
     random = np.random.default_rng(0)
     table = pd.DataFrame({"volts": random.uniform(1, 12, 300), "ohms": random.uniform(1, 5, 300)})
     table["watts"] = table["volts"] ** 2 / table["ohms"] + 0.05 * random.standard_normal(300)
@@ -47,6 +50,13 @@ def test_init_and_run_end_in_the_formula_of_the_table(
     text = capsys.readouterr().out
     assert "of 2 searches found the same form" in text
     assert "volts**2/ohms" in text
-    assert (tmp_path / "runs" / "ohm" / "formula.txt").read_text().startswith("watts = ")
+    written = (tmp_path / "runs" / "ohm" / "formula.txt").read_text().strip()
+    assert written.startswith("watts = ")
+    asked = {"volts": 6.0, "ohms": 2.0}
+    with serving(tmp_path / "models", log=tmp_path / "log") as server, Client(server.grpc) as client:
+        answer = client.predict("ohm", [asked]).values
+    by_hand = sympy.sympify(written.removeprefix("watts = ")).subs(asked)
+    np.testing.assert_allclose(answer, [[float(by_hand)]], rtol=1e-3)  # Its numbers are written with four digits.
+    np.testing.assert_allclose(answer, [[18.0]], rtol=0.01)
     assert main(["formula", "runs/ohm", "--choice", "in-context"]) == 0
     assert "volts**2/ohms" in capsys.readouterr().out

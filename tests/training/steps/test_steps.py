@@ -186,6 +186,7 @@ def test_the_formula_in_raw_units_is_the_truth(wave: Callable[[str], Recipe], tm
     answers = run_model(onnx.load(version.folder / "model.onnx"), rows.astype(np.float32))
     np.testing.assert_allclose(answers[:, 0], truth, atol=1e-4)
     assert any(note.startswith("symbolic: 2 of 2 edges are formulas") for note in version.notes)
+    assert any("its stability is counted only in context" in note for note in version.notes)
     page = (version.folder / "report.html").read_text()
     assert escape(version.manifest.formula) in page
     latex = re.search(r"<details><summary>its right-hand side as LaTeX</summary>\n<pre>(.*)</pre>", page)

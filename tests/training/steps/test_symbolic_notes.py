@@ -2,7 +2,15 @@
 
 import pytest
 
-from training.steps.symbolic_notes import foretell
+from kan_model.network.symbolic_edge import SymbolicEdge
+from kan_model.symbolic.choice import Candidate, EdgeReport
+from training.steps.symbolic_notes import describe_splines, foretell
+
+
+def nearest(r2: float) -> EdgeReport:
+    """A spline from the first column, whose nearest function is a parabola."""
+    edge = SymbolicEdge(0, 0, "x^2", 1.0, 0.0, 1.0, 0.0)
+    return EdgeReport(0, 0, 0, Candidate(0, edge, r2, 2, 0.0), fixed=False)
 
 
 @pytest.mark.parametrize(
@@ -22,3 +30,23 @@ def test_many_edges_are_told_with_what_to_do_instead() -> None:
     text = foretell(512)
     assert text.startswith("symbolic: 512 edges, all functions on each: about 9 minutes; ")
     assert "kan-train init --formula" in text
+
+
+@pytest.mark.parametrize(
+    ("r2", "bound"), [(0.932, "0.93"), (0.93, "0.92"), (0.9309, "0.92"), (0.99999, "0.99"), (0.802, "0.8")]
+)
+def test_the_bound_that_would_take_a_function_has_two_digits(r2: float, bound: str) -> None:
+    """It is below R² by 0.001 at least, so that R² as it is printed, and the same fit again, meet it."""
+    text = describe_splines([nearest(r2)], ["rooms"])
+    assert text == (
+        f"still splines: layer 0 from rooms to 0 (nearest: x^2, R² {r2:.3f}; min_r2 = {bound} would take it)"
+        f"; to take all of them: kan-train formula RUN --min-r2 {bound}"
+    )
+
+
+def test_a_function_that_is_far_is_not_advised() -> None:
+    """R² below 0.8 is no formula of the edge; then nothing takes all of them, though a bound takes the other one."""
+    assert describe_splines([nearest(0.79)], ["rooms"]).endswith("(nearest: x^2, R² 0.790)")
+    both = describe_splines([nearest(0.95), nearest(0.79)], ["rooms"])
+    assert "min_r2 = 0.94 would take it" in both
+    assert "to take all of them" not in both

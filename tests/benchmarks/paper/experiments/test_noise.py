@@ -1,10 +1,12 @@
-"""The laws, the judge of found formulas, and gplearn's programs."""
+"""The laws, the judge of found formulas, gplearn's programs, and what the commands print."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 import sympy
 
-from benchmarks.paper.experiments.noise import genetic, kan
+from benchmarks.paper.experiments.noise import command, genetic, kan
 from benchmarks.paper.experiments.noise.genetic import parse
 from benchmarks.paper.experiments.noise.judge import judge
 from benchmarks.paper.experiments.noise.laws import LAWS
@@ -75,7 +77,7 @@ def test_the_plan_is_the_same_without_gplearn(monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(genetic, "is_installed", lambda found=is_installed: found)
         plans.append(plan(quick=False))
     assert plans[0] == plans[1]
-    assert {run.contender for run in plan(quick=True)} == {"KAN", "KAN in context"}
+    assert {run.contender for run in plan(quick=True)} == {"KAN", "KAN in context", "kan-train"}
     with pytest.raises(SystemExit, match="gplearn is not installed"):
         genetic.find_formula(np.zeros((2, 1)), np.zeros(2), ["a"], 0)
 
@@ -87,6 +89,22 @@ def test_a_program_of_gplearn_is_read() -> None:
     for wrong in ("tan(X0)", "X0, X1"):
         with pytest.raises(ValueError, match="wanted"):
             parse(wrong, ["a", "b"])
+
+
+def test_a_printed_formula_is_read(tmp_path: Path) -> None:
+    """Served or told beside the network; a long one from the file of the run; nothing where none was printed."""
+    note = "  symbolic: the formula is a network of shape [2, [0, 1]]; 4 of 5 searches found the same form; loss 1\n"
+    for how, is_served in (("served", True), ("told in report.html", False)):
+        printed = command.read(f"{note}  formula   y = 0.5*a*b\n  formula   {how}: RMSE 1\n", tmp_path, ["a", "b"])
+        assert printed is not None
+        assert printed.expression == 0.5 * A * B
+        assert (printed.shape, printed.agreeing, printed.is_served) == ("[2, [0, 1]]", 4, is_served)
+    assert command.read("  formula   too long to be shown here\n", tmp_path, ["a"]) is None
+    (tmp_path / "law").mkdir()
+    (tmp_path / "law" / "formula.txt").write_text("y = sin(a)\n")
+    long = command.read("  formula   too long to be shown here\n", tmp_path, ["a"])
+    assert long is not None
+    assert long.expression == sympy.sin(A)
 
 
 @pytest.mark.slow

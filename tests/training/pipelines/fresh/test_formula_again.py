@@ -28,7 +28,7 @@ def finished(wave: Callable[[str], Recipe], tmp_path: Path, monkeypatch: pytest.
 def test_the_formula_of_a_finished_run_is_told_and_nothing_is_published(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With sin it is the truth; without it no formula, and the message names column and bound."""
+    """With sin it is the truth; without it no formula, and the message names column and bound: this bound gives one."""
     before = sorted(path.name for path in (tmp_path / "models" / "wave").iterdir())
     assert main(["formula", str(finished), "--functions", "x,sin", "--json"]) == 0
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -40,6 +40,13 @@ def test_the_formula_of_a_finished_run_is_told_and_nothing_is_published(
     assert re.search(r"^symbolic: \d edges?, all functions on each: about \d s$", progress, re.MULTILINE)
     assert "no formula of the whole network" in text
     assert "layer 0 from a to 0 (nearest: " in text
+    looser = re.search(r"to take all of them: kan-train formula RUN (--min-r2) (0\.\d+)$", text, re.MULTILINE)
+    assert looser is not None
+    assert main(["formula", str(finished), "--functions", "x,x^2", *looser.groups()]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"^y = .*a", text, re.MULTILINE)
+    assert re.search(r"^  ± one standard error of this form: y = .*\(\S+ ± \S+\).*a", text, re.MULTILINE)
+    assert "no formula of the whole network" not in text
     assert sorted(path.name for path in (tmp_path / "models" / "wave").iterdir()) == before
 
 
