@@ -40,11 +40,11 @@ class Latest:
             self.compare(member, name)
 
     def lower(self, name: str) -> bool:
-        """Lower the latest version of a model to the latest one that a worker still serves which takes calls; 0 for none.
+        """Lower the latest version of a model to the highest that workers which take calls still serve; 0 for none.
 
         An operator has rolled it back, callers have unloaded the model, or workers have ended. No caller sees a version
-        go back by this: no worker answers with a later one any more. During a switch it must not be called. Gives
-        whether it was lowered.
+        go back by this: no worker answers with a later one any more. During a switch, a version that nobody serves yet
+        is the latest one, and this must not be called. Gives whether it was lowered.
         """
         served = max((each.highest(name) for each in self._members if each.takes_calls), default=0)
         if served >= self.of(name):
