@@ -29,7 +29,7 @@ class Entry:
         slow: Whether that load takes so long that the server waits for it no longer.
         digest: Of the bytes that were loaded last, if several workers compare them.
         held: Whether the files could not be read or are absent. Then it is not loaded before the next scan.
-        fingerprint: Of its files when they were last read; None before that.
+        fingerprint: Of its files when they were last read, or when the log told of a change; None before that.
         refusal: Why and when it was refused; None if it was not refused, or if its files have changed since.
         due: Whether it was refused and should be tried again.
         users: Number of leases.

@@ -19,6 +19,7 @@ from service.registry.residency.requested_loads import RequestedLoads
 from service.registry.residency.residency import Residency
 from service.registry.residency.used_entry import UsedEntry
 from service.registry.retries import Retries
+from service.registry.scanning.changed_files import ChangedFiles
 from service.registry.scanning.listing import Listing
 from service.registry.scanning.watcher import Watcher
 from service.registry.succession.adoption import Adoption
@@ -68,6 +69,7 @@ class Registry:
         self._changes = ChangeSignal()
         self._residency = Residency(self._entries, self._loader, self._succession, self._changes, settings)
         self._retries = Retries(self._entries, self._source)
+        self._changed_files = ChangedFiles(self._entries, self._source)
         self._unloaded: set[str] = set() if agreement is None else set(agreement.unloaded)
         waits = (self._listing, self._loader, self._residency, self.scan, self._changes, self._unloaded, settings)
         self._awaited = AwaitedVersions(self._entries, *waits)
@@ -157,6 +159,7 @@ class Registry:
             self._changes.notify()  # the scan may have ended the load that a call waits for
             self._entries.complete = self._entries.complete or self._started
             await self._source.mark_used(self._entries.ready)
+        self._changed_files.look()
         storage_error = self._source.last_error or storage_error
         if storage_error is not None:
             raise storage_error
@@ -205,6 +208,7 @@ class Registry:
             await self._readiness.watcher.stop()
         await self._awaited.close()
         await self._retries.close()
+        await self._changed_files.close()
         await self._loader.close()
 
     def _load_changed(self, entry: Entry) -> None:

@@ -39,14 +39,17 @@ class Latest:
         for member in self._members:
             self.compare(member, name)
 
-    def forget(self, name: str) -> bool:
-        """Nobody can see a version go back of a model that no worker serves which takes calls. Gives whether it is one.
+    def lower(self, name: str) -> bool:
+        """Lower the latest version of a model to the highest that workers which take calls still serve; 0 for none.
 
-        Callers have unloaded it, or those workers have ended.
+        An operator has rolled it back, callers have unloaded the model, or workers have ended. No caller sees a version
+        go back by this: no worker answers with a later one any more. During a switch, a version that nobody serves yet
+        is the latest one, and this must not be called. Gives whether it was lowered.
         """
-        if name not in self._numbers or any(each.takes_calls and each.served.get(name) for each in self._members):
+        served = max((each.highest(name) for each in self._members if each.takes_calls), default=0)
+        if served >= self.of(name):
             return False
-        self.set(name, 0)
+        self.set(name, served)
         return True
 
     def begin(self, member: Member) -> None:

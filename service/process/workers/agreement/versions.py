@@ -3,8 +3,8 @@
     a version is loaded by every worker that takes calls ─▶ each is told to arm it ─▶ all have ─▶ one flag is set: every
     worker answers with it from that moment on ─▶ each is told to serve it, and retires the version before
 
-So a caller of two workers never sees a version go back. A worker that starts takes calls only when it serves what the
-others serve. A message is about one version, and only what depends on it is decided again.
+So a caller of two workers never sees a version go back, unless it is rolled back. A worker that starts takes calls only
+when it serves what the others serve. A message is about one version, and only what depends on it is decided again.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ class Versions:
             switch.unarmed.discard(member)
             self._end_switch(name)
         for name in self._latest.names() - self._switches.keys():
-            self._latest.forget(name)
+            self._latest.lower(name)
         self._settle_all()
 
     def take(self, member: Member, message: dict[str, Any]) -> None:
@@ -132,8 +132,8 @@ class Versions:
         self._latest.compare(member, name)
         if (switch := self._switches.get(name)) is not None and switch.version == version:
             switch.unarmed.discard(member)
-        is_forgotten = name not in self._switches and self._latest.forget(name)
-        self._settle(name, None if is_forgotten else number)
+        is_lowered = name not in self._switches and self._latest.lower(name)
+        self._settle(name, None if is_lowered else number)
 
     def _settle(self, name: str, number: int | None = None) -> None:
         """Do everything that a change of one version allows, or of any version of a model."""
@@ -160,7 +160,7 @@ class Versions:
         # A worker that starts may have other bytes.
         waiting = self._waiting(switch.version)
         self._serve(switch.version, [each for each in waiting if each.digests[switch.version] == switch.digest])
-        self._latest.forget(name)
+        self._latest.lower(name)
         return True
 
     def _admit(self) -> None:

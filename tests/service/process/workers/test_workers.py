@@ -103,8 +103,20 @@ def test_a_killed_worker_is_replaced_and_what_it_counted_stays(two_workers: Star
     assert answered(server, "affine") == 41
 
 
-def test_no_caller_sees_a_version_go_back(two_workers: Start, write_model: WriteModel) -> None:
-    """Callers on new connections get versions that only grow, and a superseded version still answers by number."""
+def roll_back(server: KanServe, folder: Path) -> None:
+    """Withdraw a version as `kan-train rollback` does, and wait until no worker serves it."""
+    closed = f"version {folder.name} closed"
+    before = server.log.read_text().count(closed)
+    serving = taking_calls(server)
+    folder.rename(folder.with_name(f".withdrawn-{folder.name}"))
+    wait_for(lambda: server.log.read_text().count(closed) == before + serving, "the rollback in every worker")
+
+
+def test_no_caller_sees_a_version_go_back(two_workers: Start, write_model: WriteModel, models: Path) -> None:
+    """Callers on new connections get versions that only grow, and a superseded version still answers by number.
+
+    Only a rollback goes back. A worker that starts after it takes calls, with the version that all went back to.
+    """
     write_model("affine")
     server = two_workers()
     seen = [call(server)]
@@ -115,6 +127,10 @@ def test_no_caller_sees_a_version_go_back(two_workers: Start, write_model: Write
         seen += [call(server) for _ in range(10)]
     assert seen == sorted(seen)
     assert {call(server, version=2) for _ in range(10)} == {2}
+    roll_back(server, models / "affine" / "3")
+    workers(server)[0].kill()
+    wait_for_workers(server, 2, restarts=1)
+    assert {call(server) for _ in range(20)} == {2}
 
 
 def test_a_version_that_cannot_be_loaded_is_served_by_no_worker(two_workers: Start, write_model: WriteModel) -> None:
@@ -154,17 +170,25 @@ def test_a_version_that_one_worker_cannot_load_is_served_by_none(
 
 
 def test_a_worker_with_other_bytes_takes_no_calls(two_workers: Start, write_model: WriteModel) -> None:
-    """A version is replaced under its number. A worker that starts is kept out, and the other serves on."""
-    folder = write_model("affine")
+    """A version is replaced under its number. A worker that starts is kept out, and the other serves on.
+
+    After a rollback to the version before both take calls again.
+    """
+    write_model("affine")
+    folder = write_model("affine", version=2)
     server = two_workers()
     graph = KINDS["affine"].graph()
     graph.doc_string = "other bytes"
     replace_graph(folder, graph)
     workers(server)[0].kill()
     wait_for(lambda: "other bytes under this number" in server.log.read_text(), "the refusal")
-    assert {call(server) for _ in range(10)} == {1}
+    wait_for(lambda: "it serves version 1 of model affine, and others version 2" in server.log.read_text(), "the wait")
+    assert {call(server) for _ in range(10)} == {2}
     assert taking_calls(server) == 1
     assert server.is_ready()
+    roll_back(server, folder)
+    wait_for_workers(server, 2, restarts=1)
+    assert {call(server) for _ in range(20)} == {1}
 
 
 def test_a_stop_drains_all_workers_and_leaves_nothing(two_workers: Start, write_model: WriteModel) -> None:

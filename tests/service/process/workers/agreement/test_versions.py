@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from service.process.workers.agreement.flags import Flags
 from service.process.workers.agreement.member import Member
 from service.process.workers.agreement.versions import Versions
-from service.settings.version_policy import VersionPolicy
+from service.settings.version_policy import VersionPolicy, parse_version_policy
 
 
 class Worker:
@@ -54,6 +54,20 @@ class Worker:
                     self.armed.pop(version, None)
                 case {"listen": True}:
                     self.listens = True
+
+    def leave(self, version: int) -> None:
+        """Answer with a version no longer."""
+        self.served.discard(version)
+        self.say(left=["digits", version])
+
+    def follow(self, newest: int) -> None:
+        """Look at a repository with this newest version: load it, and leave the others once it is served."""
+        if ("digits", newest) not in self.member.digests:
+            self.load(newest)
+        self.obey()
+        if newest in self.served:
+            for version in self.served - {newest}:
+                self.leave(version)
 
     def answer(self) -> int:
         """The latest version, as a caller sees it now; 0 for none."""
@@ -233,6 +247,91 @@ def test_an_older_version_is_served_by_its_number_at_once(versions: Versions, fl
     assert first.answer() == 3
 
 
+def test_a_worker_that_starts_after_a_rollback_takes_calls(versions: Versions, flags: Flags) -> None:
+    """It serves the version to which all went back, and the withdrawn one is awaited of nobody.
+
+    While one worker still answers with the withdrawn version, a worker that starts with the one before waits.
+    """
+    first, second = serving(versions, flags, 2), serving(versions, flags, 2)
+    first.follow(1)
+    late = Worker(versions, flags)
+    late.follow(1)
+    late.loaded_all()
+    late.obey()
+    assert [each.answer() for each in (first, second, late)] == [1, 2, 1]
+    assert not late.listens
+    second.follow(1)
+    late.obey()
+    assert late.listens
+    versions.remove(first.member)
+    assert serving(versions, flags, 1).listens
+
+
+@pytest.mark.parametrize("how", ["left", "ended"])
+def test_a_worker_that_refused_a_version_takes_calls_after_its_rollback(
+    versions: Versions, flags: Flags, how: str
+) -> None:
+    """Its file was damaged while another worker served it: that one goes back, or ends while a third went back."""
+    first, second = serving(versions, flags, 2), serving(versions, flags, 2)
+    late = Worker(versions, flags)
+    late.say(loading=["digits", 2])
+    late.say(refused=["digits", 2, "its sha256 differs"])
+    late.follow(1)
+    late.loaded_all()
+    late.obey()
+    assert (late.listens, late.answer()) == (False, 1)
+    first.follow(1)
+    if how == "left":
+        second.follow(1)
+    else:
+        versions.remove(second.member)
+    late.obey()
+    assert late.listens
+
+
+def test_a_version_that_is_rolled_back_during_its_switch_binds_nobody(versions: Versions, flags: Flags) -> None:
+    """Every worker that had armed it has left it: the version before is the latest one again."""
+    first, second = serving(versions, flags), serving(versions, flags)
+    first.load(2)
+    second.load(2)
+    first.leave(2)
+    second.leave(2)
+    for worker in (first, second):
+        worker.told.clear()
+    assert [each.answer() for each in (first, second, serving(versions, flags))] == [1, 1, 1]
+
+
+def test_after_a_rollback_a_later_version_is_agreed_on_again(versions: Versions, flags: Flags) -> None:
+    """Version 2 of three comes back after the rollback to 1: no worker answers with it before all have it."""
+    first, second = serving(versions, flags, 3), serving(versions, flags, 3)
+    for worker in (first, second):
+        worker.follow(1)
+    first.load(2)
+    first.obey()
+    assert (first.answer(), second.answer()) == (1, 1)
+    second.load(2)
+    for worker in (first, second):
+        worker.obey()
+    assert (first.answer(), second.answer()) == (2, 2)
+
+
+def test_a_version_that_the_policy_brought_back_is_not_raised_again(versions: Versions, flags: Flags) -> None:
+    """Workers that still have the version before it, now forbidden, leave it one after another; 1 stays the latest."""
+    first, second = serving(versions, flags, 2), serving(versions, flags, 2)
+    for worker in (first, second):
+        worker.load(1)
+        worker.obey()
+    versions.change(0, parse_version_policy("latest,digits=1"), {"digits": 1})
+    late = Worker(versions, flags)
+    late.follow(1)
+    late.loaded_all()
+    for worker in (first, second, late):
+        worker.leave(2)
+        worker.obey()
+    assert late.listens
+    assert [each.answer() for each in (first, second, late)] == [1, 1, 1]
+
+
 def test_without_polling_a_worker_that_starts_gets_no_newer_version(flags: Flags) -> None:
     """The others never search for it, so it is refused, and the worker falls back to theirs."""
     versions = Versions(flags, VersionPolicy(), polls=False)
@@ -388,6 +487,70 @@ class Workers(RuleBasedStateMachine):
         """Two workers that take calls answer with the same version at each moment."""
         assert len({each.answer() for each in self.workers if each.listens}) <= 1
 
+
+class Followers(RuleBasedStateMachine):
+    """Workers that follow a repository in which versions are published and withdrawn, and that end and start."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flags = Flags()
+        self.versions = Versions(self.flags, VersionPolicy(), polls=True)
+        self.workers = [Worker(self.versions, self.flags) for _ in range(3)]
+        self.last, self.there = 1, [1]
+
+    def teardown(self) -> None:
+        self.flags.close()
+
+    @rule()
+    def publish(self) -> None:
+        """A new version is published; the number of a withdrawn one is not given again."""
+        self.last += 1
+        self.there.append(self.last)
+
+    @precondition(lambda self: len(self.there) > 1)
+    @rule()
+    def withdraw(self) -> None:
+        """The newest version is withdrawn."""
+        self.there.pop()
+
+    @rule(place=st.integers(0, 2), is_quick=st.booleans())
+    def look(self, place: int, is_quick: bool) -> None:
+        """A worker looks at the repository, or has only begun to."""
+        worker = self.workers[place]
+        if is_quick:
+            worker.follow(self.there[-1])
+        elif ("digits", self.there[-1]) not in worker.member.digests:
+            worker.load(self.there[-1])
+
+    @rule(place=st.integers(0, 2))
+    def finish(self, place: int) -> None:
+        """A worker has loaded all that it found."""
+        self.workers[place].loaded_all()
+
+    @rule(place=st.integers(0, 2), count=st.integers(1, 3))
+    def obey(self, place: int, count: int) -> None:
+        """A worker carries out some of its orders."""
+        self.workers[place].obey(count)
+
+    @rule(place=st.integers(0, 2))
+    def end(self, place: int) -> None:
+        """A worker ends and another starts."""
+        self.versions.remove(self.workers[place].member)
+        self.workers[place] = Worker(self.versions, self.flags)
+
+    @rule()
+    def rest(self) -> None:
+        """Once every worker has looked, all take calls, and answer with the newest version that is there."""
+        for worker in self.workers:
+            worker.loaded_all()
+        for worker in self.workers * 4:
+            worker.follow(self.there[-1])
+        assert all(each.listens for each in self.workers)
+        assert {each.answer() for each in self.workers} == {self.there[-1]}
+
+
+Followers.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)
+test_workers_that_follow_a_repository_all_take_calls = Followers.TestCase
 
 Workers.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
 test_a_caller_never_sees_a_version_go_back = Workers.TestCase
