@@ -11,8 +11,9 @@ Calls that have waited too long are refused.
 
 The next turn goes to a connection whose last message came to its end, then to one that nothing is known of. Of an
 unknown connection one call is tried at a time, so that each turn tells of another connection. Among equals the turns go
-round three ways: to the newest call, to the connection of which fewest calls wait, and to the call that has waited
-longest, of the connections that have not been slow. So beside a thousand stuck calls an honest one is received soon.
+round three ways: to the newest call, to the connection of which fewest calls wait (the oldest of equals), and to the
+call that has waited longest, of the connections that have not been slow. So beside a thousand stuck calls an honest one
+is received soon, and of many honest callers all have their turns.
 
 Example: compose's Envoy brings 700 calls of one caller on 175 connections to two replicas with workers, four on each.
 None of them ever ends. So a replica has 88 connections to try, three every 0.3 s. A call that comes in their midst, as
@@ -46,7 +47,7 @@ _LOOK_SECONDS = 0.05
 # hundred, behind a proxy on the connections of honest ones, are then out of the way within seconds.
 _CROWD = 16
 # A call waits while so many, one after the other, may hold the turn that it waits for; twice as long on a connection
-# that nothing is known of, so that up to 240 such connections are tried before a call of one is refused.
+# that has not been slow, so that up to 240 unknown ones are tried before a call of one is refused.
 _MOST_TURNS_WAITING = 3
 
 
@@ -76,12 +77,13 @@ class Receiving:
         self._most_looks_waiting = _MOST_TURNS_WAITING * self._most_looks_unfinished
         self._orders = cycle(("newest", "fewest", "oldest"))
         self._taken = 0
-        self._given: list[str] = []  # connections whose calls have a turn and have not begun it
-        self._unfinished: dict[Held, _Turn] = {}  # the oldest first
+        self._with_turn: Counter[str] = Counter()  # calls that have a turn, by connection
+        self._unfinished: dict[Held, _Turn] = {}  # of those, the calls that have begun it; the oldest first
         self._leaving = 0  # those that were evicted and still have a turn
         self._waiting: dict[_Waiting, None] = {}  # the oldest first
         self._counts: Counter[str] = Counter()  # of those, by connection
-        self._came: dict[str, bool] = {}  # by connection: whether its last message came to its end
+        # By connection: whether its last message came to its end. The one that was used longest ago is first.
+        self._came: dict[str, bool] = {}
         self._look: asyncio.TimerHandle | None = None
 
     async def receive(self, held: Held, connection: Callable[[], str], read: Callable[[], Awaitable[_T]]) -> _T:
@@ -98,17 +100,20 @@ class Receiving:
         name = connection()
         if self._taken < self._most:
             self._taken += 1
+            self._with_turn[name] += 1
         else:
             await self._turn(name)
         self._unfinished[held] = _Turn(name)
+        came = False
         try:
             message = await read()
+            came = True
         finally:
             evicted = self._unfinished.pop(held, None) is None
             self._leaving -= evicted
-            if not evicted:
+            if came and not evicted:
                 self._remember(name, came=True)
-            self._give_turn()
+            self._end_turn(name)
         return message
 
     async def _turn(self, connection: str) -> None:
@@ -122,61 +127,60 @@ class Receiving:
         except asyncio.CancelledError:
             self._forget(waiting)
             if not waiting.turn.cancelled() and waiting.turn.exception() is None:
-                self._given.remove(connection)
-                self._give_turn()
+                self._end_turn(connection)
             raise
-        self._given.remove(connection)
 
-    def _give_turn(self) -> None:
-        """Give a free turn to a call that waits."""
+    def _end_turn(self, connection: str) -> None:
+        """Give the turn of a call to one that waits."""
+        _count_down(self._with_turn, connection)
         while self._waiting:
             waiting = self._next()
-            self._forget(waiting)
-            if not waiting.turn.done():  # else it was cancelled, and has not heard of it yet
-                self._given.append(waiting.connection)
+            if not waiting.turn.done():
+                self._forget(waiting)
+                self._with_turn[waiting.connection] += 1
                 waiting.turn.set_result(None)
                 return
+            # It was cancelled, and has not heard of it yet; so were many, where a connection ended.
+            for each in [each for each in self._waiting if each.turn.done()]:
+                self._forget(each)
         self._taken -= 1
 
     def _next(self) -> "_Waiting":
-        """The call that gets the next turn. Each loop ends soon where all callers are honest."""
+        """The call that gets the next turn."""
         order = next(self._orders)
+        if order == "fewest":  # the oldest of equals
+            return min(self._waiting, key=self._standing_and_count)
         if order == "oldest":
             for waiting in self._waiting:
                 if self._standing(waiting) < _TRIED:
                     return waiting
             return next(iter(self._waiting))
+        # A loop that ends soon where all callers are honest.
         for waiting in reversed(self._waiting):
             if self._came.get(waiting.connection):
                 return waiting
-        # The newest of equals.
-        if order == "newest":
-            return min(reversed(self._waiting), key=self._standing)
-        return min(reversed(self._waiting), key=self._standing_and_count)
+        return min(reversed(self._waiting), key=self._standing)
 
     def _standing(self, waiting: "_Waiting") -> int:
         """The lower, the sooner its connection is expected to send a message at once."""
         came = self._came.get(waiting.connection)
         if came is not None:
             return _CAME if came else _SLOW
-        receiving = (turn.connection for turn in self._unfinished.values())
-        return _TRIED if waiting.connection in self._given or waiting.connection in receiving else _UNKNOWN
+        return _TRIED if waiting.connection in self._with_turn else _UNKNOWN
 
     def _standing_and_count(self, waiting: "_Waiting") -> tuple[int, int]:
         return self._standing(waiting), self._counts[waiting.connection]
 
     def _remember(self, connection: str, *, came: bool) -> None:
-        if self._came.get(connection) is not came:
-            self._came[connection] = came
-            if len(self._came) > _CONNECTIONS_REMEMBERED:
-                del self._came[next(iter(self._came))]
+        self._came.pop(connection, None)
+        self._came[connection] = came
+        if len(self._came) > _CONNECTIONS_REMEMBERED:
+            del self._came[next(iter(self._came))]
 
     def _forget(self, waiting: "_Waiting") -> None:
         if waiting in self._waiting:
             del self._waiting[waiting]
-            self._counts[waiting.connection] -= 1
-            if not self._counts[waiting.connection]:
-                del self._counts[waiting.connection]
+            _count_down(self._counts, waiting.connection)
 
     def _look_later(self) -> None:
         if self._look is None:
@@ -201,7 +205,7 @@ class Receiving:
                 held.evict()
         for waiting in list(self._waiting):
             waiting.looks += 1
-            if waiting.looks > self._most_looks_waiting * (1 if waiting.connection in self._came else 2):
+            if waiting.looks > self._most_looks_waiting * (1 if self._came.get(waiting.connection) is False else 2):
                 self._forget(waiting)
                 if not waiting.turn.done():
                     waiting.turn.set_exception(self._refusal())
@@ -213,6 +217,13 @@ class Receiving:
             "(max_inflight_bytes / max_message_bytes), and others came to their end before this one's turn",
             _LOOK_SECONDS * self._most_looks_unfinished,
         )
+
+
+def _count_down(counts: Counter[str], name: str) -> None:
+    """Without the names that count nothing any more."""
+    counts[name] -= 1
+    if not counts[name]:
+        del counts[name]
 
 
 @dataclass(eq=False, slots=True)

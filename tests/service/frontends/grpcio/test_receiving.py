@@ -115,6 +115,80 @@ def test_a_new_connection_in_the_midst_of_stuck_ones(calls: int, before: int, af
     asyncio.run(check())
 
 
+@pytest.mark.parametrize("end", ["came", "reset"])
+def test_a_connection_of_many_calls_does_not_take_all_turns(end: str) -> None:
+    """A hundred calls of one connection wait, and one call of another: it is received within the next three turns.
+
+    The connection is known, since one of its messages came. If its other calls are reset, it stays no better than that.
+    """
+
+    async def check() -> None:
+        receiving, admission = Receiving(1, 20), Admission(_ADMISSION)
+        read: asyncio.Queue[asyncio.Future[str]] = asyncio.Queue()
+
+        async def message() -> str:
+            came: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+            read.put_nowait(came)
+            return await came
+
+        for name in ("many", "one"):
+            await _task(receiving, admission, name, _at_once)[0]
+        many = [_task(receiving, admission, "many", message)[0] for _ in range(50)]
+        await asyncio.sleep(0)
+        one, _ = _task(receiving, admission, "one", _at_once)
+        await asyncio.sleep(0)
+        many += [_task(receiving, admission, "many", message)[0] for _ in range(50)]
+        for _ in range(4):
+            came = await read.get()
+            if end == "came":
+                came.set_result("message")
+            else:
+                came.cancel()
+        await read.get()
+        assert one.done()
+        for task in many:
+            task.cancel()
+        await asyncio.gather(*many, return_exceptions=True)
+
+    asyncio.run(check())
+
+
+def test_a_message_that_is_reset_says_nothing_good_of_its_connection() -> None:
+    """The turn goes to a connection whose messages came, not to one whose first message was given up by its caller."""
+
+    async def check() -> None:
+        receiving, admission = Receiving(1, 20), Admission(_ADMISSION)
+        await _task(receiving, admission, "good", _at_once)[0]
+        reset, _ = _task(receiving, admission, "reset", _never)
+        await asyncio.sleep(0)
+        reset.cancel()
+        await asyncio.gather(reset, return_exceptions=True)
+        came: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        async def later() -> str:
+            return await came
+
+        received, _ = _task(receiving, admission, "other", later)
+        await asyncio.sleep(0)
+        order: list[str] = []
+
+        def noted(name: str) -> Callable[[], Awaitable[str]]:
+            async def read() -> str:
+                order.append(name)
+                return "message"
+
+            return read
+
+        names = ("reset", "good", "reset")
+        waiting = [_task(receiving, admission, name, noted(name))[0] for name in names]
+        await asyncio.sleep(0)
+        came.set_result("came")
+        await asyncio.gather(received, *waiting)
+        assert order[0] == "good"
+
+    asyncio.run(check())
+
+
 def test_one_call_alone_is_never_evicted() -> None:
     """A slow call keeps its turn as long as no other call waits for one."""
 
