@@ -57,10 +57,12 @@ def sets_text(manifest: ModelManifest) -> str:
 
 
 def quantile_pair_text(intervals: Intervals, output: int) -> str:
-    """What boosted trees made of the rows that judged the intervals of an output; empty if none were fitted."""
+    """What boosted trees made of the rows that judged the intervals of an output; empty if that is not told."""
     if not intervals.HasField("quantile_pair"):
         return ""
     pair = intervals.quantile_pair
+    if output >= min(map(len, (pair.judged_coverage, pair.judged_width, pair.equal_width, pair.intervals_equal_width))):
+        return ""
     share, width = 100 * pair.judged_coverage[output], pair.judged_width[output]
     ours, theirs = pair.intervals_equal_width[output], pair.equal_width[output]
     found = f"{share:.1f} % of the same rows, {width:.4g} apart"

@@ -59,7 +59,8 @@ def _tell_columns(options: argparse.Namespace, output: Output) -> NoReturn:
     found = find_columns(options.table, options.decimal)
     columns = [asdict(each) for each in found.columns]
     output.tell("\n".join(column_lines(found)), "columns", table=found.source, rows=found.rows, columns=columns)
-    command = f"kan-train init {shlex.quote(str(options.table))} --target"
+    decimal = f" --decimal {shlex.quote(options.decimal)}" if options.decimal else ""
+    command = f"kan-train init {shlex.quote(str(options.table))}{decimal} --target"
     example = "" if found.example is None else f", for example {command} {shlex.quote(found.example)}"
     raise RecipeError(f"say which column to predict: {command} COLUMN{example}")
 

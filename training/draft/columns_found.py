@@ -45,9 +45,13 @@ class FoundColumns:
 
     @property
     def example(self) -> str | None:
-        """The last column of numbers or words, since many tables end with what is asked; None: there is no such one."""
+        """The last column of numbers or words, since many tables end with what is asked; None: there is no such one.
+
+        A name that a line cannot show, or that a command takes for an option, is no example.
+        """
         able = [each.name for each in self.columns if each.kind in ("numbers", "words") and each.distinct > 1]
-        return able[-1] if able else None
+        shown = [name for name in able if name.isprintable() and not name.startswith("-")]
+        return shown[-1] if shown else None
 
 
 def find_columns(path: Path, decimal: Decimal | None = None) -> FoundColumns:

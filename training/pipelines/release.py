@@ -24,7 +24,7 @@ from training.recipe.config import Recipe
 from training.report.judged import Judged
 from training.report.report import NAME as REPORT
 from training.report.report import report
-from training.steps.sklearn_baselines import fit_sklearn_baseline
+from training.steps.sklearn_baselines import add_validation_rows, fit_sklearn_baseline
 
 
 def export_graphs(
@@ -68,7 +68,7 @@ def judge_answers(dataset: Dataset, rows: RowNumbers, answers: Numbers, which: s
         return None
     rows = rows[answered]
     weights = None if dataset.weights is None or not dataset.weights[rows].any() else dataset.weights[rows]
-    constant, _ = fit_sklearn_baseline("trivial", dataset)
+    constant, _ = fit_sklearn_baseline("trivial", add_validation_rows(dataset))
     return Judged(which, dataset.y[rows], answers[answered], constant(rows), dataset.x[rows], weights)
 
 

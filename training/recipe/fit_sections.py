@@ -212,11 +212,12 @@ class AttributionSection(Section):
 
 
 class BaselineSection(Section):
-    """[baseline]: models to compare the network with, fitted to the same training rows.
+    """[baseline]: models to compare the network with.
 
     `trivial` always answers the mean or the class frequencies, `linear` is a ridge or logistic regression, `boosted`
-    are gradient boosted trees; all three are scikit-learn's. `mlp` is a plain MLP with as many parameters as the
-    network, trained by the same loop; only it has `depth` and `activation`.
+    are gradient boosted trees; all three are scikit-learn's, and are fitted to all rows but the test rows. `mlp` is a
+    plain MLP with as many parameters as the network, trained by the same loop on the training rows, and chosen by the
+    validation rows; only it has `depth` and `activation`.
     """
 
     kinds: Annotated[tuple[Literal["trivial", "linear", "boosted", "mlp"], ...], Field(strict=False)] = ("mlp",)

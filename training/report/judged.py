@@ -14,8 +14,8 @@ class Judged:
         which: Name of these rows on the page, such as "test rows".
         truth: The true values: int64 ``[rows]`` classes, or ``[rows, targets]`` in raw units.
         answers: ``[rows, outputs]``: probabilities, or raw predictions; finite.
-        trivial: ``[rows, outputs]``, what always answering the best constant, or the class frequencies, of the training
-            rows gives; None: not known.
+        trivial: ``[rows, outputs]``, the answers of the trivial baseline: the best constant, or the class frequencies,
+            of all rows but the test rows; None: not known.
         rows: ``[rows, features]``, raw; None: not known.
         weights: ``[rows]``, how much each row counts; None: all alike.
         uncalibrated: ``[rows, classes]``, the probabilities without the temperature; None: there is none.

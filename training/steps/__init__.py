@@ -45,7 +45,7 @@ def finish(kan: KAN, recipe: Recipe, table: StepData, check: Check, on_message: 
         done = add_attribution(done, recipe.attribution, table)
         check()
     if recipe.baseline is not None:
-        # Baselines train on the validation rows too, if the network did.
+        # If the validation rows trained the network, no score of them tells anything beside its own.
         rows = table if not recipe.validation_trains else replace(table, dataset=table.dataset.without_validation())
         done = compare_with_baselines(done, kan, recipe.baseline, recipe.fit, rows, check, on_message)
     return done

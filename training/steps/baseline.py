@@ -1,4 +1,8 @@
-"""[baseline]: simpler and stronger models beside the network, fitted to the same rows."""
+"""[baseline]: simpler and stronger models beside the network, judged by the same test rows.
+
+Those of scikit-learn are fitted to all rows but the test rows. The MLP has the training rows, and the validation rows
+choose its step, as they choose that of a single network.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +19,7 @@ from training.fitting.evaluation import answers
 from training.publishing.manifest import BASELINES
 from training.publishing.metrics import evaluate
 from training.recipe.fit_sections import BaselineSection, FitSection
-from training.steps.sklearn_baselines import fit_sklearn_baseline
+from training.steps.sklearn_baselines import add_validation_rows, fit_sklearn_baseline
 from training.steps.state import Check, Finished, OnMessage, StepData, StepFailed
 
 
@@ -44,14 +48,16 @@ def compare_with_baselines(
     """
     for kind in section.kinds:
         check()
+        rows = table.dataset
         if kind == "mlp":
             on_message("baseline: fitting an MLP")
             answer, note = _fit_mlp(fitted, section, plan, table, check)
         else:
             if kind == "boosted":
                 on_message("baseline: fitting boosted trees")
-            answer, note = fit_sklearn_baseline(kind, table.dataset)
-        metrics = {f"{BASELINES[kind]}{name}": value for name, value in evaluate(table.dataset, answer).items()}
+            rows = add_validation_rows(table.dataset)
+            answer, note = fit_sklearn_baseline(kind, rows)
+        metrics = {f"{BASELINES[kind]}{name}": value for name, value in evaluate(rows, answer).items()}
         if kind == "mlp":
             note = f"{note}, on the test rows: {_show_test_metrics(metrics)}"
         notes = (*done.notes, note) if note else done.notes

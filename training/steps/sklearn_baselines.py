@@ -35,8 +35,17 @@ _LARGEST = float(np.finfo(np.float32).max)
 _THREADS = 1
 
 
+def add_validation_rows(dataset: Dataset) -> Dataset:
+    """The table whose training rows a baseline is fitted to: all rows but the test rows.
+
+    The network learns from the validation rows or is chosen by them; a baseline needs no such choice. Without test rows
+    the validation rows judge the baselines, and so train none.
+    """
+    return dataset.without_validation() if len(dataset.test) else dataset
+
+
 def fit_sklearn_baseline(kind: Kind, dataset: Dataset) -> tuple[Answer, str]:
-    """Fit one baseline to the training rows.
+    """Fit one baseline to the training rows of a table.
 
     Args:
         kind: "trivial" answers the best constant, or the class frequencies, of the training rows. "linear" is a linear
@@ -127,7 +136,7 @@ def _choose_rows(kind: Kind, dataset: Dataset) -> tuple[RowNumbers, str]:
     if len(rows) <= most:
         return rows, ""
     chosen = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
-    return chosen, f"baseline: the {name} fitted to {most:,} of the {len(rows):,} training rows"
+    return chosen, f"baseline: the {name} fitted to {most:,} of {len(rows):,} rows"
 
 
 def _classifier(kind: Kind, y: Numbers | RowNumbers) -> Any:

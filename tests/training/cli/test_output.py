@@ -127,6 +127,8 @@ def test_init_without_a_target_lists_the_columns(
     ]
     assert '2 words           "' in lines[4]
     assert errors == f"{wanted}kan-train init flowers.csv --target kind\n"
+    assert main(["init", "flowers.csv", "--decimal", "."]) == 2
+    assert "kan-train init flowers.csv --decimal . --target kind\n" in capsys.readouterr().err
     assert main(["init", "flowers.csv", "--json"]) == 2
     told, errors = capsys.readouterr()
     columns, error = objects(told)

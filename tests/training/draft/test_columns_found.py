@@ -26,9 +26,15 @@ def test_kinds_and_values_are_those_of_the_table(tmp_path: Path) -> None:
 
 
 def test_the_example_is_the_last_column_that_can_be_a_target(tmp_path: Path) -> None:
-    """An empty column, one value alone and free text are none; a table of such columns has no example."""
+    """An empty column, one value alone and free text are none; a table of such columns has no example.
+
+    Nor are names that do not fit into one line of a command.
+    """
     table = pd.DataFrame({"a": [1.5, 2.5, 3.5] * 20, "same": 7, "text": [f"t{row}" for row in range(60)]})
     table.to_parquet(tmp_path / "t.parquet")
+    assert find_columns(tmp_path / "t.parquet").example == "a"
+    odd = table.assign(**{"line\nbreak": table["a"], "\x1b[31mred": table["a"], "--force": table["a"]})
+    odd.to_parquet(tmp_path / "t.parquet")
     assert find_columns(tmp_path / "t.parquet").example == "a"
     table.drop(columns="a").to_parquet(tmp_path / "t.parquet")
     assert find_columns(tmp_path / "t.parquet").example is None

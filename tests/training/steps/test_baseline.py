@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from kan_model import parameter_count
 from kan_model.network import checkpoint
 from training.data.dataset import prepare
 from training.data.preparation import input_transform, new_network, output_transform
 from training.errors import Interrupted, RecipeError
-from training.recipe.config import Recipe
+from training.recipe.config import Recipe, parse_recipe
 from training.steps import StepData, finish
 
 
@@ -42,7 +45,6 @@ def test_the_manifest_holds_both(wave: Callable[[str], Recipe], tmp_path: Path) 
     from training.pipelines.run_folder import RunFolder
     from training.pipelines.train import train
     from training.pipelines.watcher import Watcher
-    from training.recipe.config import parse_recipe
 
     classes = parse_recipe(text.replace("lbfgs", "adam").replace("steps = 40", "steps = 3"), folder=tmp_path, name="r")
     metrics = train(Run(classes, tmp_path / "models", RunFolder(tmp_path / "run")), Watcher()).manifest.metrics
@@ -63,8 +65,25 @@ def test_several_baselines_have_metrics_of_their_own(wave: Callable[[str], Recip
     assert metrics["baseline_trivial_test_r2"] == pytest.approx(0, abs=0.05)
     linear, boosted = metrics["baseline_linear_test_r2"], metrics["baseline_boosted_test_r2"]
     assert metrics["baseline_trivial_test_r2"] < linear < boosted < 1
-    assert {"baseline_linear_validation_rmse", "baseline_test_r2"} <= set(metrics)
+    assert {"baseline_validation_rmse", "baseline_test_r2"} <= set(metrics)
     assert said == ["baseline: fitting boosted trees", "baseline: fitting an MLP"]
+
+
+@pytest.mark.parametrize("section", ["", "[ensemble]\nmembers = 2\n"])
+def test_all_rows_but_the_test_rows_train_the_line(section: str, wave: Callable[[str], Recipe], tmp_path: Path) -> None:
+    """It is scikit-learn's own, beside one network and beside an ensemble; no validation row judges it then."""
+    text = wave("").text.replace("lbfgs", "adam") + f'{section}[baseline]\nkinds = ["linear"]\n'
+    recipe = parse_recipe(text, folder=tmp_path, name="r")
+    dataset = prepare(recipe)
+    inputs, outputs = input_transform(dataset, recipe.inputs.scaling), output_transform(dataset)
+    kan = new_network(dataset, recipe, inputs)
+    metrics = finish(kan, recipe, StepData.of(dataset, inputs, outputs, kan.dtype), lambda: None).metrics
+    rows = np.setdiff1d(np.arange(len(dataset.y)), dataset.test)
+    own = make_pipeline(StandardScaler(), Ridge()).fit(dataset.x[rows], dataset.y[rows])
+    wanted = own.score(dataset.x[dataset.test], dataset.y[dataset.test])
+    assert len(dataset.train) < len(rows)
+    assert metrics["baseline_linear_test_r2"] == pytest.approx(wanted, rel=1e-9)
+    assert not any(name.startswith("baseline_linear_validation_") for name in metrics)
 
 
 def test_it_stops_when_asked(wave: Callable[[str], Recipe]) -> None:

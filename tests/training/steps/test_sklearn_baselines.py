@@ -18,7 +18,7 @@ from training.data.objective.loss_function import LossFunction
 from training.recipe.config import Recipe, load_recipe, parse_recipe
 from training.recipe.sections import ObjectiveName
 from training.steps import sklearn_baselines
-from training.steps.sklearn_baselines import Kind, fit_sklearn_baseline
+from training.steps.sklearn_baselines import Kind, add_validation_rows, fit_sklearn_baseline
 
 
 @pytest.fixture
@@ -118,9 +118,21 @@ def test_of_too_many_rows_the_trees_read_a_part_and_say_so(numbers: Dataset, mon
     """The sentence has both numbers; the same table gives the same part."""
     monkeypatch.setattr(sklearn_baselines, "_MOST_BOOSTED_CELLS", 100)
     answer, note = fit_sklearn_baseline("boosted", numbers)
-    assert note == f"baseline: the boosted trees are fitted to 100 of the {len(numbers.train)} training rows"
+    assert note == f"baseline: the boosted trees are fitted to 100 of {len(numbers.train)} rows"
     again, _ = fit_sklearn_baseline("boosted", numbers)
     np.testing.assert_array_equal(answer(numbers.test), again(numbers.test))
+
+
+def test_all_rows_but_the_test_rows_train(numbers: Dataset) -> None:
+    """Where there are test rows; without them the validation rows judge, and train nothing."""
+    added = add_validation_rows(numbers)
+    assert len(numbers.validation)
+    assert sorted(added.train) == sorted(set(range(len(numbers.y))) - set(numbers.test.tolist()))
+    assert not len(added.validation)
+    untested = replace(numbers, test=numbers.test[:0])
+    kept = add_validation_rows(untested)
+    np.testing.assert_array_equal(kept.train, numbers.train)
+    np.testing.assert_array_equal(kept.validation, numbers.validation)
 
 
 def _dataset(x: np.ndarray, y: np.ndarray, rows: np.ndarray, classes: tuple[str, ...]) -> Dataset:
@@ -247,5 +259,5 @@ def test_a_linear_program_reads_a_part_of_many_rows_and_says_so(monkeypatch: pyt
     """Its time grows with the square of the rows."""
     monkeypatch.setattr(sklearn_baselines, "MOST_QUANTILE_ROWS", 100)
     _, note = fit_sklearn_baseline("linear", _skewed(LossFunction("mae")))
-    assert note == "baseline: the linear model is fitted to 100 of the 600 training rows"
+    assert note == "baseline: the linear model is fitted to 100 of 600 rows"
     assert fit_sklearn_baseline("linear", _skewed(LossFunction("huber")))[1] == ""

@@ -171,6 +171,8 @@ def test_the_trees_beside_the_bounds() -> None:
         '"far": 70.0 % of the same rows, 0.25 apart; at equal coverage 0.625 apart, the intervals 0.5\n'
     )
     assert lines[1][19:].startswith('"near": 91.2 % of the same rows, 9000 apart; ')
+    del manifest.intervals.quantile_pair.equal_width[1:]
+    assert [line for line in fact_lines(manifest) if line.startswith("boosted quantiles")] == lines[:1]
 
 
 def test_pairs_are_a_fact() -> None:
