@@ -194,5 +194,5 @@ def roll_back(options: argparse.Namespace, output: Output) -> None:
         for version in done.withdrawn
     ]
     newest = f"version {done.version} of {done.model} is the newest" + (" already; nothing to do" * (not lines))
-    served = ["kan-serve answers with it after its next look at the repository (--poll-seconds)"] if lines else []
+    served = ["kan-serve answers with it, after its next look at the repository (--poll-seconds) at the latest"] if lines else []
     output.tell("\n".join([*lines, newest, *served, *done.notes]), "rolled_back", **asdict(done))
