@@ -16,7 +16,7 @@ def test_marks_between_thousands_are_recognised(cell: str) -> None:
 
 @pytest.mark.parametrize(
     "cell",
-    ["1.234", "1,234", "1234.5", "0,125", "3.14,15", "12.34.567", "1,23,456", "1234,567.8", "31.01.2020", "1.234,5.6", ""],
+    ["1.234", "1,234", "1234.5", "0,125", "3.14,15", "12.34.567", "1,23,456", "1234,567.8", "31.01.2020", "1.2,3.4"],
 )
 def test_numbers_in_doubt_and_other_texts_have_none(cell: str) -> None:
     """1.234 may be a little more than one; groups have exactly three digits; a date is no number."""

@@ -158,7 +158,10 @@ def test_words_that_training_never_saw_have_no_answer(call: Call) -> None:
 
 @pytest.mark.parametrize("style", ["csv", "json", "table"])
 def test_kept_columns_stand_before_the_answer(call: Call, style: str) -> None:
-    """Text is kept as it is, also of a bad row and of a row that is too short. The answer is predicted_<target>; inputs can be kept too."""
+    """Text is kept as it is, also of a bad row and of one that is too short; inputs can be kept too.
+
+    The answer is predicted_<target>.
+    """
     text = 'id,x0,x1,x2,x3,"na,me"\n007,1,2,3,4,"a ""b"",\nc"\n ,1,2,x,4,\n008,5,6\n'
     code, out, err = call("classifier", "--keep", 'id, "na,me"', "--keep", "x0", "--output", style, stdin=text)
     assert code == 3
