@@ -22,7 +22,7 @@ docs: .venv/.installed-docs  ## Build the documentation site in site/; python3 -
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python -m pytest -m docs tests/docs
 
-test: .venv/.installed-test  ## Run every quick test that needs no Docker or Node (3 minutes; WORKERS=3 processes)
+test: .venv/.installed-test  ## Run every quick test that needs no Docker or Node (12 to 14 minutes on two cores; WORKERS=3 processes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-slow: .venv/.installed-test  ## Run the tests that train for long or start many processes (WORKERS=3 processes)

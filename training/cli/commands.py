@@ -6,7 +6,6 @@ during the import is handled by `main`.
 
 import argparse
 import shlex
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -113,8 +112,7 @@ def formula(options: argparse.Namespace, output: Output) -> None:
     from training.pipelines.fresh.formula_again import find_formula
     from training.report.summary import shown_formula
 
-    on_message = (lambda text: print(text, file=sys.stderr)) if output.style == "text" else lambda _: None
-    found = find_formula(options.run, changes, on_message)
+    found = find_formula(options.run, changes, output.tell_aside)
     lines, file = shown_formula(found.text, options.run / "formula-again.txt")
     details = found.details
     metrics = {} if details is None else dict(details.formula_metrics)
@@ -140,7 +138,7 @@ def tune(options: argparse.Namespace, output: Output) -> None:
     from training.pipelines.tune import tune as tune_version
     from training.report.summary import facts, of_tuning
 
-    published = tune_version(options.version, options.rows)
+    published = tune_version(options.version, options.rows, output.tell_aside)
     output.tell(of_tuning(published), "published", **facts(published))
 
 
@@ -177,5 +175,9 @@ def roll_back(options: argparse.Namespace, output: Output) -> None:
         for version in done.withdrawn
     ]
     newest = f"version {done.version} of {done.model} is the newest" + (" already; nothing to do" * (not lines))
-    served = ["kan-serve answers with it after its next look at the repository (--poll-seconds)"] if lines else []
+    served = (
+        ["kan-serve answers with it, at the latest after its next look at the repository (--poll-seconds)"]
+        if lines
+        else []
+    )
     output.tell("\n".join([*lines, newest, *served, *done.notes]), "rolled_back", **asdict(done))

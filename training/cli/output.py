@@ -41,6 +41,11 @@ class Output:
             line = json.dumps(json.loads(line))
         print(line, flush=True)
 
+    def tell_aside(self, text: str) -> None:
+        """Tell people, on standard error, what goes on meanwhile; programs are told nothing of it."""
+        if self.style == "text":
+            print(text, file=sys.stderr)
+
     def fail(self, message: str, code: int) -> int:
         """Tell an error on standard error, with --json also as the last object; give the exit code."""
         print(f"kan-train: {message}", file=sys.stderr)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from kan_api.cells import MISSING_WORDS
+from kan_api.cells import MISSING_WORDS, THOUSANDS_REMEDY, has_thousands
 from training.data.table import Cells, Table, Texts, texts_of
 from training.data.table import parse_numbers as parse_numbers
 from training.errors import quoted
@@ -54,6 +54,7 @@ def numbers(
         cell = str(texts.distinct[texts.codes[row]])
         hint = "is it a word?" if suggest is None else suggest(texts.distinct.tolist())
         hint = other_decimal or _REMEDY[table.decimal] if looks_like_other_decimal(table, cell) else hint
+        hint = THOUSANDS_REMEDY if has_thousands(cell) else hint
         raise table.problem(column, f"{table.place(row)} holds {quoted(cell)}, wanted a number ({hint})")
     if flaw := too_large(table, values):
         raise table.problem(column, flaw)

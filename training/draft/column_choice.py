@@ -2,7 +2,7 @@
 
 import re
 
-from training.draft.decimal_mark import describe_other_decimals
+from training.draft.decimal_mark import describe_other_marks
 from training.draft.inspection import ColumnFacts, Inspection
 
 # On average, for a column whose words enter by the mean of the target over their rows.
@@ -35,7 +35,7 @@ def why_left_out(inspection: Inspection, facts: ColumnFacts) -> str:
 
 def why_unusable(inspection: Inspection, facts: ColumnFacts) -> str:
     """Why a column cannot be an input at all; "" if it can."""
-    if facts.kind in ("words", "text") and (why := describe_other_decimals(inspection.table, facts.name)):
+    if facts.kind in ("words", "text") and (why := describe_other_marks(inspection.table, facts.name)):
         return why
     if facts.flaw:
         return facts.flaw

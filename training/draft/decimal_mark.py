@@ -1,9 +1,13 @@
-"""Which mark a table of text has before its decimals: a point, or the comma of many European exports."""
+"""Which mark a table of text has before its decimals: a point, or the comma of many European exports.
+
+Marks between thousands are recognised and told, and never read: 1.234 would be two numbers.
+"""
 
 import re
 
 import numpy as np
 
+from kan_api.cells import has_thousands
 from training.data.column import looks_like_other_decimal
 from training.data.table import Decimal, Table
 from training.errors import DataError, quoted
@@ -47,8 +51,10 @@ def has_other_decimals(table: Table, column: str) -> bool:
     return len(_marked(table, column)) > len(_not_whole(table, column)) / 2
 
 
-def describe_other_decimals(table: Table, column: str) -> str:
-    """Why such a column cannot be used, with a cell of it, and what to do; "" for any other column."""
+def describe_other_marks(table: Table, column: str) -> str:
+    """Why a column of numbers with other marks cannot be used, with a cell of it and what to do; "" for any other."""
+    if thousands := _describe_thousands(table, column):
+        return thousands
     if not has_other_decimals(table, column):
         return ""
     cell = quoted(_marked(table, column)[0])
@@ -58,6 +64,24 @@ def describe_other_decimals(table: Table, column: str) -> str:
         f'decimal commas, as in {cell}; --decimal "," reads them (pandas: decimal=","), and commas between thousands '
         "must be removed"
     )
+
+
+def _describe_thousands(table: Table, column: str) -> str:
+    """As `describe_other_marks`, of marks between thousands: a cell has them, and most texts are numbers with marks."""
+    is_text = table.numbers(column)[1]
+    if not is_text.any():
+        return ""
+    texts = table.texts(column)
+    rows = np.flatnonzero(is_text)
+    rows = rows[np.sort(np.unique(texts.codes[rows], return_index=True)[1])[:_CELLS_LOOKED_AT]]
+    cells = [str(cell) for cell in texts.distinct[texts.codes[rows]]]
+    found = [has_thousands(cell) for cell in cells]
+    others = sum(looks_like_other_decimal(table, cell) for cell in cells)
+    if not any(found) or sum(found) + others <= len(cells) / 2:
+        return ""
+    first = found.index(True)
+    where = f"{table.place(int(rows[first]))} holds {quoted(cells[first])}"
+    return f"numbers with marks of thousands: {where}; take the marks out"
 
 
 def _may_be_thousands(table: Table, column: str) -> str:

@@ -11,7 +11,7 @@ from training.data.column import words
 from training.data.split import SMALLEST_CLASS_ROWS, SMALLEST_TABLE_ROWS
 from training.draft.column_choice import is_counter, is_id, why_left_out, why_unusable
 from training.draft.date_cells import FEWEST_DATES
-from training.draft.decimal_mark import describe_other_decimals
+from training.draft.decimal_mark import describe_other_marks
 from training.draft.fit_plan import FitPlan, plan_fit
 from training.draft.inspection import ColumnFacts, Inspection
 from training.draft.target_scale import is_for_log_scale
@@ -122,7 +122,7 @@ def _task(inspection: Inspection) -> tuple[Literal["classification", "regression
     if target.distinct == 1:
         raise table.problem(target.name, "the target is the same in every row; there is nothing to learn")
     # First, because the flaw of such a column would be that cells are no numbers, and the advice to empty them.
-    if target.kind in ("words", "text") and (why := describe_other_decimals(table, target.name)):
+    if target.kind in ("words", "text") and (why := describe_other_marks(table, target.name)):
         raise table.problem(target.name, f"the target holds {why}")
     if target.flaw:
         raise table.problem(target.name, f"the target: {target.flaw}")

@@ -1,11 +1,14 @@
 """Lower a published version again, for the machine that serves it, and publish the result as the next version."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from kan_api.v1.manifest_pb2 import ModelManifest
+from kan_model import KAN
+from kan_model.lowering.choose.search import applicable_strategies
+from kan_model.lowering.driver import STRATEGIES
 from kan_model.lowering.emit.precision import PRECISIONS
 from training.explaining import attribution_message, reference_of_manifest
 from training.publishing.export import Exported, Plan, describe, explanation, export, files
@@ -18,12 +21,15 @@ from training.report.report import NAME as REPORT
 _ROWS = (1, 32, 1024)
 
 
-def tune(folder: Path, tune_for: Sequence[int] | None = None) -> Published:
+def tune(
+    folder: Path, tune_for: Sequence[int] | None = None, on_message: Callable[[str], None] = lambda _: None
+) -> Published:
     """Time all strategies here and publish the fastest as the next version: same network, same metrics.
 
     Args:
         folder: ``models/<name>/<version>``; it is left as it is.
         tune_for: Numbers of rows that are served at once; None: those that the version was tuned for.
+        on_message: Is told what will be timed, before the minutes that it takes.
 
     Raises:
         VersionError: no such version, one without its network, or one that is not the newest.
@@ -32,9 +38,11 @@ def tune(folder: Path, tune_for: Sequence[int] | None = None) -> Published:
     version = read_newest(folder, "tune that one")
     folder, manifest = version.folder, version.manifest
     check_successor(folder.parent.parent, manifest)
+    plan = _read_plan(folder, manifest, tune_for)
+    on_message(_describe(version.trained.kan, plan))
     exported = export(
         version.trained,
-        _read_plan(folder, manifest, tune_for),
+        plan,
         scale=version.output_scale,
         reference=reference_of_manifest(manifest),
     )
@@ -55,6 +63,16 @@ def _read_plan(folder: Path, manifest: ModelManifest, tune_for: Sequence[int] | 
             f"{list(rows)}; wanted a tolerance above 0, {', '.join(PRECISIONS)}, rows from 1 to {MAX_ROWS}"
         )
     return Plan(lowering.tolerance, rows, precision)
+
+
+def _describe(kan: KAN, plan: Plan) -> str:
+    forms = {
+        strategy.name
+        for index, layer in enumerate(kan.layers)
+        for strategy in applicable_strategies(layer, index, STRATEGIES, plan.precision)
+    }
+    layers = "1 layer" if len(kan.layers) == 1 else f"{len(kan.layers)} layers"
+    return f"timing {len(forms)} forms of {layers}, for {', '.join(map(str, plan.tune_for))} rows at once"
 
 
 def _update_manifest(manifest: ModelManifest, exported: Exported) -> ModelManifest:

@@ -10,6 +10,7 @@ from google.protobuf import json_format
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from kan_api.version_folder import version_number
+from training.errors import quoted
 
 # Before the number of a version that a rollback withdrew. kan-serve and Triton ignore such folders.
 WITHDRAWN_PREFIX = ".withdrawn-"
@@ -65,3 +66,13 @@ def read_manifest(folder: Path) -> ModelManifest | None:
         return json_format.Parse((folder / "manifest.json").read_bytes(), ModelManifest(), ignore_unknown_fields=True)
     except (OSError, ValueError, json_format.ParseError):
         return None
+
+
+def describe_other_identity(manifest: ModelManifest, name: str, version: int) -> str:
+    """What a manifest says if it names another model or version than its folder; "" if they agree.
+
+    kan-serve refuses such a version. A folder that was copied by hand is one.
+    """
+    if (manifest.name, manifest.version) == (name, version):
+        return ""
+    return f"its manifest.json is of version {manifest.version} of {quoted(manifest.name)}"

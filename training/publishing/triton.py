@@ -73,13 +73,15 @@ def configure_triton(model_folder: Path, manifest: ModelManifest) -> tuple[str, 
         A warning if the file cannot be written, else nothing. The version is published in both cases.
     """
     newest: ModelManifest | None = manifest
+    version = manifest.version
     try:
         while newest is not None:
-            written = newest.version
             _write_config(model_folder, newest)
-            last = published_versions(model_folder)[-1]
-            # A version that was published meanwhile may have written its file before this one.
+            last, written = max(published_versions(model_folder), default=0), version
+            # A version that was published meanwhile may have written its file before this one. Folders are counted,
+            # because the manifest of a folder that was copied by hand has another number.
             newest = read_manifest(model_folder / str(last)) if last > written else None
+            version = last
     except OSError as error:
         return (
             f"warning   version {manifest.version} is published and can be served; {CONFIG_NAME}, which only Triton "

@@ -13,7 +13,7 @@ from kan_model.network import checkpoint
 from kan_model.network.transform import count_features
 from training.errors import TrainingError, kind_of
 from training.publishing.export import NETWORK, Trained
-from training.publishing.repository import published_versions, read_manifest
+from training.publishing.repository import describe_other_identity, published_versions, read_manifest
 
 
 class VersionError(TrainingError):
@@ -58,11 +58,8 @@ def read_newest(folder: Path, advice: str) -> Version:
         raise VersionError(
             f"{folder}: no model version; wanted a folder models/NAME/VERSION with a whole manifest.json"
         )
-    if (manifest.name, str(manifest.version)) != (folder.parent.name, folder.name):
-        raise VersionError(
-            f"{folder}: its manifest.json is of version {manifest.version} of {manifest.name}; wanted the folder as it "
-            "was published"
-        )
+    if other := describe_other_identity(manifest, folder.parent.name, int(folder.name)):
+        raise VersionError(f"{folder}: {other}; wanted the folder as it was published")
     newest = published_versions(folder.parent)[-1]
     if str(newest) != folder.name:
         raise VersionError(f"{folder}: version {newest} is newer; {advice}: {folder.parent / str(newest)}")

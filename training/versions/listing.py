@@ -9,9 +9,15 @@ from kan_api.metric_names import shown_name
 from kan_api.network_text import size_text
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest
 from training.errors import TrainingError, quoted, quoted_list
-from training.publishing.repository import WITHDRAWN_PREFIX, published_versions, read_manifest, withdrawn_versions
+from training.publishing.repository import (
+    WITHDRAWN_PREFIX,
+    describe_other_identity,
+    published_versions,
+    read_manifest,
+    withdrawn_versions,
+)
 
-State = Literal["newest", "older", "withdrawn", "unreadable"]
+State = Literal["newest", "older", "withdrawn", "unreadable", "refused"]
 
 
 class ListingError(TrainingError):
@@ -26,12 +32,13 @@ class ListedVersion:
         model: The model's name.
         version: Its number.
         state: "newest" and "older" versions are published; "withdrawn" ones were taken back by a rollback; the manifest
-            of an "unreadable" one is absent or damaged.
+            of an "unreadable" one is absent or damaged; that of a "refused" one names another model or version.
         created: When it was published, as RFC 3339.
         task: "regression" or "classification".
         score: The first metric on the test rows, "R² 0.93" for example; empty if no test rows were held out.
         size: Parameters or functions of the network.
         folder: Where it is.
+        fault: Why kan-serve refuses a "refused" version; else empty.
     """
 
     model: str
@@ -42,6 +49,7 @@ class ListedVersion:
     score: str
     size: str
     folder: str
+    fault: str = ""
 
 
 def list_versions(models: Path, name: str | None = None) -> list[ListedVersion]:
@@ -76,11 +84,12 @@ def model_folder(models: Path, name: str) -> Path:
 
 
 def version_lines(versions: Sequence[ListedVersion]) -> list[str]:
-    """A table for people, with a line of headings."""
+    """A table for people, with a line of headings, and a line for each version that kan-serve refuses."""
     rows = [("model", "version", "state", "published", "test rows", "network")]
     rows += [(each.model, str(each.version), each.state, each.created, each.score, each.size) for each in versions]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return lines + [f"{each.folder}: kan-serve refuses it: {each.fault}" for each in versions if each.fault]
 
 
 def no_such_model(models: Path, name: str) -> str:
@@ -108,15 +117,17 @@ def _versions_of(folder: Path) -> Iterator[ListedVersion]:
 def _listed(model: str, version: int, folder: Path, state: State) -> ListedVersion:
     if (manifest := read_manifest(folder)) is None:
         return ListedVersion(model, version, "unreadable", "", "", "", "", str(folder))
+    fault = "" if state == "withdrawn" else describe_other_identity(manifest, model, version)
     return ListedVersion(
         model,
         version,
-        state,
+        "refused" if fault else state,
         manifest.created,
         "classification" if manifest.task == TASK_CLASSIFICATION else "regression",
         _score(manifest),
         size_text(manifest.network),
         str(folder),
+        fault,
     )
 
 

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from training.errors import TrainingError, kind_of
-from training.publishing.repository import locked, published_versions, read_manifest, withdraw
+from training.publishing.repository import (
+    describe_other_identity,
+    locked,
+    published_versions,
+    read_manifest,
+    withdraw,
+)
 from training.publishing.staging import flush_folder
 from training.publishing.triton import configure_triton
 from training.versions.listing import model_folder, no_such_model
@@ -44,8 +50,8 @@ def roll_back(models: Path, name: str, to: int | None = None) -> Rollback:
         to: The version that becomes the newest; None: the one before the newest.
 
     Raises:
-        RollbackError: there is no such model or version, none before the only one, or that version is incomplete; or
-            the newest version changed meanwhile, or a folder cannot be renamed.
+        RollbackError: there is no such model or version, none before the only one, or kan-serve would refuse that
+            version; or the newest version changed meanwhile, or a folder cannot be renamed.
     """
     folder = model_folder(models, name)
     versions = published_versions(folder)
@@ -53,7 +59,7 @@ def roll_back(models: Path, name: str, to: int | None = None) -> Rollback:
         raise RollbackError(no_such_model(models, name))
     newest = versions[-1]
     target = _target(folder, versions, to)
-    _check_whole(folder, target)
+    _check_servable(folder, target)
     newer = [version for version in reversed(versions) if version > target]
     try:
         with locked(folder):
@@ -88,12 +94,17 @@ def _target(folder: Path, versions: list[int], to: int | None) -> int:
     return versions[-2]
 
 
-def _check_whole(folder: Path, version: int) -> None:
+def _check_servable(folder: Path, version: int) -> None:
     """Refuse a version that kan-serve would refuse: the model would lose its answers at the next start."""
     here = folder / str(version)
     manifest = read_manifest(here)
     if manifest is None or not manifest.files:
         raise RollbackError(f"{here}: its manifest.json is absent or damaged; name another version by --to")
+    if other := describe_other_identity(manifest, folder.name, version):
+        raise RollbackError(
+            f"{here}: {other}, so kan-serve refuses it (was the folder copied?); name another version by --to, as "
+            "`kan-train list` shows them"
+        )
     for file in manifest.files:
         try:
             sha256 = hashlib.sha256((here / file.name).read_bytes()).hexdigest()

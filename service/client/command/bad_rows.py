@@ -1,9 +1,12 @@
 """Tells which rows of a file are bad and why: the first ten one by one, the others as a number."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
 _MOST_NAMED: Final = 10
+# Where the advice at the end of a message may begin: `holds "1,5", wanted a number (decimals are …)`.
+_ADVICE: Final = re.compile(r"; | \(")
 
 
 class BadRows:
@@ -24,6 +27,7 @@ class BadRows:
         self._source = source
         self._tell = tell
         self._named: set[str] = set()
+        self._advice: set[str] = set()
         self.begin()
 
     def begin(self) -> None:
@@ -48,7 +52,7 @@ class BadRows:
                 return
             if why not in self._named:
                 self._named.add(why)
-                self._tell(why)
+                self._tell(self._without_told_advice(why))
 
     def finish(self) -> bool:
         """Tell how many rows are bad or have no finite answer, or that there are none; whether a row is bad."""
@@ -61,6 +65,14 @@ class BadRows:
         if self.not_finite:
             self._tell(f"{self._source}: {_count(self.not_finite, self.rows)} no finite answer")
         return bool(self.unanswered or self.unscored)
+
+    def _without_told_advice(self, why: str) -> str:
+        """The message without an end that an earlier one had too: ten rows of one mistake need its advice once."""
+        starts = [found.start() for found in _ADVICE.finditer(why) if why.count('"', 0, found.start()) % 2 == 0]
+        told = (start for start in starts if why[start:] in self._advice)
+        short = why[: next(told, len(why))]
+        self._advice |= {why[start:] for start in starts}
+        return short
 
     def _rest(self) -> str:
         hidden = self.unanswered + self.unscored - len(self._named)

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kan_api.cells import MISSING_NUMBERS
+from kan_api.cells import MISSING_NUMBERS, THOUSANDS_REMEDY, has_thousands
 from service.client.encoding.table_rows import Decimal, TableRows, cell_fault, show_cell
 
 _LARGEST: Final = float(np.finfo(np.float32).max)
@@ -73,9 +73,15 @@ def _number(row: int, name: str, rows: TableRows) -> float:
                 return _float(cell, rows.decimal)
         except ValueError:
             pass
-    other_mark = isinstance(cell, str) and _OTHER_DECIMAL[rows.decimal].fullmatch(cell)
-    hint = f" ({_REMEDY[rows.decimal]})" if other_mark else ""
-    raise cell_fault(row, name, rows, f"holds {show_cell(cell)}, wanted a number{hint}")
+    raise cell_fault(row, name, rows, f"holds {show_cell(cell)}, wanted a number{_hint(cell, rows.decimal)}")
+
+
+def _hint(cell: object, decimal: Decimal) -> str:
+    """What to do about a cell that has other marks than the numbers of its file; "" for any other cell."""
+    if isinstance(cell, str) and has_thousands(cell):
+        return f" ({THOUSANDS_REMEDY})"
+    other_mark = isinstance(cell, str) and _OTHER_DECIMAL[decimal].fullmatch(cell)
+    return f" ({_REMEDY[decimal]})" if other_mark else ""
 
 
 def _float(text: str, decimal: Decimal) -> float:

@@ -93,11 +93,13 @@ def test_quiet_commands_print_nothing(
 def test_init_and_tune_tell_what_they_wrote(
     flowers: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The recipe with the remarks on columns; the new version."""
+    """The recipe with the remarks on columns; the new version. What goes on meanwhile is for people."""
     monkeypatch.chdir(tmp_path)
     assert main(["init", "flowers.csv", "--target", "weight", "--output", "drafted.toml", "--json"]) == 0
     assert main(["tune", str(flowers.folder), "--rows", "1", "--json"]) == 0
-    drafted, tuned = objects(capsys.readouterr().out)
+    out, errors = capsys.readouterr()
+    assert errors == ""
+    drafted, tuned = objects(out)
     assert (drafted["event"], drafted["recipe"], drafted["target"]) == ("wrote", "drafted.toml", "weight")
     assert (tuned["event"], tuned["version"]) == ("published", 2)
 

@@ -27,6 +27,7 @@ def test_numbers_are_python_floats_and_missing_cells_nan() -> None:
         ("abc", 'row 2 (line 3) holds "abc", wanted a number'),
         ("1,5", 'decimals are written with a point, unless [data] has decimal = ","'),
         ("1,5E-05", 'decimals are written with a point, unless [data] has decimal = ","'),
+        ("3.088,19", 'holds "3.088,19", wanted a number (a number with marks of thousands; take the marks out)'),
         ("1_000", 'holds "1_000", wanted a number'),
         ("inf", "holds inf, wanted a finite number"),
         ("1e39", "holds 1e+39, wanted a finite number of float32"),

@@ -2,8 +2,10 @@
 
 import csv
 import os
+import re
 import string
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -461,6 +463,38 @@ def test_decimal_commas_that_may_be_thousands_are_named(tmp_path: Path) -> None:
     assert '#   "x": decimal commas' in draft_recipe(inspect(tmp_path / "t.csv", "square"), tmp_path)
     recipe = parse_recipe(draft_recipe(inspect(tmp_path / "t.csv", "price", ","), tmp_path), folder=tmp_path, name="t")
     assert prepare(recipe).y.max() < 8
+
+
+@pytest.mark.parametrize(
+    ("form", "of_cell"),
+    [
+        (lambda n: f"{n:,}.50", r'row 1 \(line 2\) holds "1,000\.50"'),
+        (lambda n: f"{n:,},19".replace(",", ".", 1), r'row 1 \(line 2\) holds "1\.000,19"'),
+        (lambda n: f"{n % 1900}.25" if n < 1900 else f"{n:,}.25", r'row 25 \(line 26\) holds "1,912\.25"'),
+        (lambda n: f"{n // 500 * 1000:,}.00", r'row 1 \(line 2\) holds "2,000\.00"'),
+    ],
+    ids=["points", "commas", "a few of many", "few different ones"],
+)
+def test_marks_between_thousands_are_told_with_the_first_cell(
+    tmp_path: Path, form: Callable[[int], str], of_cell: str
+) -> None:
+    """The column is one of numbers, no text: as the target it is refused, as an input left out, and never read."""
+    lines = [f"{i % 9};{form(1000 + 38 * i)};{i * i % 11 / 4}" for i in range(80)]
+    (tmp_path / "t.csv").write_text("\n".join(["x;income;y", *lines]))
+    wanted = f"numbers with marks of thousands: {of_cell}; take the marks out"
+    with pytest.raises(DataError, match=f'column "income": the target holds {wanted}'):
+        draft_recipe(inspect(tmp_path / "t.csv", "income"), tmp_path)
+    [line] = columns_left_out(inspect(tmp_path / "t.csv", "y"))
+    assert re.fullmatch(f'left out: "income": {wanted}', line)
+
+
+def test_a_column_of_addresses_with_points_is_none_of_thousands(tmp_path: Path) -> None:
+    """192.168.100.101 looks like one number with marks; most of the others do not."""
+    lines = [f"192.168.{90 + i % 20}.{90 + i % 16};{i % 5};{i % 7}" for i in range(80)]
+    (tmp_path / "t.csv").write_text("\n".join(["address;x;y", *lines]))
+    assert columns_left_out(inspect(tmp_path / "t.csv", "y")) == [
+        'left out: "address": text, 80 different ones in 80 rows; too few rows of each to learn from'
+    ]
 
 
 @pytest.mark.parametrize("steps", [5, 40])

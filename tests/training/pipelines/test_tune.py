@@ -35,8 +35,13 @@ def test_the_next_version_is_the_same_network_timed_here(published: Published, t
     """Same answers within twice the tolerance, same metrics and features; times for each strategy and row count."""
     rows = prepare(load_recipe(tmp_path / "flowers.toml")).x.astype(np.float32)
     (tmp_path / "flowers.csv").unlink()
-    tuned = tune(published.folder, (1, 16))
+    told: list[str] = []
+    tuned = tune(published.folder, (1, 16), told.append)
     assert tuned.folder == published.folder.with_name("2")
+    forms = {each.strategy for layer in tuned.manifest.lowering.layers for each in layer.candidates}
+    assert told == [
+        f"timing {len(forms)} forms of {len(tuned.manifest.lowering.layers)} layers, for 1, 16 rows at once"
+    ]
     before, after = published.manifest, tuned.manifest
     assert (after.metrics, after.features, after.recipe) == (before.metrics, before.features, before.recipe)
     assert after.answers == before.answers

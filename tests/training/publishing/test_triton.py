@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -151,6 +152,17 @@ def test_a_publisher_that_comes_late_does_not_bring_an_old_file_back(tmp_path: P
     publish(tmp_path, manifest(outputs="mean"), lambda _: {"model.onnx": b""})
     configure_triton(tmp_path / "flowers", first.manifest)
     assert (tmp_path / "flowers" / "config.pbtxt").read_text() == config_text(manifest(outputs="mean"))
+
+
+def test_a_folder_copied_by_hand_ends_the_writing(tmp_path: Path) -> None:
+    """Its manifest has the number of another folder, below its own; the file is written, and nothing is left beside."""
+    first = publish(tmp_path, manifest(), lambda _: {"model.onnx": b""})
+    folder = tmp_path / "flowers"
+    for copy in ("2", "4"):
+        shutil.copytree(folder / "1", folder / copy)
+    (folder / "config.pbtxt").unlink()
+    assert configure_triton(folder, first.manifest) == ()
+    assert sorted(path.name for path in folder.iterdir()) == ["1", "2", "4", "config.pbtxt"]
 
 
 def test_tritons_file_is_never_half_written(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 """What a repository holds, as `kan-train list` tells it."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.kit.models.repository import write_version
 from training.errors import TrainingError
-from training.versions import list_versions, roll_back
+from training.versions import list_versions, roll_back, version_lines
 
 
 def test_versions_are_listed_by_model_newest_first_with_their_states(tmp_path: Path) -> None:
@@ -38,3 +39,15 @@ def test_what_is_absent_is_told(tmp_path: Path, folder: str, name: str | None, m
     with pytest.raises(TrainingError, match=message):
         list_versions(tmp_path / folder, name)
     assert list_versions(tmp_path) == []
+
+
+def test_versions_copied_by_hand_are_told_as_those_that_kan_serve_refuses(tmp_path: Path) -> None:
+    """The state says so, and a line beneath the table what the manifest is of; a withdrawn copy stays "withdrawn"."""
+    first = write_version(tmp_path, "affine")
+    for version in ("2", "3", ".withdrawn-4"):
+        shutil.copytree(first, first.with_name(version))
+    found = list_versions(tmp_path)
+    assert [each.state for each in found] == ["withdrawn", "refused", "refused", "older"]
+    fault = 'its manifest.json is of version 1 of "affine"'
+    assert [each.fault for each in found] == ["", fault, fault, ""]
+    assert version_lines(found)[5:] == [f"{first.with_name(n)}: kan-serve refuses it: {fault}" for n in "32"]

@@ -102,6 +102,22 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing(
     assert published_versions(models / "affine") == [1, 2, 3]
 
 
+@pytest.mark.parametrize("name", ["affine", "classifier"])
+def test_a_version_copied_by_hand_is_no_target(models: Path, name: str) -> None:
+    """kan-serve refuses it, so it is refused before anything is withdrawn; --to a version as published passes it by.
+
+    The copy is of another version of the same model, or of another model's.
+    """
+    write_version(models, "classifier")
+    folder = models / "affine"
+    shutil.copytree(models / name / "1", folder / "4")
+    shutil.copytree(folder / "2", folder / "5")
+    with pytest.raises(TrainingError, match=rf'4: its manifest.json is of version 1 of "{name}".* by --to'):
+        roll_back(models, "affine")
+    assert sorted(path.name for path in folder.iterdir()) == ["1", "2", "3", "4", "5"]
+    assert roll_back(models, "affine", to=3).withdrawn == (5, 4)
+
+
 def test_the_only_version_stays(tmp_path: Path) -> None:
     """A model is never left without a version."""
     write_version(tmp_path, "affine")

@@ -62,7 +62,7 @@ def _decode(path: Path, content: bytes) -> str:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(
             f"{path}: line {line} holds the byte 0x{content[error.start]:02X}, which is not UTF-8; save the file as "
-            "UTF-8 (spreadsheets call it 'CSV UTF-8'; on a shell: iconv -f LATIN1 -t UTF-8)"
+            "UTF-8 (spreadsheets call it 'CSV UTF-8'; on a shell: iconv -f CP1252 -t UTF-8)"
         ) from None
 
 

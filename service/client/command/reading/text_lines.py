@@ -64,7 +64,7 @@ class TextLines:
             except UnicodeDecodeError as error:
                 self.faults[number] = (
                     f"holds the byte 0x{content[error.start]:02X}, which is not UTF-8; save the text as UTF-8 "
-                    "(spreadsheets call it 'CSV UTF-8'; on a shell: iconv -f LATIN1 -t UTF-8)"
+                    "(spreadsheets call it 'CSV UTF-8'; on a shell: iconv -f CP1252 -t UTF-8)"
                 )
                 line = content.decode(encoding, "replace")
             yield line

@@ -28,6 +28,17 @@ def test_ten_rows_are_named_and_the_others_counted() -> None:
     ]
 
 
+def test_advice_that_repeats_is_told_once() -> None:
+    """Each row keeps its place and its cell. What a cell holds is no advice."""
+    told: list[str] = []
+    bad_rows = BadRows("t", told.append)
+    advice = ' (a point; of a file "," is read)'
+    rows = [f'row {n} (line {n}) holds "{n}; a (b)"' for n in range(3)]
+    bad_rows.add(3, {n: row + advice for n, row in enumerate(rows)}, {})
+    bad_rows.add(2, {0: "row 3 has 1 cells; use ;"}, {1: "row 4 has 2 cells; use ;"})
+    assert told == [rows[0] + advice, rows[1], rows[2], "row 3 has 1 cells; use ;", "row 4 has 2 cells"]
+
+
 def test_a_table_that_begins_anew_names_no_row_twice() -> None:
     """The counts begin again."""
     told: list[str] = []

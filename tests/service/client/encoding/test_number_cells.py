@@ -27,6 +27,7 @@ def column_rows(cells: Sequence[object]) -> TableRows:
         ("abc", r'holds "abc", wanted a number'),
         ("1,5", r'holds "1,5", wanted a number \(decimals are written with a point; .* --decimal ","\)'),
         ("1,5E-05", r'holds "1,5E-05", wanted a number \(decimals are written with a point; .* --decimal ","\)'),
+        ("3.088,19", r'holds "3.088,19", wanted a number \(a number with marks of thousands; take the marks out\)'),
         ("1_000", r'holds "1_000", wanted a number'),
         ("inf", r'holds "inf", wanted a finite number'),
         (1e39, r"holds 1e\+39, wanted a finite number of float32"),
