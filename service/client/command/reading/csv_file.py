@@ -37,8 +37,8 @@ def csv_blocks(text: TextLines, source: str, names: Sequence[str], block_rows: i
         faults = _faults(block, text, source, first, len(header))
         empty = [""] * len(header)
         for row in faults:
-            # Such a row gets no answer. Its cells, in the order of the file, are there for --keep.
-            block.records[row] = [*block.records[row], *empty][: len(header)]
+            # The row's cells may be under other columns than they seem, so none is taken.
+            block.records[row] = empty
         columns = {name: [record[place] for record in block.records] for name, place in places.items()}
         placing = name_places(source, first, block.line_of)
         yield FileBlock(TableRows(columns, len(block.records), placing, ignored), faults)
