@@ -51,7 +51,7 @@ def test_a_model_whose_folder_was_renamed_is_refused(tmp_path: Path) -> None:
     """Its next version would be one of another model."""
     folder = published(tmp_path)
     folder.parent.rename(tmp_path / "roses")
-    with pytest.raises(VersionError, match="version 1 of flowers"):
+    with pytest.raises(VersionError, match='version 1 of "flowers"'):
         read_newest(tmp_path / "roses" / "1", "tune that one")
 
 
