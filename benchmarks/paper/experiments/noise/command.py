@@ -53,7 +53,7 @@ def find_formula(rows: Values, values: Values, names: Sequence[str], quick: bool
         quick: One search of few functions, in place of the recipe's.
 
     Raises:
-        RuntimeError: a command failed.
+        RuntimeError: a command failed, but for a run that publishes nothing.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -63,7 +63,11 @@ def find_formula(rows: Values, values: Values, names: Sequence[str], quick: bool
         _told("init", table, "--target", _TARGET, "--formula", "--output", recipe)
         if quick:
             recipe.write_text(recipe.read_text().replace(_FIVE, _QUICK))
-        return read(_told("run", recipe, "--models", folder / "models", "--runs", runs), runs, names)
+        try:
+            told = _told("run", recipe, "--models", folder / "models", "--runs", runs)
+        except _Refused:  # a formula that is not within [verify] tolerance is none that a user gets
+            return None
+        return read(told, runs, names)
 
 
 def read(told: str, runs: Path, names: Sequence[str]) -> Printed | None:
@@ -96,5 +100,9 @@ def _told(*arguments: str | Path) -> str:
     with contextlib.redirect_stdout(io.StringIO()) as output:
         code = main([str(argument) for argument in arguments])
     if code:
-        raise RuntimeError(f"kan-train {arguments[0]} ended with {code}; its message is above")
+        raise _Refused(f"kan-train {arguments[0]} ended with {code}; its message is above")
     return output.getvalue()
+
+
+class _Refused(RuntimeError):
+    """A command ended with another code than 0."""
