@@ -1,10 +1,8 @@
 """A disk that is full while a version is published."""
 
 import asyncio
-import resource
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.kit.callers.protocols import PROTOCOLS
+from tests.kit.longest_file import longest_file
 from tests.kit.server.kan_serve import KanServe, Start
 from tests.kit.waiting import wait_for
 from training.errors import SystemFailed
@@ -90,7 +89,7 @@ def test_the_last_byte_does_not_fit(
     before = _files(models)
     size = (models / "kan" / "1" / "model.onnx").stat().st_size
     for limit in (0, 1, size // 2, size - 1):
-        with pytest.raises(SystemFailed, match="File too large"), _longest_file(limit):
+        with pytest.raises(SystemFailed, match="File too large"), longest_file(limit):
             publish_version("kan")
         assert _files(models) == before, f"left after {limit} bytes: {_files(models)}"
     assert_answers(server, 1)
@@ -101,14 +100,3 @@ def test_the_last_byte_does_not_fit(
 
 def _files(folder: Path) -> set[Path]:
     return set(folder.rglob("*"))
-
-
-@contextmanager
-def _longest_file(size: int) -> Iterator[None]:
-    """For a while no file that is written by this process can be longer."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))  # Python ignores the signal; writing gives an error
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -93,8 +93,8 @@ def peak(resident_bytes: Callable[[], int]) -> Iterator[list[int]]:
 def test_one_caller_cannot_take_all_memory(front: Any) -> None:
     """700 requests of a megabyte that never end: Envoy stays well within its container, and no call of others fails.
 
-    Calls of others wait for seconds meanwhile. Those that come on a new connection in the midst of the 700 must not be
-    taken for some of these: tests/service/frontends/grpcio/test_receiving.py has that case for certain.
+    Calls of others wait for seconds meanwhile. A call of another caller may come on a new connection, amid the 700. It
+    must not be refused as one of them: tests/service/frontends/grpcio/test_receiving.py always meets that case.
     """
     limit = yaml.safe_load(COMPOSE.read_text())["services"]["envoy"]["deploy"]["resources"]["limits"]["memory"]
     limit_bytes = int(limit.removesuffix("m")) * 2**20

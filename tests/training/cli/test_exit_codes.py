@@ -2,33 +2,21 @@
 
 import errno
 import os
-import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.kit.longest_file import longest_file
 from tests.kit.waiting import wait_for
 from training.cli import main
 from training.errors import SystemFailed, TrainingError, kind_of
 from training.publishing.publish import Published
 
 ROOT = Path(__file__).parents[3]
-
-
-@contextmanager
-def longest_file(size: int) -> Iterator[None]:
-    """For a while no file that this process writes can be longer than `size` bytes, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))  # Python ignores the signal; writing gives an error
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def files(folder: Path) -> set[Path]:
