@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kan_model import KAN
+from kan_model.monotone.adam import MonotoneAdamW
 from training.data.objective.loss import loss, score
 from training.data.objective.loss_function import Loss
 from training.data.samples import Samples
@@ -196,7 +197,7 @@ class _MembersAdam:
         biases = [parameter for name, parameter in named if name.endswith("bias")]
         others = [parameter for name, parameter in named if not name.endswith("bias")]
         groups = [{"params": others, "weight_decay": plan.weight_decay}, {"params": biases, "weight_decay": 0.0}]
-        self.torch = torch.optim.AdamW(groups, lr=plan.learning_rate, betas=_BETAS, fused=True)
+        self.torch = MonotoneAdamW(network, groups, lr=plan.learning_rate, betas=_BETAS, fused=True)
 
     def run_epoch(self, stage: int, step: int) -> float:
         """One pass over the rows; gives the mean loss over members and rows, each batch before its step."""

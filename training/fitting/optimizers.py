@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from kan_model import KAN
 from kan_model.analysis.penalty import unchecked_penalty
+from kan_model.monotone.adam import MonotoneAdamW
 from kan_model.splines.edge_sums import is_plain
 from training.data.objective.loss import loss
 from training.data.objective.loss_function import Loss
@@ -90,8 +91,8 @@ class _Adam:
 
     def __init__(self, network: nn.Module, train: Samples, plan: FitSection, objective: Objective) -> None:
         self._network, self._train, self._plan, self._objective = network, train, plan, objective
-        self._torch = torch.optim.AdamW(
-            _free(network), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=not is_plain()
+        self._torch = MonotoneAdamW(
+            network, _free(network), lr=plan.learning_rate, weight_decay=plan.weight_decay, fused=not is_plain()
         )
         # One batch of all rows needs no order.
         is_whole = (plan.batch_rows or len(train.x)) >= len(train.x) and not is_plain() and objective.augment is None
