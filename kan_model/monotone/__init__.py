@@ -11,7 +11,7 @@ Edges from a monotone node to a free node are masked, so an input that is not mo
 gives up: where it acts together with a monotone input, it shifts the point on a rising curve.
 
 `start` makes such a network of a new one, `promise` reads from any network what it promises. How an edge keeps its
-direction is told in :mod:`kan_model.splines.rising`.
+direction is told in :mod:`kan_model.splines.rising`, and how Adam moves it in :mod:`kan_model.monotone.adam`.
 
 Source: our derivation, after the idea of MKAN, arXiv 2606.17886.
 """
