@@ -11,6 +11,7 @@ import torch
 
 from kan_model import KAN, prune
 from kan_model.network.functions import FUNCTIONS
+from kan_model.symbolic.one_constant import gather_constants
 from training.data.samples import Samples
 from training.formulas.descent import error
 from training.formulas.in_context import choose_in_context
@@ -223,8 +224,9 @@ def _thin(samples: Samples, most: int) -> Samples:
 
 
 def _without_idle_edges(form: Form, train: Samples) -> KAN:
-    """Without edges that nothing depends on."""
-    return prune(form.kan, train.x, node_threshold=0.0, edge_threshold=1e-9, keep_inputs=True).kan
+    """Without edges that nothing depends on; what they were is a constant, which may cancel one of another edge."""
+    kan = prune(form.kan, train.x, node_threshold=0.0, edge_threshold=1e-9, keep_inputs=True).kan
+    return gather_constants(kan)
 
 
 def _form(kan: KAN) -> Counter[str]:
