@@ -129,8 +129,11 @@ def search_formula(
     if not found:
         return next(each for each in results if isinstance(each, NoFormula))
     best = min(found, key=lambda each: each.criterion)
+    fitted = _fit_to_more(best, train, judges, check)
     return replace(
-        _fit_to_more(best, train, judges, check),
+        fitted,
+        # An idle edge that was taken off is a constant, which may cancel that of another edge.
+        kan=gather_constants(fitted.kan),
         is_cut_short=any(each.is_cut_short for each in found),
         agreeing=sum(_form(each.kan) == _form(best.kan) for each in found),
         searches=len(seeds),
@@ -224,9 +227,8 @@ def _thin(samples: Samples, most: int) -> Samples:
 
 
 def _without_idle_edges(form: Form, train: Samples) -> KAN:
-    """Without edges that nothing depends on; what they were is a constant, which may cancel one of another edge."""
-    kan = prune(form.kan, train.x, node_threshold=0.0, edge_threshold=1e-9, keep_inputs=True).kan
-    return gather_constants(kan)
+    """Without edges that nothing depends on."""
+    return prune(form.kan, train.x, node_threshold=0.0, edge_threshold=1e-9, keep_inputs=True).kan
 
 
 def _form(kan: KAN) -> Counter[str]:
