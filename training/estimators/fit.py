@@ -62,7 +62,8 @@ def fit_rows(recipe: Recipe, dataset: Dataset, watcher: Watcher) -> JudgedFit:
     with torch_threads(threads_for(state.kan, recipe.fit.batch_rows or len(dataset.train))):
         for each in follow(way, state, watcher):
             state = each
-    return judge_fit(way, state, table, lambda: None, watcher.on_message)
+    judged = judge_fit(way, state, table, lambda: None, watcher.on_message)
+    return replace(judged, keep_splines=None)  # The published version shall answer as the estimator does.
 
 
 def prepare_more_rows(recipe: Recipe, table: Table, roles: Roles, known: Dataset, validation_rows: int = 0) -> Dataset:

@@ -11,6 +11,7 @@ import torch
 
 from kan_model import KAN, prune
 from kan_model.network.functions import FUNCTIONS
+from kan_model.symbolic.one_constant import gather_constants
 from training.data.samples import Samples
 from training.formulas.descent import error
 from training.formulas.in_context import choose_in_context
@@ -128,8 +129,11 @@ def search_formula(
     if not found:
         return next(each for each in results if isinstance(each, NoFormula))
     best = min(found, key=lambda each: each.criterion)
+    fitted = _fit_to_more(best, train, judges, check)
     return replace(
-        _fit_to_more(best, train, judges, check),
+        fitted,
+        # An idle edge that was taken off is a constant, which may cancel that of another edge.
+        kan=gather_constants(fitted.kan),
         is_cut_short=any(each.is_cut_short for each in found),
         agreeing=sum(_form(each.kan) == _form(best.kan) for each in found),
         searches=len(seeds),

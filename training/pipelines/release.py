@@ -46,14 +46,14 @@ def export_graphs(
         notes: What was done to the network; a refusal repeats them, since that may be mended.
 
     Raises:
-        VerificationFailed: the graphs' answers differ too much from torch's.
+        VerificationFailed: the graphs' answers differ too much from torch's; its cause says so without hint and notes.
     """
     plan = Plan(recipe.verify.tolerance, recipe.lowering.tune_for, recipe.lowering.precision)
     rows = dataset.x[dataset.train].astype(np.float32)
     try:
         return export(trained, plan, training_rows=rows, scale=scale, reference=reference_of_table(dataset))
     except VerificationFailed as error:
-        raise VerificationFailed("\n  ".join([f"{error}; {hint}", *notes])) from None
+        raise VerificationFailed("\n  ".join([f"{error}; {hint}", *notes])) from error
 
 
 def judge_on_test(dataset: Dataset, trained: Trained) -> Judged | None:

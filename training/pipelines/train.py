@@ -58,7 +58,7 @@ def _train_anew(run: Run, watcher: Watcher) -> Published:
         if is_refit:
             fit = fit_again(run, fit, source, stop, watcher)
         made = write_publication(recipe, fit, lambda: stop_if_asked(stop, run.folder))
-        return publish_version(run, dataset, made.manifest, made.exported, made.page, fit.all_notes)
+        return publish_version(run, dataset, made.manifest, made.exported, made.page, made.fit.all_notes)
 
 
 def _fit_and_judge(run: Run, dataset: Dataset, stop: Interruption, watcher: Watcher) -> JudgedFit:

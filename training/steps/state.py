@@ -1,7 +1,7 @@
 """What a step after the fit gets and gives."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -65,6 +65,12 @@ class Finished:
     history: tuple[Record, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     attribution: tuple[float, ...] = ()
+
+    def with_splines(self, note: str) -> "Finished":
+        """With the network of splines in the place of the formula that was fitted to it, and a note that says why."""
+        assert self.found is not None
+        told = replace(self.found, is_served=False)
+        return replace(self, kan=told.splines, notes=(*self.notes, note), formula="", latex="", found=told)
 
 
 @dataclass(frozen=True)

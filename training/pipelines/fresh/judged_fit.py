@@ -1,6 +1,6 @@
 """What a fit gives, and what is known of it: everything that a version is made of but its graphs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from torch import Tensor
@@ -20,6 +20,7 @@ from training.publishing.whole_formula import formula_details
 from training.recipe.config import Recipe
 from training.report.judged import Judged
 from training.steps import Finished, StepData, finish
+from training.steps.attribution import add_attribution
 from training.steps.quantile_pair import compare_with_pair
 from training.steps.state import Check, OnMessage
 from training.threads import threads_for, torch_threads
@@ -48,6 +49,8 @@ class JudgedFit:
         covariances: ``[outputs, inputs, functions, functions]``, of the coefficients of an additive model's curves;
             None: not known.
         calibrated: What the scores of the classes were divided by; None: by nothing.
+        keep_splines: Judges the network of splines that the formula was fitted to, in the formula's place, for a note
+            that says why; the formula is told then. None: the formula is not served, or the recipe insists on it.
     """
 
     dataset: Dataset
@@ -66,6 +69,7 @@ class JudgedFit:
     chose: RowNumbers | None = None
     covariances: Tensor | None = None
     calibrated: CalibratedFit | None = None
+    keep_splines: Callable[[str], "JudgedFit"] | None = None
 
     @property
     def all_notes(self) -> tuple[str, ...]:
@@ -88,12 +92,31 @@ def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_
         StepFailed: a step cannot be done as the recipe asks.
         IntervalsFailed: there are too few rows for [intervals].
     """
-    dataset, network, chosen = table.dataset, way.network(state), way.chosen(state)
+    network, chosen = way.network(state), way.chosen(state)
     diagnostics = way.notes(state)
     # The refit computes the attribution of its own network.
     steps = chosen.model_copy(update={"attribution": None}) if chosen.ensemble and chosen.ensemble.refit else chosen
-    with torch_threads(threads_for(network, chosen.fit.batch_rows or len(dataset.train))):
+    with torch_threads(threads_for(network, chosen.fit.batch_rows or len(table.dataset.train))):
         finished = finish(network, steps, table, check, on_message)
+    finished = replace(finished, notes=(*diagnostics, *finished.notes))
+    judged = _judge(way, state, table, finished, check, on_message)
+    if finished.found is None or not finished.found.is_served or (chosen.formula and chosen.formula.serve):
+        return judged
+
+    def keep_splines(why: str) -> JudgedFit:
+        other = finished.with_splines(why)
+        if chosen.attribution is not None:
+            other = replace(other, attribution=add_attribution(other, chosen.attribution, table).attribution)
+        return _judge(way, state, table, other, check, on_message)
+
+    return replace(judged, keep_splines=keep_splines)
+
+
+def _judge(
+    way: FreshFit, state: FitState, table: StepData, finished: Finished, check: Check, on_message: OnMessage
+) -> JudgedFit:
+    """Answer the test rows by the network that the steps after the fit gave."""
+    dataset, network, chosen = table.dataset, way.network(state), way.chosen(state)
     trained = Trained(finished.kan, table.inputs, table.outputs)
     if (calibrated := calibrate_fit(way, state, dataset, trained, chosen)) is not None:
         trained = calibrated.trained
@@ -107,7 +130,7 @@ def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_
         trained=trained,
         recipe=chosen,
         history=(*state.history, *finished.history),
-        notes=(*diagnostics, *finished.notes),
+        notes=finished.notes,
         metrics={**way.metrics(state), **finished.metrics},
         judged=judged if calibrated is None else calibrated.judged(judged, are_divided=len(dataset.test) > 0),
         formula=finished.formula,

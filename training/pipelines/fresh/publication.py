@@ -8,6 +8,7 @@ from training.pipelines.release import export_graphs, make_report
 from training.publishing.drift import describe_drift
 from training.publishing.export import Exported
 from training.publishing.manifest import build_manifest
+from training.publishing.verify import VerificationFailed
 from training.recipe.config import Recipe
 from training.steps.fit_diagnostics import suggest_change
 from training.steps.state import Check
@@ -18,11 +19,13 @@ class Publication:
     """Everything that a version is made of.
 
     Attributes:
+        fit: The fit that is published.
         exported: The graphs.
         manifest: Without the number of the version and its files.
         page: The report.
     """
 
+    fit: JudgedFit
     exported: Exported
     manifest: ModelManifest
     page: bytes
@@ -30,6 +33,8 @@ class Publication:
 
 def write_publication(recipe: Recipe, fit: JudgedFit, check: Check) -> Publication:
     """Lower and verify the graphs, and describe them.
+
+    A formula that no graph computes closely enough gives way to its network of splines; it is told beside them.
 
     Args:
         recipe: The recipe that was run.
@@ -39,8 +44,8 @@ def write_publication(recipe: Recipe, fit: JudgedFit, check: Check) -> Publicati
     Raises:
         VerificationFailed: the graphs' answers differ too much from torch's.
     """
+    fit, exported = _export_either(recipe, fit)
     dataset, trained = fit.dataset, fit.trained
-    exported = export_graphs(recipe, dataset, trained, suggest_change(trained.kan), notes=fit.all_notes)
     check()
     manifest = build_manifest(
         recipe,
@@ -57,4 +62,22 @@ def write_publication(recipe: Recipe, fit: JudgedFit, check: Check) -> Publicati
     describe_drift(manifest, trained, dataset.x[dataset.train], dataset.input_columns)
     page = make_report(dataset, trained, manifest, fit.history, fit.all_notes, fit.judged, fit.latex, fit.covariances)
     check()
-    return Publication(exported, manifest, page)
+    return Publication(fit, exported, manifest, page)
+
+
+def _export_either(recipe: Recipe, fit: JudgedFit) -> tuple[JudgedFit, Exported]:
+    """The fit whose graphs passed the verification: the given one or, if it is a formula, that of its splines."""
+    try:
+        return fit, _export(recipe, fit)
+    except VerificationFailed as error:
+        if fit.keep_splines is None:
+            raise
+        splines = fit.keep_splines(f"warning   the formula is told and not served: {error.__cause__}")
+        try:
+            return splines, _export(recipe, splines)
+        except VerificationFailed:
+            raise error from None
+
+
+def _export(recipe: Recipe, fit: JudgedFit) -> Exported:
+    return export_graphs(recipe, fit.dataset, fit.trained, suggest_change(fit.trained.kan), notes=fit.all_notes)

@@ -65,7 +65,7 @@ def find_formula(rows: Values, values: Values, names: Sequence[str], quick: bool
             recipe.write_text(recipe.read_text().replace(_FIVE, _QUICK))
         try:
             told = _told("run", recipe, "--models", folder / "models", "--runs", runs)
-        except _Refused:  # a formula that is not within [verify] tolerance is none that a user gets
+        except _Refused:  # a run that publishes nothing gives a user no formula
             return None
         return read(told, runs, names)
 

@@ -92,8 +92,8 @@ def show(outcomes: Sequence[Outcome], _pictures: Path) -> str | None:
         "400 rows to learn from and 100 to choose by; noise in shares of the standard deviation. `kan-train` is the "
         "command line without an edit: `kan-train init --formula` and `kan-train run` on the 500 rows as a CSV, of "
         "which the recipe takes 325 to learn from, 75 to choose by and 100 to test by, and searches from five seeds; "
-        "judged is the formula that it prints. One more run, a/(1 + b**2) at 0 %, found the law and published nothing: "
-        "no graph of it was within [verify] tolerance. There is no MLP beside: it gives no formula; gplearn does."
+        "judged is the formula that it prints, served or told beside the network. There is no MLP beside: it gives no "
+        "formula; gplearn does."
     )
     return f"{render(rows)}\n{absent}{meaning}\n\n{_formulas(outcomes)}"
 
