@@ -59,7 +59,7 @@ def versions() -> list[Builder[dashboard.Panel]]:
             )
         ),
         refused(ALL, "model, version", OF_VERSION, width=4),
-        column(runs, "Up for", "dtdurations"),
+        column(column(runs, "Up for", "dtdurations", width=90), "Instance", "string", width=125),
     ]
 
 

@@ -12,7 +12,8 @@ from deploy.grafana.queries import MODEL, REQUESTS, VERSION, known, mean, quanti
 from deploy.grafana.tables import column, now, rows
 from deploy.grafana.versions import answering, refused
 
-_BY = "sum by (model, version)"
+# Also of recorded rates, which have a name: rows of a table become one only if no other label tells them apart.
+_BY, _WORST = "sum by (model, version)", "max by (model, version)"
 _OF = "{{version}}"
 _SERVING = f"/d/{boards.SERVING}?var-model=${{__data.fields.Model}}&var-version=${{__value.raw}}&${{__url_time_range}}"
 _PANELS = f"/d/{boards.MODELS}?var-model=${{__value.raw}}&${{__url_time_range}}"
@@ -52,15 +53,15 @@ def _table() -> table.Panel:
         "short",
         [
             now(f"{_BY} (kan_model_ready{{{VERSION}}})"),
-            now(f"kan:requests:rate5m{{{_KNOWN}}}"),
-            now(f"kan:request_errors:ratio_rate5m{{{_KNOWN}}}"),
-            now(f"kan:request_duration_seconds:p50_5m{{{_KNOWN}}} >= 0"),
-            now(f"kan:request_duration_seconds:p99_5m{{{_KNOWN}}} >= 0"),
-            now(f"kan:rows:rate5m{{{_KNOWN}}}"),
-            now(f"kan:batch_rows:mean5m{{{_KNOWN}}}"),
-            now(f"kan:batch_fill:ratio5m{{{_KNOWN}}}"),
-            now(f"kan:queue_saturation:ratio5m{{{_KNOWN}}}"),
-            now(f"kan:rejected_overload:ratio_rate5m{{{_KNOWN}}}"),
+            now(f"{_BY} (kan:requests:rate5m{{{_KNOWN}}})"),
+            now(f"{_WORST} (kan:request_errors:ratio_rate5m{{{_KNOWN}}})"),
+            now(f"{_WORST} (kan:request_duration_seconds:p50_5m{{{_KNOWN}}} >= 0)"),
+            now(f"{_WORST} (kan:request_duration_seconds:p99_5m{{{_KNOWN}}} >= 0)"),
+            now(f"{_BY} (kan:rows:rate5m{{{_KNOWN}}})"),
+            now(f"{_WORST} (kan:batch_rows:mean5m{{{_KNOWN}}})"),
+            now(f"{_WORST} (kan:batch_fill:ratio5m{{{_KNOWN}}})"),
+            now(f"{_WORST} (kan:queue_saturation:ratio5m{{{_KNOWN}}})"),
+            now(f"{_WORST} (kan:rejected_overload:ratio_rate5m{{{_KNOWN}}})"),
         ],
         {field: name for field, (name, *_) in columns.items()},
         width=24,

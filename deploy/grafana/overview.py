@@ -1,6 +1,6 @@
 """The first screen of the dashboard Serving: whether all is well, what comes in, and how fast it is answered."""
 
-from grafana_foundation_sdk.builders import stat, timeseries
+from grafana_foundation_sdk.builders import common, stat, timeseries
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.models import dashboard
 
@@ -112,17 +112,22 @@ def first() -> list[Builder[dashboard.Panel]]:
         {
             "severity": "Severity",
             "alertname": "Alert",
+            "Value": "For",
             "model": "Model",
             "version": "Version",
             "instance": "Instance",
-            "Value": "For",
         },
         width=8,
         height=8,
         empty="No alert is firing",
     )
+    alerts = column(alerts, "Severity", "string", words=promises.SEVERITIES, width=75)
+    alerts = column(alerts, "For", "dtdurations", width=90)
+    for name, width in (("Alert", 170), ("Version", 65)):
+        alerts = column(alerts, name, "string", width=width)
     return [
-        column(column(alerts, "For", "dtdurations"), "Severity", "string", words=promises.SEVERITIES),
+        # Pages before tickets.
+        alerts.sort_by([common.TableSortByFieldState().display_name("Severity")]),
         _by_code(),
         lines(
             "Latency percentiles",

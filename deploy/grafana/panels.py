@@ -98,12 +98,13 @@ def lines(
 
 def stacked(panel: timeseries.Panel) -> timeseries.Panel:
     """The same with each line upon the one before, for parts of a whole."""
-    return panel.stacking(common.StackingConfig().mode(shapes.StackingMode.NORMAL)).fill_opacity(40)
+    # Without outlines: that of a part that is zero would run along the top of the whole, in the colour of a failure.
+    return panel.stacking(common.StackingConfig().mode(shapes.StackingMode.NORMAL)).fill_opacity(60).line_width(0)
 
 
 def bars(panel: timeseries.Panel) -> timeseries.Panel:
     """The same as bars, for counts of what happens now and then."""
-    return panel.draw_style(shapes.GraphDrawStyle.BARS).fill_opacity(80)
+    return panel.draw_style(shapes.GraphDrawStyle.BARS).fill_opacity(80).axis_soft_max(1).decimals(0)
 
 
 def heat(title: str, text: str, expression: str, *, width: int, height: int) -> heatmap.Panel:

@@ -31,4 +31,4 @@ def refused(selector: str, labels: str, legend: str, *, width: int) -> timeserie
         ),
         width=width,
         empty="None is refused",
-    )
+    ).decimals(0)

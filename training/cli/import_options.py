@@ -86,6 +86,7 @@ def _add_tables(importing: argparse.ArgumentParser) -> None:
     tables.add_argument(
         "--decimal",
         choices=(".", ","),
+        metavar="MARK",
         default=".",
         help="the mark before the decimals of these tables: a comma reads 3,14 (default: a point)",
     )

@@ -45,6 +45,7 @@ def _add_init(adding: "Commands") -> None:
     reading.add_argument(
         "--decimal",
         choices=(".", ","),
+        metavar="MARK",
         help="the mark before the decimals in DATA, a point or a comma as in 3,14 (default: as the table shows it)",
     )
     recipe = init.add_argument_group("the recipe")

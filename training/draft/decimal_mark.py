@@ -34,7 +34,7 @@ def find_decimal(table: Table) -> Decimal:
         if thousands := _may_be_thousands(table, name):
             unsure.append(f"{quoted(name)}, as in {quoted(thousands)}")
         elif has_other_decimals(table, name):
-            certain.append(f"{quoted(name)}, as in {quoted(_marked(table, name)[0])}")
+            certain.append(f"{quoted(name)}, as in {quoted(_telling(_marked(table, name)))}")
         elif table.lines is not None and _has_points(table, name):
             return "."
     if certain and unsure:
@@ -93,6 +93,11 @@ def _may_be_thousands(table: Table, column: str) -> str:
     if not found or (others and not surely) or len(found) + len(others) <= len(cells) / 2:
         return ""
     return (surely or found)[0]
+
+
+def _telling(marked: list[str]) -> str:
+    """A cell that cannot be a thousand, as 0,563; the first one if there is none."""
+    return next((cell for cell in marked if not _MAY_BE_THOUSANDS.fullmatch(cell)), marked[0])
 
 
 def _marked(table: Table, column: str) -> list[str]:

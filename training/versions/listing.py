@@ -31,8 +31,9 @@ class ListedVersion:
     Attributes:
         model: The model's name.
         version: Its number.
-        state: "newest" and "older" versions are published; "withdrawn" ones were taken back by a rollback; the manifest
-            of an "unreadable" one is absent or damaged; that of a "refused" one names another model or version.
+        state: "newest" is the newest version that kan-serve may answer with, "older" ones come before it; "withdrawn"
+            ones were taken back by a rollback; the manifest of an "unreadable" one is absent or damaged; that of a
+            "refused" one names another model or version.
         created: When it was published, as RFC 3339.
         task: "regression" or "classification".
         score: The first metric on the test rows, "R² 0.93" for example; empty if no test rows were held out.
@@ -105,11 +106,11 @@ def _names(models: Path) -> list[str]:
 
 def _versions_of(folder: Path) -> Iterator[ListedVersion]:
     published, withdrawn = published_versions(folder), withdrawn_versions(folder)
+    state: State = "newest"
     for version in sorted({*published, *withdrawn}, reverse=True):
         if version in published:
-            yield _listed(
-                folder.name, version, folder / str(version), "newest" if version == published[-1] else "older"
-            )
+            yield (listed := _listed(folder.name, version, folder / str(version), state))
+            state = "older" if listed.state == "newest" else state
         else:
             yield _listed(folder.name, version, folder / f"{WITHDRAWN_PREFIX}{version}", "withdrawn")
 

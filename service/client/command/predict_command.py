@@ -104,6 +104,7 @@ def add_file(command: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
     group.add_argument(
         "--decimal",
         choices=(".", ","),
+        metavar="MARK",
         default=".",
         help="the mark before the decimals of the file's numbers: a comma reads 3,14 (default: a point)",
     )

@@ -158,6 +158,28 @@ def test_a_panel_says_what_it_shows(name: str, panel: Panel) -> None:
         assert all(each["value"] in known for each in override["properties"] if each["id"] == "unit")
 
 
+def test_cells_without_a_value_do_not_say_that_the_table_is_empty() -> None:
+    """Grafana writes a field's `noValue` into each such cell, and paints it with the first step of its colours."""
+    for panel in (panel for _, panel in PANELS if panel["type"] == "table"):
+        every, *columns = panel["fieldConfig"]["overrides"]
+        assert re.fullmatch(every["matcher"]["options"], "any column")
+        assert {each["id"]: each["value"] for each in every["properties"]}["noValue"] == "–"
+        for column in columns:
+            properties = {each["id"]: each["value"] for each in column["properties"]}
+            if "thresholds" in properties:
+                (mapping,) = properties["mappings"]
+                assert mapping["options"]["match"] == "null+nan"
+                assert mapping["options"]["result"]["color"] == "transparent"
+
+
+def test_parts_of_a_whole_have_no_outlines() -> None:
+    """Those of parts that are zero would be a red line on top of a service that is well."""
+    drawn = [panel["fieldConfig"]["defaults"]["custom"] for _, panel in PANELS if panel["type"] == "timeseries"]
+    parts = [custom["lineWidth"] for custom in drawn if "stacking" in custom]
+    assert parts
+    assert not any(parts)
+
+
 def test_the_first_line_says_whether_all_is_well() -> None:
     """Eight numbers on the colour of their state, over the whole width, before anything else; alerts are below them."""
     panels = BOARDS["serving"]["panels"]

@@ -48,8 +48,11 @@ def test_a_comma_is_found_only_beyond_doubt(columns: list[list[str]], wanted: st
     ],
 )
 def test_commas_between_thousands_beside_decimal_commas_are_for_a_person_to_judge(prices: list[str], cell: str) -> None:
-    """Nothing is chosen, since a factor of a thousand hangs on it; the error tells both columns and the option."""
-    cells = {"price": np.array(prices, dtype=object), "size": np.array(["3", "10,20"], dtype=object)}
+    """Nothing is chosen, since a factor of a thousand hangs on it; the error tells both columns and the option.
+
+    The cell of the column with decimal commas is one that shows them.
+    """
+    cells = {"price": np.array(prices, dtype=object), "size": np.array(["1,292", "10,20"], dtype=object)}
     wanted = f'column "size", as in "10,20", has decimal commas, .* column "price", as in "{cell}", .* --decimal ","'
     with pytest.raises(DataError, match=wanted):
         find_decimal(Table("t.csv", cells, 2, np.arange(2)))

@@ -42,12 +42,15 @@ def test_what_is_absent_is_told(tmp_path: Path, folder: str, name: str | None, m
 
 
 def test_versions_copied_by_hand_are_told_as_those_that_kan_serve_refuses(tmp_path: Path) -> None:
-    """The state says so, and a line beneath the table what the manifest is of; a withdrawn copy stays "withdrawn"."""
+    """The state says so, and a line beneath the table what the manifest is of; a withdrawn copy stays "withdrawn".
+
+    The version before them is the newest, because it answers.
+    """
     first = write_version(tmp_path, "affine")
     for version in ("2", "3", ".withdrawn-4"):
         shutil.copytree(first, first.with_name(version))
     found = list_versions(tmp_path)
-    assert [each.state for each in found] == ["withdrawn", "refused", "refused", "older"]
+    assert [each.state for each in found] == ["withdrawn", "refused", "refused", "newest"]
     fault = 'its manifest.json is of version 1 of "affine"'
     assert [each.fault for each in found] == ["", fault, fault, ""]
     assert version_lines(found)[5:] == [f"{first.with_name(n)}: kan-serve refuses it: {fault}" for n in "32"]

@@ -67,7 +67,7 @@ def read_run(folder: Path) -> KeptRun:
             changes["data"] = recipe.data.model_copy(update={"path": Path(content["table"])})
         recipe = recipe.model_copy(update=changes)
         return KeptRun(checkpoint.load(folder / _NETWORK), recipe, content["fingerprint"])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise RunError(
             f"{folder}: no finished fit is kept here; wanted a folder runs/NAME that `kan-train run` of a table wrote"
         ) from None

@@ -74,6 +74,8 @@ def test_without_a_kept_fit_or_with_another_table_it_is_refused(
     assert main(["formula", str(tmp_path)]) == 2
     assert "no finished fit is kept here" in capsys.readouterr().err
     table = tmp_path / "wave.csv"
+    assert main(["formula", str(table)]) == 2  # Or its recipe, which `kan-train run` takes.
+    assert "wanted a folder runs/NAME" in capsys.readouterr().err
     table.write_text(table.read_text().replace("0", "1"))
     assert main(["formula", str(finished)]) == 2
     assert "the table has changed since the run" in capsys.readouterr().err
