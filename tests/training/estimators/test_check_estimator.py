@@ -36,7 +36,10 @@ def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
 
 
 # Of fewer steps, since a search fits several plans for each fit.
-SEARCHED = {key: value for key, value in SMALL.items() if key not in ("search", "grids")} | {"steps": 10}
+SEARCHED = {key: value for key, value in SMALL.items() if key not in ("search", "grids")} | {
+    "steps": 10,
+    "learning_rate": 0.05,
+}
 
 
 @pytest.mark.slow
