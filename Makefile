@@ -25,8 +25,9 @@ docs: .venv/.installed-docs  ## Build the documentation site in site/; python3 -
 test: .venv/.installed-test  ## Run every quick test that needs no Docker or Node (12 to 14 minutes on two cores; WORKERS=3 processes)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
+# Each of its processes collects the tests: the files that do not name the mark would take as long as those that do.
 test-slow: .venv/.installed-test  ## Run the tests that train for long or start many processes (WORKERS=3 processes)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m slow
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m slow $$(grep -rl --include='test_*.py' mark.slow tests | sort)
 
 test-faults: .venv/.installed-faults  ## Servers under load and in trouble: swaps, overload, stuck clients, lost files (10 minutes)
 	$(BIN)/python -m pytest -m faults tests/faults
@@ -35,7 +36,7 @@ test-deploy: .venv/.installed-deploy  ## Run what deploy/ holds: containers, Pro
 	$(BIN)/python -m pytest -m deploy tests/deploy tests/service/conformance
 
 test-install: .venv/.installed-test  ## Install the wheel with [serve] and [client] alone and try it
-	$(BIN)/python -m pytest -m install
+	$(BIN)/python -m pytest -m install tests/e2e
 
 test-web: .venv/.installed-test $(WEB:=/node_modules/.installed)  ## Run graphs and clients in JavaScript; wants node and npm
 	$(BIN)/python -m pytest -m web $(WEB)

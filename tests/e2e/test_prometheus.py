@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from service.client import Client
-from tests.kit.models.digits import ServedDigits
+from tests.kit.models.repository import write_version
+from tests.kit.server.kan_serve import KanServe, serving
 from tests.kit.server.programs import find_program, running
 from tests.kit.waiting import wait_for
 
-# It trains digits.
+# It waits for a program that scrapes when it does.
 pytestmark = pytest.mark.slow
 
 CONFIG = """
@@ -28,10 +29,18 @@ REQUESTS, ROWS = 20, 8
 
 
 @pytest.fixture
-def prometheus(digits: ServedDigits, tmp_path: Path) -> Iterator[str]:
-    """Prometheus on a free port of loopback, scraping the digits server; its base address."""
+def server(tmp_path: Path) -> Iterator[KanServe]:
+    """A kan-serve of one model of four columns."""
+    write_version(tmp_path / "models", "affine")
+    with serving(tmp_path / "models", log=tmp_path / "log") as started:
+        yield started
+
+
+@pytest.fixture
+def prometheus(server: KanServe, tmp_path: Path) -> Iterator[str]:
+    """Prometheus on a free port of loopback, scraping the server; its base address."""
     program = find_program("prometheus")
-    (tmp_path / "prometheus.yml").write_text(CONFIG.format(http=digits.server.http))
+    (tmp_path / "prometheus.yml").write_text(CONFIG.format(http=server.http))
     with running(
         program,
         f"--config.file={tmp_path / 'prometheus.yml'}",
@@ -43,12 +52,12 @@ def prometheus(digits: ServedDigits, tmp_path: Path) -> Iterator[str]:
         yield "http://" + line_with('msg="Listening on"').split("address=")[1].split()[0]
 
 
-def test_prometheus_sees_requests_and_their_latency(digits: ServedDigits, prometheus: str) -> None:
+def test_prometheus_sees_requests_and_their_latency(server: KanServe, prometheus: str) -> None:
     """After a short load, counters, the p99 and rows per batch are there, under the design's names and labels."""
-    with Client(digits.server.grpc, 60) as client:
+    with Client(server.grpc, 60) as client:
         for _ in range(REQUESTS):
-            client.predict("digits", np.zeros((ROWS, 64), np.float32))
-    labels = 'model="digits",version="1"'
+            client.predict("affine", np.zeros((ROWS, 4), np.float32))
+    labels = 'model="affine",version="1"'
     assert query(prometheus, f'kan_requests_total{{{labels},protocol="kan_api",code="OK"}}', at_least=REQUESTS)
     p99 = query(
         prometheus,

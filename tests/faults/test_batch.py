@@ -44,20 +44,12 @@ def _asks(protocol: Any, channel: grpc.aio.Channel) -> Callable[..., Any]:
     return ask
 
 
-@pytest.fixture(params=PROTOCOLS, ids=["kan_api", "open_inference"])
-def protocol(request: pytest.FixtureRequest) -> Any:
-    """Each protocol in turn."""
-    return request.param
-
-
-def test_rows_of_another_width_leave_their_mates_alone(
-    kan_serve: Start, publish_version: Callable[..., Path], protocol: Any
-) -> None:
+def test_rows_of_another_width_leave_their_mates_alone(kan_serve: Start, publish_version: Callable[..., Path]) -> None:
     """They are refused with INVALID_ARGUMENT, between requests that fill one batch and are answered."""
     publish_version("picky")
     server = kan_serve(*_FULL_BATCHES)
 
-    async def check() -> None:
+    async def check(protocol: Any) -> None:
         async with server.channel() as channel:
             ask = _asks(protocol, channel)
             wide = np.ones((1, 5), np.float32)
@@ -66,18 +58,17 @@ def test_rows_of_another_width_leave_their_mates_alone(
         assert outcomes[1::2] == ["INVALID_ARGUMENT"] * _BATCH_ROWS, outcomes
         assert outcomes[::2] == [[10 * (place % 4 + 1) + 1] for place in range(_BATCH_ROWS)], outcomes
 
-    asyncio.run(check())
-    assert server.sample("kan_batch_rows_count") == 1, "it was not one batch"
+    for batches, protocol in enumerate(PROTOCOLS, 1):
+        asyncio.run(check(protocol))
+        assert server.sample("kan_batch_rows_count") == batches, "it was not one batch"
 
 
-def test_a_caller_who_leaves_leaves_its_mates_alone(
-    kan_serve: Start, publish_version: Callable[..., Path], protocol: Any
-) -> None:
+def test_a_caller_who_leaves_leaves_its_mates_alone(kan_serve: Start, publish_version: Callable[..., Path]) -> None:
     """Its row is not run, and those who came before and after it are answered."""
     publish_version("picky")
     server = kan_serve(*_FULL_BATCHES)
 
-    async def check() -> None:
+    async def check(protocol: Any) -> None:
         async with server.channel() as channel:
             ask = _asks(protocol, channel)
             before = [asyncio.create_task(ask(_row(place))) for place in range(3)]
@@ -90,14 +81,13 @@ def test_a_caller_who_leaves_leaves_its_mates_alone(
             outcomes = await _outcomes([*before, *after])
         assert outcomes == [[10 * (place % 4 + 1) + 1] for place in range(_BATCH_ROWS)], outcomes
 
-    asyncio.run(check())
-    assert server.sample("kan_batch_rows_sum") == _BATCH_ROWS
-    assert server.sample("kan_rejected_total", reason="cancelled") == 1
+    for times, protocol in enumerate(PROTOCOLS, 1):
+        asyncio.run(check(protocol))
+        assert server.sample("kan_batch_rows_sum") == times * _BATCH_ROWS
+        assert server.sample("kan_rejected_total", reason="cancelled") == times
 
 
-def test_a_run_that_fails_fails_no_other_run(
-    kan_serve: Start, publish_version: Callable[..., Path], protocol: Any
-) -> None:
+def test_a_run_that_fails_fails_no_other_run(kan_serve: Start, publish_version: Callable[..., Path]) -> None:
     """A value on which onnxruntime gives up, between requests that each fill a batch: they are answered."""
     publish_version("picky")
     server = kan_serve(*_FULL_BATCHES)
@@ -105,66 +95,69 @@ def test_a_run_that_fails_fails_no_other_run(
     poison = good.copy()
     poison[_BATCH_ROWS // 2, 0] = 99
 
-    async def check() -> None:
+    async def check(protocol: Any) -> None:
         async with server.channel() as channel:
             ask = _asks(protocol, channel)
             outcomes = await _outcomes([ask(poison if place % 3 == 1 else good) for place in range(30)])
         right = [10 * (place % 4 + 1) + 1 for place in range(_BATCH_ROWS)]
         assert outcomes == ["INTERNAL" if place % 3 == 1 else right for place in range(30)], outcomes
 
-    asyncio.run(check())
-    assert server.is_ready()
+    for protocol in PROTOCOLS:
+        asyncio.run(check(protocol))
+        assert server.is_ready()
     code, log = server.stop()
     assert code == 0, log
-    assert log.count("a run failed") == 10, log
+    assert log.count("a run failed") == 10 * len(PROTOCOLS), log
 
 
-def test_the_log_names_the_request_that_failed(
-    kan_serve: Start, publish_version: Callable[..., Path], protocol: Any
-) -> None:
+def test_the_log_names_the_request_that_failed(kan_serve: Start, publish_version: Callable[..., Path]) -> None:
     """By the x-request-id that its caller, or a proxy, gave it."""
     publish_version("picky")
     server = kan_serve()
 
-    async def check() -> None:
+    async def check(protocol: Any) -> None:
         async with server.channel() as channel:
             ask = _asks(protocol, channel)
             assert await _outcomes([ask(_row(99), **{"x-request-id": "order-66"})]) == ["INTERNAL"]
 
-    asyncio.run(check())
+    for protocol in PROTOCOLS:
+        asyncio.run(check(protocol))
     _, log = server.stop()
-    assert f"{protocol.path} failed (x-request-id 'order-66'): the run that held these rows failed" in log, log
+    for protocol in PROTOCOLS:
+        assert f"{protocol.path} failed (x-request-id 'order-66'): the run that held these rows failed" in log, log
 
 
 def test_the_log_in_json_has_what_is_known_of_the_request(
-    kan_serve: Start, publish_version: Callable[..., Path], protocol: Any
+    kan_serve: Start, publish_version: Callable[..., Path]
 ) -> None:
     """Request id, trace id (traced or not), method, model, version, code and duration are fields of its line."""
     publish_version("picky")
     server = kan_serve("--log-format", "json")
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
 
-    async def check() -> None:
+    async def check(protocol: Any) -> None:
         async with server.channel() as channel:
             metadata = {"x-request-id": "seven", "traceparent": f"00-{trace}-00f067aa0ba902b7-00"}
             assert await _outcomes([_asks(protocol, channel)(_row(99), **metadata)]) == ["INTERNAL"]
 
-    asyncio.run(check())
+    for protocol in PROTOCOLS:
+        asyncio.run(check(protocol))
     _, log = server.stop()
-    (line,) = [each for each in map(json.loads, log.splitlines()) if "request_id" in each]
-    assert {key: line[key] for key in ("request_id", "trace_id", "method", "model", "version", "code")} == {
-        "request_id": "seven",
-        "trace_id": trace,
-        "method": protocol.path.removeprefix("/"),
-        "model": "picky",
-        "version": "1",
-        "code": "INTERNAL",
-    }
-    assert line["seconds"] > 0
+    lines = [each for each in map(json.loads, log.splitlines()) if "request_id" in each]
+    for line, protocol in zip(lines, PROTOCOLS, strict=True):
+        assert {key: line[key] for key in ("request_id", "trace_id", "method", "model", "version", "code")} == {
+            "request_id": "seven",
+            "trace_id": trace,
+            "method": protocol.path.removeprefix("/"),
+            "model": "picky",
+            "version": "1",
+            "code": "INTERNAL",
+        }
+        assert line["seconds"] > 0
 
 
 def test_who_shared_a_run_that_fails_is_answered_or_told(
-    kan_serve: Start, publish_version: Callable[..., Path], protocol: Any
+    kan_serve: Start, publish_version: Callable[..., Path]
 ) -> None:
     """One row fails the run of eight callers: none waits for ever or gets a wrong number, the next eight are answered.
 
@@ -175,7 +168,7 @@ def test_who_shared_a_run_that_fails_is_answered_or_told(
     right = [[10 * (place % 4 + 1) + 1] for place in range(_BATCH_ROWS)]
     bad = _BATCH_ROWS // 2
 
-    async def check() -> None:
+    async def check(protocol: Any) -> None:
         async with server.channel() as channel:
             ask = _asks(protocol, channel)
             outcomes = await _outcomes([ask(_row(99 if place == bad else place % 4)) for place in range(_BATCH_ROWS)])
@@ -184,5 +177,6 @@ def test_who_shared_a_run_that_fails_is_answered_or_told(
         assert all(got in ("INTERNAL", wanted) for got, wanted in zip(outcomes, right, strict=True)), outcomes
         assert after == right, after
 
-    asyncio.run(check())
-    assert server.is_ready()
+    for protocol in PROTOCOLS:
+        asyncio.run(check(protocol))
+        assert server.is_ready()

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,28 +91,34 @@ def answers(server: KanServe, graphs: Any) -> Callable[[], None]:
     return lambda: asyncio.run(ask())
 
 
-@pytest.fixture
-def leaves_nothing(server: KanServe, answers: Callable[[], None]) -> Iterator[None]:
-    """Around a test: afterwards the server is ready, answers, and has closed what it opened."""
+@contextmanager
+def _nothing_is_left(server: KanServe, answers: Callable[[], None], of: str) -> Iterator[None]:
+    """After the block the server is ready, answers, and has closed what it opened."""
     answers()
     before = server.open_files()
     yield
     answers()
-    assert server.is_ready()
-    wait_for(lambda: server.open_files() <= before, f"no more open files than before, {before}")
-    wait_for(lambda: server.sample("kan_queue_rows") == 0, "the end of all waiting rows")
+    assert server.is_ready(), of
+    wait_for(lambda: server.open_files() <= before, f"no more open files than before {of}, {before}")
+    wait_for(lambda: server.sample("kan_queue_rows") == 0, f"the end of all waiting rows of {of}")
     log = server.log.read_text()
-    assert "Traceback" not in log, log
+    assert "Traceback" not in log, f"{of}: {log}"
 
 
-@pytest.mark.usefixtures("leaves_nothing")
-@pytest.mark.parametrize("said", _STUCK)
-def test_clients_that_stop_in_the_middle(server: KanServe, answers: Callable[[], None], said: str) -> None:
-    """Fifty connections that say so much and then nothing."""
-    with ExitStack() as stack:
-        for _ in range(50):
-            stack.enter_context(http2.connect(server.grpc)).sendall(_STUCK[said])
-        answers()
+@pytest.fixture
+def leaves_nothing(server: KanServe, answers: Callable[[], None]) -> Iterator[None]:
+    """Around a test."""
+    with _nothing_is_left(server, answers, "the test"):
+        yield
+
+
+def test_clients_that_stop_in_the_middle(server: KanServe, answers: Callable[[], None]) -> None:
+    """Fifty connections that say so much and then nothing; of each sort, and nothing of one is left for the next."""
+    for sort, said in _STUCK.items():
+        with _nothing_is_left(server, answers, sort), ExitStack() as stack:
+            for _ in range(50):
+                stack.enter_context(http2.connect(server.grpc)).sendall(said)
+            answers()
 
 
 def test_stuck_clients_do_not_hold_up_the_end(server: KanServe, answers: Callable[[], None]) -> None:

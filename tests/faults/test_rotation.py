@@ -14,6 +14,8 @@ from tests.kit.server.kan_serve import Start
 pytestmark = pytest.mark.faults
 
 _ROTATIONS = 20
+# A rotation takes seconds, in which callers without a pause would keep the processors busy.
+_PAUSE_SECONDS = 0.02
 
 
 def test_no_call_fails_while_certificates_and_tokens_rotate(
@@ -28,7 +30,7 @@ def test_no_call_fails_while_certificates_and_tokens_rotate(
     files = RotatedFiles(tmp_path / "access")
     server = kan_serve(*files.flags)
     request = KanApi.request("kan", np.ones((1, 4), np.float32))
-    found = asyncio.run(rotate(server.grpc, server.http, files, request, _ROTATIONS))
+    found = asyncio.run(rotate(server.grpc, server.http, files, request, _ROTATIONS, _PAUSE_SECONDS))
     assert found.failures == []
     assert (found.rotations, found.half_written) == (_ROTATIONS, _ROTATIONS // 2)
     assert min(found.answered[kind] for kind in ("kept", "new", "stream")) > _ROTATIONS

@@ -16,6 +16,9 @@ pytestmark = pytest.mark.faults
 
 _VERSIONS, _SECONDS_A_VERSION = 60, 1.0
 _CALLERS = 6  # of each protocol
+# Callers never pause from before each publication until the new version has answered so many requests. Between two
+# swaps, where nothing happens, they pause.
+_ANSWERS_A_SWAP, _PAUSE_SECONDS = 200, 0.02
 _ROWS = np.array([[0, 1, 2, 0.5], [1, 2, 0, 1.5]], np.float32)
 
 
@@ -31,7 +34,10 @@ def test_a_swap_every_second_fails_no_request(
     server = kan_serve("--poll-seconds", "0.05", "--linger-seconds", "0")
     expected = graphs.answer("kan", _ROWS)
     answered: Counter[int] = Counter()
-    stop = asyncio.Event()
+    swapping, stop = asyncio.Event(), asyncio.Event()
+
+    async def pause() -> None:
+        await asyncio.sleep(0 if swapping.is_set() else _PAUSE_SECONDS)  # the pace of a caller
 
     def check(version: int, values: Any, last: int) -> int:
         assert version >= last, f"version {version} answered after version {last}"
@@ -48,6 +54,7 @@ def test_a_swap_every_second_fails_no_request(
             while not stop.is_set():
                 _, version, values = protocol.answer(await method(protocol.request("kan", _ROWS), timeout=90))
                 last = check(version, values, last)
+                await pause()
 
     async def stream_on(protocol: Any) -> None:
         async with server.channel() as channel:
@@ -60,6 +67,7 @@ def test_a_swap_every_second_fails_no_request(
                     key, code, values, version = protocol.stream_answer(await stream.read())
                     assert code == "OK", f"{code} on the stream: {values}"
                     last[key] = check(version, values, last[key])
+                await pause()
 
     async def publish() -> None:
         loop = asyncio.get_running_loop()
@@ -67,10 +75,12 @@ def test_a_swap_every_second_fails_no_request(
         for version in range(2, _VERSIONS + 1):
             next_at += _SECONDS_A_VERSION
             await asyncio.sleep(next_at - loop.time())  # the rule of the test, not a wait for something
+            swapping.set()
             await asyncio.to_thread(publish_version, "kan")
             async with asyncio.timeout(90):
-                while not answered[version]:  # noqa: ASYNC110 - another process
+                while answered[version] < _ANSWERS_A_SWAP:  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0)
+            swapping.clear()
 
     async def run() -> None:
         async with asyncio.TaskGroup() as callers:

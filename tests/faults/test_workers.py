@@ -34,6 +34,8 @@ from tests.kit.waiting import seconds_until, wait_for
 pytestmark = pytest.mark.faults
 
 _ROWS = np.array([[0, 1, 2, 0.5], [1, 2, 0, 1.5]], np.float32)
+# Of callers of tests that mostly wait: without it they would keep the processors busy all the while.
+_PAUSE_SECONDS = 0.05
 
 
 @pytest.fixture
@@ -82,7 +84,7 @@ def test_a_stopped_worker_is_out_within_10_seconds(server: KanServe) -> None:
 
     The parent says how long it was silent.
     """
-    with calling(server, "kan", _ROWS) as calls:
+    with calling(server, "kan", _ROWS, pause_seconds=_PAUSE_SECONDS) as calls:
         calls.more()
         stopped = workers(server)[0]
         stopped.suspend()
@@ -128,7 +130,7 @@ def test_a_pause_of_all_processes_ends_no_worker(server: KanServe) -> None:
 def test_workers_that_end_again_and_again_take_readiness_away(server: KanServe) -> None:
     """The pauses grow, the other worker answers, and the server is ready again when a worker has stayed for 10 s."""
     steady = workers(server)[1]
-    with calling(server, "kan", _ROWS) as calls:
+    with calling(server, "kan", _ROWS, pause_seconds=_PAUSE_SECONDS) as calls:
         for _ in range(4):
             young = wait_for(lambda: [each for each in workers(server) if each != steady], "a worker to kill")
             kill_worker(server, young[0])

@@ -28,7 +28,7 @@ def test_one_split_has_its_own_error_and_others_are_pooled() -> None:
 
 def test_the_page_shows_each_table_the_mean_and_all_rows() -> None:
     """Honest answers are near 0 and hold beside overconfident ones; not the other way round."""
-    honest, sure = drawn(20_000, 1.0, 0), drawn(20_000, 3.0, 0)
+    honest, sure = drawn(4_000, 1.0, 0), drawn(4_000, 3.0, 0)
     found = {"a": [{OURS: honest, UNDIVIDED: sure, LIGHTGBM: sure}]}
     text = page(found)
     names = ["a", "mean of the tables", "all rows as one", "by chance, were they right"]

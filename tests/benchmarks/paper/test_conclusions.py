@@ -40,15 +40,15 @@ _RMSE = Conclusion("RMSE", lambda outcome: number(outcome, "rmse"), "ratio")
 
 @pytest.mark.parametrize(("cells", "seeds"), [(1, 3), (5, 3), (20, 4)])
 def test_the_spread_holds_the_share_that_it_names(cells: int, seeds: int) -> None:
-    """Of normal numbers whose cells differ in mean and deviation by up to a factor of 3; 4,000 draws."""
+    """Of normal numbers whose cells differ in mean and deviation by up to a factor of 3; 1,200 draws."""
     random = np.random.default_rng(0)
     middles, deviations = random.normal(0, 5, (cells, 1)), random.uniform(1, 3, (cells, 1))
     inside = 0
-    for _ in range(4000):
+    for _ in range(1200):
         draws = middles + deviations * random.normal(size=(cells, seeds + 1))
         low, high = spread_of(draws[:, :-1].tolist(), 0.05)
         inside += low <= draws[:, -1].mean() <= high
-    assert inside / 4000 == pytest.approx(0.95, abs=0.02)
+    assert inside / 1200 == pytest.approx(0.95, abs=0.02)
 
 
 def test_the_spread_of_one_cell_is_that_of_students_t() -> None:
@@ -63,11 +63,11 @@ def test_the_spread_of_a_share_holds_at_least_the_share_that_it_names(probabilit
     """Of 15 cells with four results each; equal results do not make it a point."""
     random = np.random.default_rng(1)
     inside = 0
-    for _ in range(2000):
+    for _ in range(600):
         draws = (random.random((15, 5)) < probability).astype(float)
         low, high = spread_of(draws[:, :-1].tolist(), 0.05, is_share=True)
         inside += low <= draws[:, -1].mean() <= high
-    assert inside / 2000 >= 0.94
+    assert inside / 600 >= 0.94
     low, high = spread_of([[1.0, 1.0, 1.0]] * 4, 0.05, is_share=True)
     assert low < 1
     assert high == 1

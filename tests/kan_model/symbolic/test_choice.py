@@ -115,9 +115,18 @@ def test_weight_trades_error_for_complexity() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("uneven", [False, True])
-@pytest.mark.parametrize("outside", ["clamp", "decay"])
-@pytest.mark.parametrize("degree", [1, 3, 5])
+@pytest.mark.parametrize(
+    ("degree", "outside", "uneven"),
+    # All pairs of two of these.
+    [
+        (1, "clamp", False),
+        (1, "decay", True),
+        (3, "clamp", True),
+        (3, "decay", False),
+        (5, "clamp", False),
+        (5, "decay", True),
+    ],
+)
 def test_every_kind_of_network_becomes_symbolic(degree: int, outside: Outside, uneven: bool) -> None:
     """Splines of exp(sin(πx) + y²) become the formula; the second layer is fitted on the first layer's outputs."""
     first = layer_of(

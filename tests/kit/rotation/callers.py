@@ -1,4 +1,4 @@
-"""Callers that ask without a pause, each with the newest generation that the server has taken."""
+"""Callers, each with the newest generation that the server has taken."""
 
 import asyncio
 from collections import Counter
@@ -24,6 +24,7 @@ class Callers:
         address: Of the server.
         files: What it has on disk.
         request: Of both methods; answers to it must all be equal.
+        pause_seconds: Of each caller after a call, or after 16 requests on a stream.
 
     Attributes:
         generation: That callers use from their next call on.
@@ -31,11 +32,12 @@ class Callers:
         failures: What became of the other calls.
     """
 
-    def __init__(self, address: str, files: RotatedFiles, request: bytes) -> None:
+    def __init__(self, address: str, files: RotatedFiles, request: bytes, pause_seconds: float) -> None:
         self.generation: Generation = files.generations[0]
         self.answered: Counter[str] = Counter()
         self.failures: list[str] = []
         self._address, self._ca, self._request = address, files.ca.read_bytes(), request
+        self._pause_seconds = pause_seconds
         self._used: dict[int, int] = {}
         self._over = False
         self._expected: bytes | None = None
@@ -94,6 +96,7 @@ class Callers:
             self._fail(kind, caller, generation, error.code().name, error.details())
         else:
             self._count(kind, caller, generation)
+        await asyncio.sleep(self._pause_seconds)
 
     async def _converse(self, caller: int, channel: grpc.aio.Channel, generation: Generation) -> None:
         method: Any = channel.stream_stream(KanApi.stream_path)
@@ -109,6 +112,7 @@ class Callers:
                     else:
                         self._check(values.tobytes())
                         self._count("stream", caller, generation)
+                await asyncio.sleep(self._pause_seconds)
             await stream.done_writing()
             assert await stream.read() is grpc.aio.EOF
         except grpc.aio.AioRpcError as error:

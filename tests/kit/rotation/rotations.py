@@ -34,7 +34,9 @@ class Rotated:
     slowest_seconds: float
 
 
-async def rotate(address: str, http: str, files: RotatedFiles, request: bytes, rotations: int) -> Rotated:
+async def rotate(
+    address: str, http: str, files: RotatedFiles, request: bytes, rotations: int, pause_seconds: float = 0.0
+) -> Rotated:
     """Renew what a server has on disk, under load; every second time the files are half-written first.
 
     Args:
@@ -43,11 +45,12 @@ async def rotate(address: str, http: str, files: RotatedFiles, request: bytes, r
         files: Are on disk, with generation 0.
         request: Of Predict and PredictStream.
         rotations: Number of rotations.
+        pause_seconds: Of each caller after a call, or after 16 requests on a stream.
 
     Raises:
         AssertionError: A rotation took no effect, or a half-written file took one, or was not told.
     """
-    callers = Callers(address, files, request)
+    callers = Callers(address, files, request, pause_seconds)
     server = _Server(address, http, callers)
     half_written, slowest_seconds = 0, 0.0
     async with callers.calling(_KEPT, _CONNECTING, _STREAMING):
@@ -104,5 +107,5 @@ class _Server:
 
     async def _wait_until_code(self, certificate: Generation, token: Generation, wanted: str) -> None:
         async with asyncio.timeout(_SECONDS):
-            while await self.callers.code(certificate, token) != wanted:
-                pass
+            while await self.callers.code(certificate, token) != wanted:  # noqa: ASYNC110 - a server is asked
+                await asyncio.sleep(0.02)  # a pause between two questions to another program

@@ -88,8 +88,10 @@ def kill_workers(
 
 
 @contextmanager
-def calling(server: KanServe, model: str, rows: Rows, timeout_seconds: float = 30) -> Iterator[Calls]:
-    """Have clients with their usual retries call without a pause until the block ends."""
+def calling(
+    server: KanServe, model: str, rows: Rows, timeout_seconds: float = 30, pause_seconds: float = 0.0
+) -> Iterator[Calls]:
+    """Have clients with their usual retries call until the block ends, without a pause or with one after each call."""
     calls, over, lock = Calls(), threading.Event(), threading.Lock()
 
     def call() -> None:
@@ -103,6 +105,7 @@ def calling(server: KanServe, model: str, rows: Rows, timeout_seconds: float = 3
                 else:
                     with lock:
                         calls.answered += 1
+                over.wait(pause_seconds)
 
     with ThreadPoolExecutor(CALLERS) as pool:
         running = [pool.submit(call) for _ in range(CALLERS)]

@@ -97,20 +97,21 @@ _REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", _REFUSED)
-def test_a_file_is_refused_as_a_whole(start: Start, write_model: WriteModel, file: Path, case: str) -> None:
+def test_a_file_is_refused_as_a_whole(start: Start, write_model: WriteModel, file: Path) -> None:
     """Nothing of it is taken, one line of the log says why, models answer, and the next good file is taken."""
     write_model("affine")
     server = start("--config", str(file))
-    text, told = _REFUSED[case]
     with _asking(server, "affine"):
-        (line,) = [each for each in _reload(server, file, text, "refused").splitlines() if "settings" in each]
-        assert told in line
-        assert "refused, and nothing has changed" in line
-        assert server.sample("kan_batch_limit_rows", model="affine") == 512
-        assert server.is_ready()
-        _reload(server, file, "[models.affine]\nmax_batch_rows = 3\n", "taken")
-        assert server.sample("kan_batch_limit_rows", model="affine") == 3
+        for case, (text, told) in _REFUSED.items():
+            assert server.sample("kan_batch_limit_rows", model="affine") == 512
+            (line,) = [each for each in _reload(server, file, text, "refused").splitlines() if "settings" in each]
+            assert told in line, case
+            assert "refused, and nothing has changed" in line, case
+            assert server.sample("kan_batch_limit_rows", model="affine") == 512, case
+            assert server.is_ready(), case
+            _reload(server, file, "[models.affine]\nmax_batch_rows = 3\n", "taken")
+            assert server.sample("kan_batch_limit_rows", model="affine") == 3, case
+            _reload(server, file, "", "taken")
     code, log = server.stop()
     assert (code, "Traceback" in log) == (0, False)
 
@@ -174,26 +175,30 @@ def _by_link(file: Path, text: str) -> None:
     link.rename(file)
 
 
-@pytest.mark.parametrize("write", [Path.write_text, _written_whole, _by_link])
-def test_a_change_is_noticed(
-    start: Start, write_model: WriteModel, file: Path, write: Callable[[Path, str], object]
-) -> None:
+def test_a_change_is_noticed(start: Start, write_model: WriteModel, file: Path) -> None:
     """Without a signal, however the file is written; one that is gone is refused once, and is taken when it is back."""
     write_model("affine")
     server = start("--config", str(file))
-    write(file, "[models.affine]\nmax_batch_rows = 3\n")
-    wait_for(lambda: server.sample("kan_batch_limit_rows", model="affine") == 3)
-    file.unlink()
-    wait_for(lambda: _reloads(server, "refused") == 1)
-    assert "No such file" in server.log.read_text()
-    write(file, "[models.affine]\nmax_batch_rows = 3\n")
-    wait_for(lambda: server.sample("kan_settings_last_reload_successful") == 1)
-    write(file, "[models.affine]\nmax_batch_rows = 44\n[models.nobody]\n")
-    wait_for(lambda: server.sample("kan_batch_limit_rows", model="affine") == 44)
-    wait_for(lambda: _reloads(server, "taken") >= 3)  # counted once all models have it
-    assert (_reloads(server, "refused"), _reloads(server, "taken")) == (1, 3)
-    (warning,) = [line for line in server.log.read_text().splitlines() if "WARNING" in line]
-    assert "[models.nobody]" in warning
+
+    def change(write: Callable[[Path, str], object], times: int) -> None:
+        logged = len(server.log.read_text())
+        write(file, "[models.affine]\nmax_batch_rows = 3\n")
+        wait_for(lambda: server.sample("kan_batch_limit_rows", model="affine") == 3)
+        file.unlink()
+        wait_for(lambda: _reloads(server, "refused") == times)
+        assert "No such file" in server.log.read_text()[logged:]
+        write(file, "[models.affine]\nmax_batch_rows = 3\n")
+        wait_for(lambda: server.sample("kan_settings_last_reload_successful") == 1)
+        write(file, "[models.affine]\nmax_batch_rows = 44\n[models.nobody]\n")
+        wait_for(lambda: server.sample("kan_batch_limit_rows", model="affine") == 44)
+        wait_for(lambda: _reloads(server, "taken") >= 3 * times)  # counted once all models have it
+        assert (_reloads(server, "refused"), _reloads(server, "taken")) == (times, 3 * times)
+        (warning,) = [line for line in server.log.read_text()[logged:].splitlines() if "WARNING" in line]
+        assert "[models.nobody]" in warning
+
+    writes: tuple[Callable[[Path, str], object], ...] = (Path.write_text, _written_whole, _by_link)
+    for times, write in enumerate(writes, 1):
+        change(write, times)
     assert server.stop()[0] == 0
 
 

@@ -94,15 +94,12 @@ def test_a_table_as_it_is_goes_through_without_an_edit_and_every_row_is_answered
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", ["digits", "diabetes", "toy"])
+@pytest.mark.parametrize("recipe", ["diabetes", "toy"])
 def test_the_recipes_that_come_along_run(tmp_path: Path, recipe: str) -> None:
-    """Each publishes a verified model; digits knows 94 % of the scans it never saw (here 97)."""
+    """Each publishes a verified model; digits is trained and judged by tests/e2e/test_digits.py."""
     done = kan_train(tmp_path, "run", str(ROOT / "training" / "recipes" / f"{recipe}.toml"), "--models", "m")
     assert done.returncode == 0, done.stderr
     assert f"published m/{recipe}/1" in done.stdout
-    if recipe == "digits":
-        accuracy = float(done.stdout.split("accuracy ")[1].split(",")[0])
-        assert accuracy >= 0.94
 
 
 @pytest.mark.usefixtures("foreground")

@@ -10,11 +10,11 @@ from training import KANClassifier, KANRegressor
 SMALL: dict[str, Any] = {
     "hidden": (4,),
     "grids": (3,),
-    "steps": 40,
+    "steps": 15,
     "members": 2,
     "search": False,
     "batch_rows": 32,
-    "learning_rate": 0.05,
+    "learning_rate": 0.2,
 }
 # Each with its reason.
 EXPECTED_FAILURES = {
@@ -35,8 +35,11 @@ def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
-# Of few steps, since a search fits several plans for each fit.
-SEARCHED = {key: value for key, value in SMALL.items() if key not in ("search", "grids")} | {"steps": 10}
+# Of fewer steps, since a search fits several plans for each fit.
+SEARCHED = {key: value for key, value in SMALL.items() if key not in ("search", "grids")} | {
+    "steps": 10,
+    "learning_rate": 0.05,
+}
 
 
 @pytest.mark.slow

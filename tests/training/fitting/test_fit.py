@@ -1,7 +1,6 @@
 """A fit converges, is repeatable, continues from a saved state, and survives numbers that are not finite."""
 
 import copy
-import itertools
 
 import pytest
 import torch
@@ -80,7 +79,15 @@ def test_a_seed_makes_a_fit_repeatable_and_leaves_the_network_given_alone(plan: 
     [
         # One of them for each optimizer, the others in `make test-slow`.
         pytest.param(*case, marks=() if case == (1, torch.float32, "regression") else pytest.mark.slow)
-        for case in itertools.product([1, 3, 4], [torch.float32, torch.float64], ["regression", "classification"])
+        for case in [
+            # All pairs of two of these.
+            (1, torch.float32, "regression"),
+            (1, torch.float64, "classification"),
+            (3, torch.float32, "classification"),
+            (3, torch.float64, "regression"),
+            (4, torch.float32, "regression"),
+            (4, torch.float64, "classification"),
+        ]
     ],
 )
 def test_a_fit_gone_on_with_equals_one_that_never_stopped(

@@ -213,16 +213,6 @@ def test_each_worker_gives_its_share_of_a_quota(two_workers: Start, write_model:
     assert server.sample("kan_rejected_total", reason="quota") == _CALLS - 2 + 1
 
 
-@pytest.mark.parametrize(("flags", "count"), [([], 1), (["--insecure-public"], 0)])
-def test_an_open_address_is_one_warning(
-    two_workers: Start, write_model: WriteModel, flags: list[str], count: int
-) -> None:
-    """The parent tells it once, not each worker again."""
-    write_model("affine")
-    code, log = two_workers("--host", "0.0.0.0", *flags).stop()
-    assert (code, log.count("others can reach")) == (0, count)
-
-
 def test_a_token_file_that_is_wrong_stops_the_start(
     two_workers: Start, write_model: WriteModel, tmp_path: Path
 ) -> None:

@@ -57,13 +57,20 @@ def test_calls_are_counted_once_whichever_worker_answers(two_workers: Start, wri
     assert server.get("/livez") == server.get("/readyz") == (200, "ok\n")
 
 
-@pytest.mark.parametrize("form", ["text", "json"])
-def test_log_lines_name_their_worker(two_workers: Start, write_model: WriteModel, form: str) -> None:
-    """Each worker's lines have its number and the process that wrote them; the parent's have neither."""
+@pytest.mark.parametrize(("form", "flags", "warnings"), [("text", [], 1), ("json", ["--insecure-public"], 0)])
+def test_log_lines_name_their_worker(
+    two_workers: Start, write_model: WriteModel, form: str, flags: list[str], warnings: int
+) -> None:
+    """Each worker's lines have its number and the process that wrote them; the parent's have neither.
+
+    An address that others can reach is one warning of the parent, not of each worker again.
+    """
     write_model("affine")
-    server = two_workers("--log-format", form)
+    server = two_workers("--log-format", form, "--host", "0.0.0.0", *flags)
     serving = {each.pid for each in workers(server)}
-    lines = server.stop()[1].splitlines()
+    code, log = server.stop()
+    assert (code, log.count("others can reach")) == (0, warnings)
+    lines = log.splitlines()
     if form == "text":
         loads = [re.search(r"INFO worker (\d) \(pid (\d+)\): model affine version 1 ready", line) for line in lines]
         found = {(int(each[1]), int(each[2])) for each in loads if each}
