@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import Any
@@ -10,6 +11,15 @@ from service.errors import ModelRefused
 from service.process.workers.agreement.flags import Flags
 from service.process.workers.messages import decode_error
 from service.registry.agreement import OTHER_WORKER, Arm, LoadAgain
+
+
+@dataclass(frozen=True)
+class _Withdrawn:
+    """What this worker could go back to from the latest version of a model, and what to call for it."""
+
+    successor: int
+    arm: Arm
+    end: Callable[[bool], None]
 
 
 class WorkerVersions:
@@ -29,6 +39,7 @@ class WorkerVersions:
         self._send = send
         self._flags = flags
         self._waiting: dict[tuple[str, int], tuple[asyncio.Future[None], Arm]] = {}
+        self._withdrawn: dict[str, _Withdrawn] = {}  # by model
         self._numbers = count(1)
         self._asked: dict[int, asyncio.Future[None]] = {}
 
@@ -57,6 +68,16 @@ class WorkerVersions:
     def left(self, name: str, version: int) -> None:
         """Report that this worker does not answer with the version any more."""
         self._send(left=[name, version])
+
+    def withdrawn(self, name: str, version: int, successor: int, arm: Arm, end: Callable[[bool], None]) -> None:
+        """Report that the latest version is withdrawn, and what this worker could go back to."""
+        self._withdrawn[name] = _Withdrawn(successor, arm, end)
+        self._send(withdrawn=[name, version, successor])
+
+    def stays(self, name: str, version: int) -> None:
+        """Report that this worker does not want to go back from the version any more."""
+        del self._withdrawn[name]
+        self._send(withdrawn=[name, version, 0])
 
     async def load(self, name: str) -> None:
         """Load a model in every worker, and wait for it."""
@@ -89,11 +110,17 @@ class WorkerVersions:
             case {"arm": [name, version, place]}:
                 if (name, version) in self._waiting:
                     _, arm = self._waiting[name, version]
-                    arm(partial(self._flags.is_set, place))
-                    self._send(armed=[name, version])
+                elif self._goes_back(name, version):
+                    arm = self._withdrawn[name].arm
+                else:
+                    return
+                arm(partial(self._flags.is_set, place))
+                self._send(armed=[name, version])
             case {"serve": [name, version]}:
                 if (name, version) in self._waiting:
                     _set_result(self._waiting[name, version][0])
+                elif self._goes_back(name, version):
+                    self._withdrawn.pop(name).end(True)
             case {"answer": [number, error]}:
                 if number in self._asked and not self._asked[number].done():
                     if error is None:
@@ -105,6 +132,11 @@ class WorkerVersions:
                     told, _ = self._waiting[name, version]
                     if not told.done():
                         told.set_exception(ModelRefused(OTHER_WORKER, reason))
+                elif self._goes_back(name, version):
+                    self._withdrawn.pop(name).end(False)
+
+    def _goes_back(self, name: str, version: int) -> bool:
+        return name in self._withdrawn and self._withdrawn[name].successor == version
 
 
 def _set_result(told: "asyncio.Future[None]") -> None:
