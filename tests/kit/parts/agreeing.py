@@ -16,10 +16,16 @@ from service.settings import Settings
 
 
 class Worker:
-    """One worker: its registry, and its side of the agreement."""
+    """One worker: its registry, and its side of the agreement.
+
+    Attributes:
+        late: Orders to arm a version, while they are kept from the worker; None if it gets them at once.
+        left: Why it would leave.
+    """
 
     def __init__(self, agreements: Agreements, flags: Flags) -> None:
         loop = asyncio.get_running_loop()
+        self.late: list[dict[str, Any]] | None = None
         self.left: list[str] = []
 
         def tell(**order: Any) -> None:
@@ -38,8 +44,16 @@ class Worker:
         agreements.take(self.member, {"loaded all": True})
         assert self.member.takes_calls
 
+    def arm_late(self) -> None:
+        """Get the orders to arm a version that were kept from it."""
+        late, self.late = self.late or [], None
+        for order in late:
+            self._take(order)
+
     def _take(self, order: dict[str, Any]) -> None:
-        if "do" in order:
+        if "arm" in order and self.late is not None:
+            self.late.append(order)
+        elif "do" in order:
             self.orders.take(*order["do"])
         else:
             self.versions.take(order)

@@ -38,9 +38,11 @@ def going_back(request: pytest.FixtureRequest, models: Path, write_model: WriteM
                 write_model("affine", version=version)
                 await look(first, second)
             watching = asyncio.create_task(watch([first, second]))
-            await test(agreements, first, second)
-            assert not watching.done(), watching.exception()
-            watching.cancel()
+            try:
+                await test(agreements, first, second)
+                assert not watching.done(), watching.exception()
+            finally:
+                watching.cancel()
 
     return lambda test: run_test(check(test))
 
@@ -153,6 +155,29 @@ def test_what_is_ordered_meanwhile_reaches_both(
                     worker.latest()
         await second.registry.load("affine")
         assert (first.latest(), second.latest()) == (2, 2)
+
+    going_back(test)
+
+
+def test_a_version_that_comes_back_during_the_switch_is_agreed_on_anew(
+    going_back: Callable[[Test], None], withdraw: Callable[[int], None], models: Path
+) -> None:
+    """One worker could go back at any moment when it sees it. A load by a caller waits for the end of the switch."""
+
+    async def test(_: Agreements, first: Worker, second: Worker) -> None:
+        withdraw(3)
+        second.late = []
+        loading = asyncio.create_task(first.registry.load("affine"))
+        await until(lambda: bool(second.late))
+        (models / "affine" / ".withdrawn-3").rename(models / "affine" / "3")
+        await look(first)
+        assert not loading.done()
+        assert (first.latest(), second.latest()) == (3, 3)
+        second.arm_late()
+        await loading
+        assert (first.latest(), second.latest()) == (2, 2)
+        await look(first, second)
+        await until(lambda: first.latest() == second.latest() == 3)
 
     going_back(test)
 

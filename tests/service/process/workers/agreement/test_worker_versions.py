@@ -73,6 +73,37 @@ def test_a_load_that_is_cancelled_leaves_the_agreement() -> None:
     run_test(check())
 
 
+def test_a_withdrawn_version_is_armed_and_left() -> None:
+    """Only to the version that was reported last, and not after this worker stays. Settings leave it alone."""
+    said: list[dict[str, Any]] = []
+    armed: list[Callable[[], bool]] = []
+    ended: list[bool] = []
+    with closing(Flags()) as flags:
+        versions = WorkerVersions(lambda **message: said.append(message), Flags(flags.descriptor))
+        versions.withdrawn("digits", 3, 2, armed.append, ended.append)
+        versions.withdrawn("digits", 3, 1, armed.append, ended.append)
+        for order in ({"arm": ["digits", 2, 7]}, {"serve": ["digits", 2]}, {"refuse": ["digits", 2, "no"]}):
+            versions.take(order)
+        versions.load_again()
+        assert said == [{"withdrawn": ["digits", 3, 2]}, {"withdrawn": ["digits", 3, 1]}]
+        assert (armed, ended) == ([], [])
+        versions.take({"arm": ["digits", 1, 7]})
+        assert said.pop() == {"armed": ["digits", 1]}
+        flags.set(7)
+        assert [is_switched() for is_switched in armed] == [True]
+        versions.take({"serve": ["digits", 1]})
+        versions.take({"serve": ["digits", 1]})
+        assert ended == [True]
+        versions.withdrawn("digits", 4, 1, armed.append, ended.append)
+        versions.take({"refuse": ["digits", 1, "another worker does not go back to it"]})
+        assert ended == [True, False]
+        versions.withdrawn("digits", 4, 1, armed.append, ended.append)
+        versions.stays("digits", 4)
+        assert said.pop() == {"withdrawn": ["digits", 4, 0]}
+        versions.take({"arm": ["digits", 1, 8]})
+        assert len(armed) == 1
+
+
 def test_an_answer_to_a_call_that_has_just_ended_is_no_error() -> None:
     """The call is cancelled in the turn of the event loop in which the answer comes."""
 
