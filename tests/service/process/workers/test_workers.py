@@ -148,6 +148,8 @@ def test_no_caller_sees_a_version_go_back(two_workers: Start, write_model: Write
             workers(server)[0].kill()
             wait_for_workers(server, 2, restarts=1)
     assert {call(server) for _ in range(20)} == {1}
+    # Two takeovers and three rollbacks in each of two workers.
+    wait_for(lambda: server.sample("kan_model_swaps_total", model="affine") == 10, "the swaps")
 
 
 def test_a_version_that_cannot_be_loaded_is_served_by_no_worker(two_workers: Start, write_model: WriteModel) -> None:
