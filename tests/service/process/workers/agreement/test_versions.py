@@ -561,9 +561,10 @@ def _work(act: Callable[[], None]) -> int:
 
 
 def _work_by_message(flags: Flags, models: int) -> list[int]:
-    """The work of the parent for each message while two workers start, take a new version of each model, and leave it.
+    """The work of the parent for each message while two workers start and take a new version of each model.
 
-    A third worker starts meanwhile, and serves what the others serve only in the end.
+    A third worker starts meanwhile, and serves what the others serve only after that. Then all go back, in all models
+    at once.
     """
     versions, works = Versions(flags, VersionPolicy(), polls=True), list[int]()
     names = [_Name(f"model-{number:05}") for number in range(models)]
@@ -588,6 +589,13 @@ def _work_by_message(flags: Flags, models: int) -> list[int]:
         say({"loaded": [name, 2, "b"]}, late)
     assert late.takes_calls
     assert all(member.highest(name) == 2 for member in (*members, late) for name in names)
+    for name in names:
+        say({"loaded": [name, 1, "a"]}, *members, late)
+        say({"withdrawn": [name, 2, 1]}, *members, late)
+    for name in names:
+        say({"armed": [name, 1]}, *members, late)
+        say({"left": [name, 2]}, *members, late)
+    assert all(member.highest(name) == 1 for member in (*members, late) for name in names)
     return works
 
 
