@@ -182,7 +182,7 @@ class Succession:
     def _retire_others(self, name: str, kept: Sequence[Entry]) -> None:
         """Retire versions that answer and are no longer wanted: superseded ones after their linger time."""
         oldest = min(entry.version for entry in kept)
-        withdrawn = self._withdrawals.awaited(name, kept[0])
+        withdrawn = self._withdrawals.report(name, kept[0])
         for entry in list(self._entries.of(name).values()):
             if entry.state is not State.READY or entry in kept or entry is withdrawn:
                 continue

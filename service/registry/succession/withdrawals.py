@@ -47,12 +47,15 @@ class Withdrawals:
         """Whether all workers may go back at any moment. Until it is over, no version of the model may be retired."""
         return name in self._by_model and self._by_model[name].armed
 
-    def awaited(self, name: str, kept: Entry) -> Entry | None:
-        """The version that has to answer until all workers go back from it; None if there is none.
+    def report(self, name: str, kept: Entry) -> Entry | None:
+        """Tell the other workers whether the latest version is withdrawn.
 
         Args:
             name: The model.
             kept: The newest of its versions that is to be served.
+
+        Returns:
+            The withdrawn version, which has to answer until all workers go back; None if there is none.
         """
         latest = self._entries.latest(name)
         if self._agreement is None or latest is not self._entries.answering(name):

@@ -83,7 +83,7 @@ class Switches:
         switch.over.set()
         return self._by_model.pop(name)
 
-    def stay(self, member: Member, name: str) -> None:
+    def call_off(self, member: Member, name: str) -> None:
         """A worker does not go back as it said. The others do not either; each says anew what it wants."""
         switch = self._by_model.get(name)
         if switch is not None and switch.goes_back and member in switch.members:
@@ -94,6 +94,6 @@ class Switches:
                 each.tell(refuse=[*switch.version, "another worker does not go back to it"])
 
     async def until_over(self, name: str) -> None:
-        """Wait for the end of the switch of a model, if there is one."""
-        if name in self._by_model:
+        """Wait until a model is not switched."""
+        while name in self._by_model:
             await self._by_model[name].over.wait()

@@ -32,7 +32,7 @@ class Versions:
     Attributes:
         members: The workers.
         settings: The number of the settings in force. A worker with others takes no calls.
-        until_switched: Waits for the end of a switch of a model, if there is one.
+        until_switched: Waits until a model is not switched.
     """
 
     def __init__(self, flags: Flags, policy: VersionPolicy, *, polls: bool) -> None:
@@ -89,7 +89,7 @@ class Versions:
                 self._switches.armed(member, (name, version))
                 self._settle(name, version)
             case {"withdrawn": [name, version, successor]}:
-                self._switches.stay(member, name)
+                self._switches.call_off(member, name)
                 member.earlier[name] = (version, successor)
                 if not successor:
                     del member.earlier[name]
