@@ -55,8 +55,12 @@ async def look(*workers: Worker) -> None:
 @pytest.fixture
 def withdraw(models: Path) -> Callable[[int], None]:
     """Withdraws a version, as `kan-train rollback` does."""
-    folder = models / "affine"
-    return lambda version: (folder / str(version)).rename(folder / f".withdrawn-{version}") and None
+
+    def rename(version: int) -> None:
+        folder = models / "affine" / str(version)
+        folder.rename(folder.with_name(f".withdrawn-{version}"))
+
+    return rename
 
 
 def test_the_version_is_left_once_both_have_noticed(
@@ -66,7 +70,7 @@ def test_the_version_is_left_once_both_have_noticed(
 
     async def test(_: Agreements, first: Worker, second: Worker) -> None:
         withdraw(3)
-        for _ in range(2):
+        for _again in range(2):
             await look(first)
             assert first.latest() == 3
             assert first.batch_rows(version=3) == 512
