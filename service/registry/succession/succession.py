@@ -194,12 +194,13 @@ class Succession:
             self._entries.choose_latest(name)
             self._lingering.add(entry)
 
-    def _go_back(self, entry: Entry, successor: Entry) -> None:
-        """Leave a withdrawn version and all that are newer than its successor, which answers in every worker now."""
-        for each in list(self._entries.of(entry.name).values()):
-            if each.version > successor.version and each.state in (State.READY, State.LINGERING):
+    def _go_back(self, name: str, successor: int) -> None:
+        """Leave the versions that are newer than the one that answers now."""
+        before = self._entries.latest(name)
+        for each in list(self._entries.of(name).values()):
+            if each.version > successor and each.state in (State.READY, State.LINGERING):
                 self.retire(each, "it was withdrawn")
-        self._report_swap(entry, successor)
+        self._report_swap(before, self._entries.latest(name))
 
     def _report_swap(self, before: Entry | None, now: Entry | None) -> None:
         if before is not None and now is not before and now is not None:

@@ -51,7 +51,7 @@ class Worker:
             self._take(order)
 
     def _take(self, order: dict[str, Any]) -> None:
-        if "arm" in order and self.late is not None:
+        if order.keys() & {"arm", "arm back"} and self.late is not None:
             self.late.append(order)
         elif "do" in order:
             self.orders.take(*order["do"])

@@ -58,15 +58,17 @@ class Member:
     def wish(self, name: str) -> Version | None:
         """The earlier version that it wants to go back to from the latest one that it serves; None without."""
         withdrawn, successor = self.earlier.get(name, (0, 0))
-        return (name, successor) if withdrawn and withdrawn == self.highest(name) else None
+        is_ready = withdrawn == self.highest(name) and (name, successor) in self.digests
+        return (name, successor) if withdrawn and is_ready else None
 
-    def go_back(self, version: Version) -> None:
-        """It is told to serve a version and to leave newer ones."""
+    def go_back(self, version: Version, place: int) -> None:
+        """It is told to serve the version of a flag and to leave newer ones."""
         name, number = version
         self.earlier.pop(name, None)
         for newer in [each for each in self.served.get(name, ()) if each > number]:
             self.leave((name, newer))
-        self.serve(version)
+        self.served.setdefault(name, set()).add(number)
+        self.tell(**{"end back": [name, place, True]})
 
     def leave(self, version: Version) -> None:
         """It has a version no longer."""

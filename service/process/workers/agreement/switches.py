@@ -51,8 +51,9 @@ class Switches:
         digest = next(iter(members)).digests[version]
         place = self._flags.new()
         self._by_model[version[0]] = Switch(version, digest, place, set(members), goes_back, set(members))
+        order = "arm back" if goes_back else "arm"
         for member in members:
-            member.tell(arm=[*version, place])
+            member.tell(**{order: [*version, place]})
 
     def begin_earlier(self, name: str, members: Collection[Member]) -> None:
         """Have workers go back to an earlier version: those that take calls together, each other one by itself."""
@@ -62,11 +63,15 @@ class Switches:
             if name not in self._by_model and len(wishes) == 1 and (wish := wishes.pop()) is not None:
                 self.begin(wish, group, goes_back=True)
 
-    def armed(self, member: Member, version: Version) -> None:
-        """A worker has armed a version, or has it no longer."""
-        switch = self._by_model.get(version[0])
-        if switch is not None and switch.version == version:
-            switch.unarmed.discard(member)
+    def armed(self, member: Member, name: str, place: int) -> None:
+        """A worker has armed the version of this flag, or does not wait with it any more."""
+        if name in self._by_model and self._by_model[name].place == place:
+            self._by_model[name].unarmed.discard(member)
+
+    def left(self, member: Member, version: Version) -> None:
+        """A worker has a version no longer."""
+        if version[0] in self._by_model and self._by_model[version[0]].version == version:
+            self._by_model[version[0]].unarmed.discard(member)
 
     def remove(self, member: Member) -> None:
         """A worker has ended."""
@@ -83,15 +88,20 @@ class Switches:
         switch.over.set()
         return self._by_model.pop(name)
 
-    def call_off(self, member: Member, name: str) -> None:
-        """A worker does not go back as it said. The others do not either; each says anew what it wants."""
+    def call_off(self, member: Member, name: str) -> bool:
+        """A worker does not go back as it said. The others do not either; each says anew what it wants.
+
+        Gives whether there was such a switch.
+        """
         switch = self._by_model.get(name)
-        if switch is not None and switch.goes_back and member in switch.members:
-            switch.over.set()
-            del self._by_model[name]
-            for each in switch.members:
-                each.earlier.pop(name, None)
-                each.tell(refuse=[*switch.version, "another worker does not go back to it"])
+        if switch is None or not switch.goes_back or member not in switch.members:
+            return False
+        switch.over.set()
+        del self._by_model[name]
+        for each in switch.members:
+            each.earlier.pop(name, None)
+            each.tell(**{"end back": [name, switch.place, False]})
+        return True
 
     async def until_over(self, name: str) -> None:
         """Wait until a model is not switched."""

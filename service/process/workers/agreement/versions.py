@@ -85,15 +85,15 @@ class Versions:
                 self._settle(name, None if version == ANY_VERSION else version)
             case {"left": [name, version]}:
                 self._leave(member, (name, version))
-            case {"armed": [name, version]}:
-                self._switches.armed(member, (name, version))
+            case {"armed": [name, version, place]}:
+                self._switches.armed(member, name, place)
                 self._settle(name, version)
             case {"withdrawn": [name, version, successor]}:
-                self._switches.call_off(member, name)
+                is_called_off = self._switches.call_off(member, name)
                 member.earlier[name] = (version, successor)
                 if not successor:
                     del member.earlier[name]
-                self._settle(name, version)
+                self._settle(name, None if is_called_off else version)
             case {"settings": number}:
                 member.settings = number
                 self._admit()
@@ -128,7 +128,7 @@ class Versions:
         name, number = version
         member.leave(version)
         self._latest.compare(member, name)
-        self._switches.armed(member, version)
+        self._switches.left(member, version)
         is_lowered = name not in self._switches.names() and self._latest.lower(name)
         self._settle(name, None if is_lowered else number)
 
@@ -154,7 +154,7 @@ class Versions:
             return False
         if switch.goes_back:
             for member in switch.members:
-                member.go_back(switch.version)
+                member.go_back(switch.version, switch.place)
                 self._latest.compare(member, name)
         else:
             # A worker that starts may have other bytes.
@@ -244,5 +244,6 @@ class Versions:
             return False
         if not any(each.takes_calls for each in self.members):
             return True
-        # During a switch others serve neither the old version nor the new one for sure.
-        return not self._switches.names() and self._latest.is_abreast(member)
+        # During a switch others serve neither the old version nor the new one for sure. A worker that goes back by
+        # itself does so first.
+        return not self._switches.names() and not member.earlier and self._latest.is_abreast(member)

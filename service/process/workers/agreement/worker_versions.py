@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from typing import Any
@@ -15,11 +15,12 @@ from service.registry.agreement import OTHER_WORKER, Arm, LoadAgain
 
 @dataclass(frozen=True)
 class _Withdrawn:
-    """What this worker could go back to from the latest version of a model, and what to call for it."""
+    """What this worker could go back to from the latest version of a model, what to call for it, and the flag of it."""
 
     successor: int
     arm: Arm
     end: Callable[[bool], None]
+    place: int | None = None
 
 
 class WorkerVersions:
@@ -109,18 +110,21 @@ class WorkerVersions:
         match order:
             case {"arm": [name, version, place]}:
                 if (name, version) in self._waiting:
-                    _, arm = self._waiting[name, version]
-                elif self._goes_back(name, version):
-                    arm = self._withdrawn[name].arm
-                else:
-                    return
-                arm(partial(self._flags.is_set, place))
-                self._send(armed=[name, version])
+                    self._waiting[name, version][1](partial(self._flags.is_set, place))
+                # One that waits no longer has changed its mind. The others do not wait for it.
+                self._send(armed=[name, version, place])
+            case {"arm back": [name, version, place]}:
+                withdrawn = self._withdrawn.get(name)
+                if withdrawn is not None and withdrawn.successor == version:
+                    self._withdrawn[name] = replace(withdrawn, place=place)
+                    withdrawn.arm(partial(self._flags.is_set, place))
+                self._send(armed=[name, version, place])
+            case {"end back": [name, place, are_back]}:
+                if name in self._withdrawn and self._withdrawn[name].place == place:
+                    self._withdrawn.pop(name).end(are_back)
             case {"serve": [name, version]}:
                 if (name, version) in self._waiting:
                     _set_result(self._waiting[name, version][0])
-                elif self._goes_back(name, version):
-                    self._withdrawn.pop(name).end(True)
             case {"answer": [number, error]}:
                 if number in self._asked and not self._asked[number].done():
                     if error is None:
@@ -132,11 +136,6 @@ class WorkerVersions:
                     told, _ = self._waiting[name, version]
                     if not told.done():
                         told.set_exception(ModelRefused(OTHER_WORKER, reason))
-                elif self._goes_back(name, version):
-                    self._withdrawn.pop(name).end(False)
-
-    def _goes_back(self, name: str, version: int) -> bool:
-        return name in self._withdrawn and self._withdrawn[name].successor == version
 
 
 def _set_result(told: "asyncio.Future[None]") -> None:

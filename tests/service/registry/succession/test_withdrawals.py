@@ -10,6 +10,7 @@ import pytest
 
 from service.errors import ModelNotFound, ModelNotReady
 from service.process.workers.agreement.agreements import Agreements
+from service.registry.succession import withdrawals
 from service.settings import ModelTable, Settings
 from tests.kit.models.repository import WriteModel
 from tests.kit.parts.agreeing import Worker, two_workers
@@ -184,6 +185,49 @@ def test_a_version_that_comes_back_during_the_switch_is_agreed_on_anew(
         await until(lambda: first.latest() == second.latest() == 3)
 
     going_back(test)
+
+
+@pytest.mark.parametrize("why", ["it has not noticed", "the version before is damaged", "it has not armed"])
+def test_a_worker_goes_back_alone_in_the_end(
+    models: Path,
+    write_model: WriteModel,
+    withdraw: Callable[[int], None],
+    monkeypatch: pytest.MonkeyPatch,
+    why: str,
+) -> None:
+    """A rollback may be urgent: nobody is waited for without end. The other worker follows when it can."""
+    monkeypatch.setattr(withdrawals, "_MOST_SECONDS", 0.3)
+    write_model("affine")
+    graph = models / "affine" / "2" / "model.onnx"
+
+    async def check() -> None:
+        async with two_workers(models, linger_seconds=0) as (_, first, second):
+            for version in (2, 3):
+                write_model("affine", version=version)
+                await look(first, second)
+            withdraw(3)
+            second.late = []
+            if why != "it has not noticed":
+                await look(first)
+                await until(lambda: 2 in first.registry._entries.of("affine"))
+                if why == "the version before is damaged":
+                    graph.write_bytes(graph.read_bytes()[:-1])
+                await look(second)
+            await look(first)
+            await until(lambda: first.latest() == 2)
+            assert why == "it has not armed" or second.latest() == 3
+            await until(lambda: not first.registry._succession._withdrawals.is_armed("affine"))
+            if why == "the version before is damaged":
+                withdraw(2)
+            second.arm_late()
+            await look(first, second)
+            await until(lambda: first.latest() == second.latest() == (1 if graph.parent.name not in _there(models) else 2))
+
+    run_test(check())
+
+
+def _there(models: Path) -> set[str]:
+    return {folder.name for folder in (models / "affine").iterdir()}
 
 
 def test_a_worker_that_ends_is_waited_for_no_longer(

@@ -51,16 +51,23 @@ class Worker:
         for order in self.told[:at_most]:
             self.told.remove(order)
             match order:
-                case {"arm": [_, version, place]} if version in self.waiting or self.goes_back_to(version):
-                    self.armed = version, place
-                    self.say(armed=["digits", version])
+                case {"arm": [_, version, place]}:
+                    if version in self.waiting:
+                        self.armed = version, place
+                    self.say(armed=["digits", version, place])
+                case {"arm back": [_, version, place]}:
+                    if self.goes_back_to(version):
+                        self.armed = version, place
+                    self.say(armed=["digits", version, place])
                 case {"serve": [_, version]} if version in self.waiting:
                     self.served.add(version)
                     self.end(version)
-                case {"serve": [_, version]} if self.goes_back_to(version):
-                    self.end(version)
-                    for newer in {each for each in self.served if each > version}:
-                        self.leave(newer)
+                case {"end back": [_, place, are_back]} if self.armed is not None and self.armed[1] == place:
+                    successor = self.armed[0]
+                    self.armed = self.withdrawn = None
+                    if are_back:
+                        for newer in {each for each in self.served if each > successor}:
+                            self.leave(newer)
                 case {"refuse": [_, version, _]}:
                     self.end(version)
                 case {"listen": True}:
@@ -69,8 +76,6 @@ class Worker:
     def end(self, version: int) -> None:
         """A version is served, or not for now: nothing waits for it any more."""
         self.waiting.discard(version)
-        if self.goes_back_to(version):
-            self.withdrawn = None
         if self.armed is not None and self.armed[0] == version:
             self.armed = None
 
@@ -568,7 +573,15 @@ def _work_by_message(flags: Flags, models: int) -> list[int]:
     """
     versions, works = Versions(flags, VersionPolicy(), polls=True), list[int]()
     names = [_Name(f"model-{number:05}") for number in range(models)]
-    members = [versions.add(lambda **_: None) for _ in range(2)]
+    place = 0
+
+    def hear(**order: Any) -> None:
+        nonlocal place
+        match order:
+            case {"arm": [_, _, flag]} | {"arm back": [_, _, flag]}:
+                place = flag
+
+    members = [versions.add(hear) for _ in range(2)]
 
     def say(message: dict[str, Any], *speakers: Member) -> None:
         for member in speakers or members:
@@ -578,12 +591,12 @@ def _work_by_message(flags: Flags, models: int) -> list[int]:
         say({"loaded": [name, 1, "a"]})
     for member in members:  # once in the life of a worker, and about all models
         versions.take(member, {"loaded all": True})
-    late = versions.add(lambda **_: None)
+    late = versions.add(hear)
     versions.take(late, {"loaded all": True})
     for name in names:
         say({"loading": [name, 2]})
         say({"loaded": [name, 2, "b"]})
-        say({"armed": [name, 2]})
+        say({"armed": [name, 2, place]})
         say({"left": [name, 1]})
     for name in names:
         say({"loaded": [name, 2, "b"]}, late)
@@ -593,7 +606,7 @@ def _work_by_message(flags: Flags, models: int) -> list[int]:
         say({"loaded": [name, 1, "a"]}, *members, late)
         say({"withdrawn": [name, 2, 1]}, *members, late)
     for name in names:
-        say({"armed": [name, 1]}, *members, late)
+        say({"armed": [name, 1, place]}, *members, late)
         say({"left": [name, 2]}, *members, late)
     assert all(member.highest(name) == 1 for member in (*members, late) for name in names)
     return works
