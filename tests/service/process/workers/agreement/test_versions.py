@@ -390,6 +390,24 @@ def test_a_worker_that_has_changed_its_mind_keeps_all_from_going_back(
         assert (first.answer(), second.answer()) == (1, 1)
 
 
+def test_what_was_armed_for_a_switch_that_was_called_off_does_not_count(versions: Versions, flags: Flags) -> None:
+    """The same version is armed again, with another flag, before the old answer has come."""
+    first, second = serving_three(versions, flags)
+    for worker in (first, second):
+        worker.withdraw(3, 2)
+    (place,) = {worker.told[-1]["arm back"][2] for worker in (first, second)}
+    second.withdraw(3, 0)
+    first.obey()
+    second.told.clear()  # it has carried them out, and its answer is on its way
+    for worker in (first, second):
+        worker.withdraw(3, 2)
+    second.say(armed=["digits", 2, place])
+    first.obey()
+    assert (first.answer(), second.answer()) == (3, 3)
+    second.obey()
+    assert (first.answer(), second.answer()) == (2, 2)
+
+
 def test_a_newer_version_takes_the_place_of_a_withdrawn_one(versions: Versions, flags: Flags) -> None:
     """What workers wanted to go back from is superseded: nobody goes back then."""
     first, second = serving(versions, flags, 2), serving(versions, flags, 2)
