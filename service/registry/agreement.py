@@ -54,3 +54,19 @@ class Agreement(Protocol):
 
     def left(self, name: str, version: int) -> None:
         """Report that this worker does not answer with the version any more."""
+
+    def withdrawn(self, name: str, version: int, successor: int, arm: Arm, end: Callable[[bool], None]) -> None:
+        """Report that the latest version is withdrawn, and that this worker could go back. It goes on until all can.
+
+        A later report for the model takes the place of this one.
+
+        Args:
+            name: The model.
+            version: Its latest version.
+            successor: The earlier version, which this worker has too.
+            arm: Is called when all can go back to `successor`. They do so at one moment.
+            end: Is called at the end: with True when all have gone back, with False if they do not now.
+        """
+
+    def stays(self, name: str, version: int) -> None:
+        """Report that this worker does not want to go back from the version any more."""

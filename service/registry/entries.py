@@ -120,6 +120,12 @@ class Entries:
         """The version that answers requests without a version number; None if none is ready."""
         return self._latest.get(name)
 
+    def answering(self, name: str) -> Entry | None:
+        """What a call without a version number gets now: the latest version, or an armed one after its switch."""
+        if name in self._armed and self._armed[name][1]():
+            return self._armed[name][0]
+        return self._latest.get(name)
+
     def served(self, name: str, version: int | None) -> Entry | None:
         """A version, or with None the latest; None if there is none."""
         return self.latest(name) if version is None else self.of(name).get(version)
@@ -161,7 +167,13 @@ class Entries:
 
     def arm(self, entry: Entry, is_switched: Callable[[], bool]) -> None:
         """Let a loaded version take over once `is_switched` gives True: so several workers switch at one moment."""
+        if (answering := self.answering(entry.name)) is not None:
+            self._latest[entry.name] = answering  # one that has just taken over may not be ready yet
         self._armed[entry.name] = (entry, is_switched)
+
+    def disarm(self, name: str) -> None:
+        """No version takes over: the workers do not switch."""
+        self._armed.pop(name, None)
 
     def ready(self) -> set[tuple[str, int]]:
         """(name, version) of the versions that answer and stay, cold ones too, but not lingering ones."""
@@ -221,12 +233,8 @@ class Entries:
             ModelNotFound: There is no such model or version. The message lists the known ones.
             ModelNotReady: There is no such model, but models are still loading.
         """
-        if version is None and name in self._armed:
-            armed, is_switched = self._armed[name]
-            if is_switched():
-                return armed
-        if version is None and name in self._latest:
-            return self._latest[name]
+        if version is None and (entry := self.answering(name) if self._armed else self._latest.get(name)) is not None:
+            return entry
         entries = self.of(name)
         if not entries:
             if not complete:

@@ -65,7 +65,7 @@ class Registry:
         self.probe, self.statuses = self._readiness.probe, self._readiness.statuses
         loads = (settings, metrics, self._listing.of, self._load_changed, self._entries.arm, agreement)
         self._loader = Loader(self._source, *loads)
-        self._succession = Succession(self._entries, self._loader, metrics, settings, agreement)
+        self._succession = Succession(self._entries, self._loader, metrics, settings, self._settle, agreement)
         self._changes = ChangeSignal()
         self._residency = Residency(self._entries, self._loader, self._succession, self._changes, settings)
         self._retries = Retries(self._entries, self._source)

@@ -148,9 +148,12 @@ def test_workers_that_end_again_and_again_take_readiness_away(server: KanServe) 
 def test_no_caller_of_both_workers_sees_a_version_go_back(
     server: KanServe, publish_version: Callable[..., Path], graphs: Any
 ) -> None:
-    """Ten versions under load; each caller takes one connection after the other, and kills happen meanwhile."""
+    """Ten versions under load, and then five that are withdrawn; each caller takes one connection after the other, and
+    sees each change once. Kills happen meanwhile, also before both workers have noticed a withdrawal.
+    """
     expected = graphs.answer("kan", _ROWS)
-    over, latest = threading.Event(), [1] * 4
+    over = threading.Event()
+    seen: list[list[int]] = [[1] for _ in range(4)]
 
     def call(caller: int) -> None:
         with ExitStack() as stack:
@@ -164,26 +167,32 @@ def test_no_caller_of_both_workers_sees_a_version_go_back(
                             continue
                         raise
                     _, got, values = KanApi.answer(answer)
-                    assert got >= latest[caller], f"version {got} after {latest[caller]}"
                     np.testing.assert_allclose(values, expected + got, atol=1e-4)
-                    latest[caller] = got
+                    if seen[caller][-1] != got:
+                        seen[caller].append(got)
 
-    def reached(version: int) -> bool:
-        return min(latest) >= version or any(each.done() for each in callers)
+    def reached(change: int) -> bool:
+        return min(map(len, seen)) > change or any(each.done() for each in callers)
 
+    changes = [*range(2, 12), *range(10, 5, -1)]
+    folders: dict[int, Path] = {}
     with ThreadPoolExecutor(4) as pool:
         callers = [pool.submit(call, caller) for caller in range(4)]
         try:
-            for version in range(2, 12):
-                publish_version("kan")
-                if version % 4 == 0:
+            for number, version in enumerate(changes, 1):
+                if version in folders:
+                    withdrawn = folders[version + 1]
+                    withdrawn.rename(withdrawn.with_name(f".withdrawn-{version + 1}"))
+                else:
+                    folders[version] = publish_version("kan")
+                if number % 4 == 0:
                     workers(server)[0].kill()
-                wait_for(partial(reached, version), "the version")
+                wait_for(partial(reached, number), "the version")
         finally:
             over.set()
         for each in callers:
             each.result()
-    assert latest == [11] * 4
+    assert seen == [[1, *changes]] * 4
 
 
 @pytest.mark.timeout(300)

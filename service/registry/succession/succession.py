@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from service.metrics.metrics import Metrics
 from service.registry.agreement import Agreement
@@ -10,6 +10,7 @@ from service.registry.entries import Entries, Entry
 from service.registry.loader import Loader
 from service.registry.model.live_model import LiveModel
 from service.registry.succession.lingering import Lingering
+from service.registry.succession.withdrawals import Withdrawals
 from service.registry.version_status import COLD_REASON, State
 from service.rpc.memory import container_limit_bytes, linger_room_bytes, most_bytes
 from service.settings import Settings
@@ -27,6 +28,7 @@ class Succession:
         loader: Loads the wanted versions.
         metrics: Counts swaps, and forgets versions that are gone.
         settings: How long superseded versions still answer by number, and the bounds on memory.
+        settle_again: Calls `settle` for a model.
         agreement: Learns which versions do not answer any more; None if this process is the only worker.
     """
 
@@ -36,6 +38,7 @@ class Succession:
         loader: Loader,
         metrics: Metrics,
         settings: Settings,
+        settle_again: Callable[[str], None],
         agreement: Agreement | None = None,
     ) -> None:
         self._entries = entries
@@ -51,6 +54,7 @@ class Succession:
                 *(self._limit_bytes, most_bytes(settings)),
             )
         self._lingering = Lingering(settings.linger_seconds, self._linger_room_bytes, self._end_linger)
+        self._withdrawals = Withdrawals(entries, agreement, self._go_back, settle_again)
         self._retiring: dict[asyncio.Task[None], LiveModel] = {}
         self._gone: set[str] = set()  # models without files whose versions still answer
 
@@ -65,6 +69,8 @@ class Succession:
             wanted: Versions that may be served, newest first.
             count: Most versions to serve.
         """
+        if self._withdrawals.is_armed(name):
+            return  # it is settled after the switch
         before = self._entries.latest(name)
         kept: list[Entry] = []
         awaited, beside_slow = 0, False
@@ -98,10 +104,7 @@ class Succession:
         if kept and not awaited:
             self._retire_others(name, kept)
         self._forget_unwanted(name, wanted, kept if len(kept) == count else [])
-        now = self._entries.latest(name)
-        if before is not None and now is not before and now is not None:
-            self._metrics.model_swapped(name)
-            _log.info("model %s: version %d took over from version %d", name, now.version, before.version)
+        self._report_swap(before, self._entries.latest(name))
 
     def retire(self, entry: Entry, why: str) -> None:
         """Give no more leases of a version, and close it when its last lease ends.
@@ -111,6 +114,7 @@ class Succession:
             why: For the log.
         """
         self._lingering.discard(entry)
+        self._withdrawals.forget(entry)
         self._entries.remove(entry)
         if self._agreement is not None:
             self._agreement.left(entry.name, entry.version)
@@ -178,8 +182,9 @@ class Succession:
     def _retire_others(self, name: str, kept: Sequence[Entry]) -> None:
         """Retire versions that answer and are no longer wanted: superseded ones after their linger time."""
         oldest = min(entry.version for entry in kept)
+        withdrawn = self._withdrawals.report(name, kept[0])
         for entry in list(self._entries.of(name).values()):
-            if entry.state is not State.READY or entry in kept:
+            if entry.state is not State.READY or entry in kept or entry is withdrawn:
                 continue
             if entry.version > oldest or not self._settings.linger_seconds:
                 self.retire(entry, "other versions are served in its place")
@@ -188,6 +193,19 @@ class Succession:
             entry.reason = f"superseded; it answers by its number for {self._settings.linger_seconds:g} s"
             self._entries.choose_latest(name)
             self._lingering.add(entry)
+
+    def _go_back(self, name: str, successor: int) -> None:
+        """Leave the versions that are newer than the one that answers now."""
+        before = self._entries.latest(name)
+        for each in list(self._entries.of(name).values()):
+            if each.version > successor and each.state in (State.READY, State.LINGERING):
+                self.retire(each, "it was withdrawn")
+        self._report_swap(before, self._entries.latest(name))
+
+    def _report_swap(self, before: Entry | None, now: Entry | None) -> None:
+        if before is not None and now is not before and now is not None:
+            self._metrics.model_swapped(now.name)
+            _log.info("model %s: version %d took over from version %d", now.name, now.version, before.version)
 
     def _stays_cold(self, entry: Entry) -> bool:
         """Whether a version that takes no other's place waits for a call."""

@@ -114,7 +114,26 @@ def test_an_armed_version_takes_over_at_the_moment_of_the_switch() -> None:
     entries.choose_latest("affine")
     switched[0] = False
     assert entries.latest("affine") is entries.find("affine", None, complete=True) is second
-    third = entries.add("affine", 3)
+    third, fourth = entries.add("affine", 3), entries.add("affine", 4)
     entries.arm(third, lambda: True)
     entries.remove(third)
     assert entries.find("affine", None, complete=True) is second
+    entries.arm(fourth, lambda: True)
+    entries.arm(entries.add("affine", 5), lambda: False)  # before the load of the fourth has ended
+    assert entries.find("affine", None, complete=True) is fourth
+
+
+def test_an_earlier_version_is_armed_and_disarmed() -> None:
+    """A withdrawn version answers until the switch back, and goes on if the workers do not switch."""
+    entries, switched = Entries(), [False]
+    first, second = _ready(entries, "affine", 1), _ready(entries, "affine", 2)
+    for answer in (second, first):
+        entries.arm(first, lambda: switched[0])
+        assert entries.find("affine", None, complete=True) is entries.answering("affine") is second
+        switched[0] = answer is first
+        if answer is second:
+            entries.disarm("affine")
+        entries.choose_latest("affine")
+        assert entries.find("affine", None, complete=True) is entries.answering("affine") is answer
+    entries.remove(second)
+    assert entries.latest("affine") is first

@@ -28,7 +28,7 @@ class Agreements:
     def __init__(self, settings: Settings, flags: Flags) -> None:
         self._versions = Versions(flags, settings.version_policy, polls=settings.poll_seconds > 0)
         self._orders = Orders(self._versions.members)
-        self.models = CommonModels(self._orders, self._versions.members)
+        self.models = CommonModels(self._orders, self._versions)
         self.settings = CommonSettings(settings, flags, self._versions, self._orders)
         self._files: dict[str, Sequence[str]] = {}
 

@@ -8,6 +8,7 @@ from service.errors import Draining
 from service.process.workers.agreement.locks import Locks
 from service.process.workers.agreement.member import ANY_VERSION, Member
 from service.process.workers.agreement.orders import Orders, Outcome
+from service.process.workers.agreement.versions import Versions
 from service.process.workers.messages import encode_error
 
 
@@ -16,12 +17,12 @@ class CommonModels:
 
     Args:
         orders: Reach the workers.
-        members: The workers. Their owner changes them.
+        versions: Have the workers, and switch back to an earlier version that a load finds.
     """
 
-    def __init__(self, orders: Orders, members: Collection[Member]) -> None:
+    def __init__(self, orders: Orders, versions: Versions) -> None:
         self._orders = orders
-        self._members = members
+        self._versions = versions
         self._unloaded: set[str] = set()
         self._locks = Locks()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -50,13 +51,14 @@ class CommonModels:
     async def _load(self, name: str) -> Sequence[Outcome]:
         async with self._locks.hold(name):
             self._unloaded.discard(name)  # first: a worker may start before the others have done it
-            for member in self._members:  # it tries again: a worker that is quicker waits for it
+            for member in self._versions.members:  # it tries again: a worker that is quicker waits for it
                 member.forget_refusals(name)
             outcomes = await self._orders.give("load", name)
+            await self._versions.until_switched(name)
             if any(outcome.error is None and outcome.value[1] for outcome in outcomes):
                 # It is unloaded in a worker that could not begin, and so in all, also those that have started since.
                 await self._unload(name)
-            for member in self._members:  # refusals of this order
+            for member in self._versions.members:  # refusals of this order
                 member.refusals.pop((name, ANY_VERSION), None)
             return outcomes
 

@@ -17,6 +17,7 @@ class Member:
         settings: The number of its settings.
         digests: Of the versions that it has loaded.
         served: The numbers among them that it was told to serve, by model.
+        earlier: By model, the version that is withdrawn and the earlier one that it wants to go back to.
         refusals: Reasons, by version. Those of ANY_VERSION are for each version of the model that it has not loaded.
         wants_calls: Whether it has loaded all that it found, and waits for leave to listen.
         takes_calls: Whether it has that leave.
@@ -29,6 +30,7 @@ class Member:
     settings: int = 0
     digests: dict[Version, str] = field(default_factory=dict)
     served: dict[str, set[int]] = field(default_factory=dict)
+    earlier: dict[str, tuple[int, int]] = field(default_factory=dict)
     refusals: dict[Version, str] = field(default_factory=dict)
     wants_calls: bool = False
     takes_calls: bool = False
@@ -52,6 +54,21 @@ class Member:
         """It is told to serve a version."""
         self.served.setdefault(version[0], set()).add(version[1])
         self.tell(serve=list(version))
+
+    def wish(self, name: str) -> Version | None:
+        """The earlier version that it wants to go back to from the latest one that it serves; None without."""
+        withdrawn, successor = self.earlier.get(name, (0, 0))
+        is_ready = withdrawn == self.highest(name) and (name, successor) in self.digests
+        return (name, successor) if withdrawn and is_ready else None
+
+    def go_back(self, version: Version, place: int) -> None:
+        """It is told to serve the version of a flag and to leave newer ones."""
+        name, number = version
+        self.earlier.pop(name, None)
+        for newer in [each for each in self.served.get(name, ()) if each > number]:
+            self.leave((name, newer))
+        self.served.setdefault(name, set()).add(number)
+        self.tell(**{"end back": [name, place, True]})
 
     def leave(self, version: Version) -> None:
         """It has a version no longer."""

@@ -3,30 +3,22 @@
     a version is loaded by every worker that takes calls ─▶ each is told to arm it ─▶ all have ─▶ one flag is set: every
     worker answers with it from that moment on ─▶ each is told to serve it, and retires the version before
 
-So a caller of two workers never sees a version go back, unless it is rolled back. A worker that starts takes calls only
-when it serves what the others serve. A message is about one version, and only what depends on it is decided again.
+So a caller of two workers never sees a version go back. After a rollback the workers switch to the version before in
+the same way: until all that take calls are ready for it, each goes on with the withdrawn one. A worker that starts
+takes calls only when it serves what the others serve. A message is about one version, and only what depends on it is
+decided again.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from service.process.workers.agreement.flags import Flags
 from service.process.workers.agreement.latest import Latest
 from service.process.workers.agreement.member import ANY_VERSION, Member, Version
+from service.process.workers.agreement.switches import Switches
 from service.settings.version_policy import VersionPolicy
-
-
-@dataclass(eq=False)
-class _Switch:
-    """A version that becomes the latest one, its digest, its flag, and the workers that have not armed it yet."""
-
-    version: Version
-    digest: str
-    place: int
-    unarmed: set[Member]
 
 
 class Versions:
@@ -40,16 +32,17 @@ class Versions:
     Attributes:
         members: The workers.
         settings: The number of the settings in force. A worker with others takes no calls.
+        until_switched: Waits until a model is not switched.
     """
 
     def __init__(self, flags: Flags, policy: VersionPolicy, *, polls: bool) -> None:
         self.members: list[Member] = []
         self.settings = 0
-        self._flags = flags
         self._policy = policy
         self._polls = polls
         self._held: asyncio.Future[None] | None = None
-        self._switches: dict[str, _Switch] = {}  # by model
+        self._switches = Switches(flags)
+        self.until_switched = self._switches.until_over
         self._latest = Latest(self.members)
         # By model, the versions with which a worker waits.
         self._undecided: defaultdict[str, set[int]] = defaultdict(set)
@@ -68,10 +61,10 @@ class Versions:
     def remove(self, member: Member) -> None:
         """A worker has ended."""
         self.members.remove(member)
-        for name, switch in list(self._switches.items()):
-            switch.unarmed.discard(member)
+        self._switches.remove(member)
+        for name in list(self._switches.names()):
             self._end_switch(name)
-        for name in self._latest.names() - self._switches.keys():
+        for name in self._latest.names() - self._switches.names():
             self._latest.lower(name)
         self._settle_all()
 
@@ -92,10 +85,15 @@ class Versions:
                 self._settle(name, None if version == ANY_VERSION else version)
             case {"left": [name, version]}:
                 self._leave(member, (name, version))
-            case {"armed": [name, version]}:
-                if name in self._switches and self._switches[name].version[1] == version:
-                    self._switches[name].unarmed.discard(member)
-                    self._settle(name)
+            case {"armed": [name, version, place]}:
+                self._switches.armed(member, name, place)
+                self._settle(name, version)
+            case {"withdrawn": [name, version, successor]}:
+                is_called_off = self._switches.call_off(member, name)
+                member.earlier[name] = (version, successor)
+                if not successor:
+                    del member.earlier[name]
+                self._settle(name, None if is_called_off else version)
             case {"settings": number}:
                 member.settings = number
                 self._admit()
@@ -130,9 +128,8 @@ class Versions:
         name, number = version
         member.leave(version)
         self._latest.compare(member, name)
-        if (switch := self._switches.get(name)) is not None and switch.version == version:
-            switch.unarmed.discard(member)
-        is_lowered = name not in self._switches and self._latest.lower(name)
+        self._switches.left(member, version)
+        is_lowered = name not in self._switches.names() and self._latest.lower(name)
         self._settle(name, None if is_lowered else number)
 
     def _settle(self, name: str, number: int | None = None) -> None:
@@ -146,27 +143,30 @@ class Versions:
     def _settle_all(self) -> None:
         """Do everything that a change of the workers, or of the settings, allows."""
         if self._held is None:
-            for name in sorted(self._undecided):
+            for name in sorted(set(self._undecided).union(*(member.earlier for member in self.members))):
                 self._decide_on(name)
         self._admit()
 
     def _end_switch(self, name: str) -> bool:
         """End the switch of a model, if all have armed it."""
-        switch = self._switches.get(name)
-        if switch is None or switch.unarmed:
+        switch = self._switches.end(name)
+        if switch is None:
             return False
-        del self._switches[name]
-        self._flags.set(switch.place)
-        # A worker that starts may have other bytes.
-        waiting = self._waiting(switch.version)
-        self._serve(switch.version, [each for each in waiting if each.digests[switch.version] == switch.digest])
+        if switch.goes_back:
+            for member in switch.members:
+                member.go_back(switch.version, switch.place)
+                self._latest.compare(member, name)
+        else:
+            # A worker that starts may have other bytes.
+            waiting = self._waiting(switch.version)
+            self._serve(switch.version, [each for each in waiting if each.digests[switch.version] == switch.digest])
         self._latest.lower(name)
         return True
 
     def _admit(self) -> None:
         """Let workers take calls that serve what the others serve."""
         if self._held is not None:
-            if not self._switches and not self._held.done():
+            if not self._switches.names() and not self._held.done():
                 self._held.set_result(None)
             return
         for member in self.members:
@@ -178,16 +178,17 @@ class Versions:
                 return
 
     def _decide_on(self, name: str, number: int | None = None) -> None:
-        """Decide on one version of a model, or on all with which workers wait."""
+        """Decide on one version of a model, or on all with which workers wait, and whether they go back."""
         numbers = self._undecided.get(name, set())
         for each in sorted(numbers) if number is None else sorted(numbers & {number}):
-            if name in self._switches:
+            if name in self._switches.names():
                 return
             self._decide((name, each))
             if not self._waiting((name, each)):
                 numbers.discard(each)
         if not numbers:
             self._undecided.pop(name, None)
+        self._switches.begin_earlier(name, self.members)
 
     def _decide(self, version: Version) -> None:
         """Refuse, serve or switch to a version that some workers have loaded and wait with."""
@@ -206,11 +207,8 @@ class Versions:
         elif not in_use:
             self._serve(version, waiting)
         elif all(version in member.digests for member in in_use):
-            place = self._flags.new()
             self._latest.set(name, number)
-            self._switches[name] = _Switch(version, in_use[0].digests[version], place, set(in_use))
-            for member in in_use:
-                member.tell(arm=[*version, place])
+            self._switches.begin(version, in_use)
         elif not self._polls and not any(version in member.digests for member in in_use):
             self._refuse(version, waiting, "other workers started before it was published, and search for no versions")
 
@@ -246,5 +244,6 @@ class Versions:
             return False
         if not any(each.takes_calls for each in self.members):
             return True
-        # During a switch others serve neither the old version nor the new one for sure.
-        return not self._switches and self._latest.is_abreast(member)
+        # During a switch others serve neither the old version nor the new one for sure. A worker that goes back by
+        # itself does so first.
+        return not self._switches.names() and not member.earlier and self._latest.is_abreast(member)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from typing import Any
@@ -10,6 +11,16 @@ from service.errors import ModelRefused
 from service.process.workers.agreement.flags import Flags
 from service.process.workers.messages import decode_error
 from service.registry.agreement import OTHER_WORKER, Arm, LoadAgain
+
+
+@dataclass(frozen=True)
+class _Withdrawn:
+    """What this worker could go back to from the latest version of a model, what to call for it, and the flag of it."""
+
+    successor: int
+    arm: Arm
+    end: Callable[[bool], None]
+    place: int | None = None
 
 
 class WorkerVersions:
@@ -29,6 +40,7 @@ class WorkerVersions:
         self._send = send
         self._flags = flags
         self._waiting: dict[tuple[str, int], tuple[asyncio.Future[None], Arm]] = {}
+        self._withdrawn: dict[str, _Withdrawn] = {}  # by model
         self._numbers = count(1)
         self._asked: dict[int, asyncio.Future[None]] = {}
 
@@ -57,6 +69,16 @@ class WorkerVersions:
     def left(self, name: str, version: int) -> None:
         """Report that this worker does not answer with the version any more."""
         self._send(left=[name, version])
+
+    def withdrawn(self, name: str, version: int, successor: int, arm: Arm, end: Callable[[bool], None]) -> None:
+        """Report that the latest version is withdrawn, and what this worker could go back to."""
+        self._withdrawn[name] = _Withdrawn(successor, arm, end)
+        self._send(withdrawn=[name, version, successor])
+
+    def stays(self, name: str, version: int) -> None:
+        """Report that this worker does not want to go back from the version any more."""
+        del self._withdrawn[name]
+        self._send(withdrawn=[name, version, 0])
 
     async def load(self, name: str) -> None:
         """Load a model in every worker, and wait for it."""
@@ -88,9 +110,18 @@ class WorkerVersions:
         match order:
             case {"arm": [name, version, place]}:
                 if (name, version) in self._waiting:
-                    _, arm = self._waiting[name, version]
-                    arm(partial(self._flags.is_set, place))
-                    self._send(armed=[name, version])
+                    self._waiting[name, version][1](partial(self._flags.is_set, place))
+                # One that waits no longer has changed its mind. The others do not wait for it.
+                self._send(armed=[name, version, place])
+            case {"arm back": [name, version, place]}:
+                withdrawn = self._withdrawn.get(name)
+                if withdrawn is not None and withdrawn.successor == version:
+                    self._withdrawn[name] = replace(withdrawn, place=place)
+                    withdrawn.arm(partial(self._flags.is_set, place))
+                self._send(armed=[name, version, place])
+            case {"end back": [name, place, are_back]}:
+                if name in self._withdrawn and self._withdrawn[name].place == place:
+                    self._withdrawn.pop(name).end(are_back)
             case {"serve": [name, version]}:
                 if (name, version) in self._waiting:
                     _set_result(self._waiting[name, version][0])

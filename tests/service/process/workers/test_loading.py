@@ -54,8 +54,11 @@ def _answer(server: KanServe, model: str) -> int | str:
         return str(error.code().name)
 
 
-def test_all_workers_do_it_before_the_answer(server: KanServe, write_model: WriteModel) -> None:
-    """Whichever worker is asked. The other model answers, scans load nothing, and a load finds the newest version."""
+def test_all_workers_do_it_before_the_answer(server: KanServe, write_model: WriteModel, models: Path) -> None:
+    """Whichever worker is asked. The other model answers, scans load nothing, and a load finds the newest version.
+
+    After a rollback that is the version before.
+    """
     for version in (1, 2, 2):
         assert order(server, "Unload") == ("OK", "")
         assert answers(server) == {"NOT_FOUND"}
@@ -65,6 +68,9 @@ def test_all_workers_do_it_before_the_answer(server: KanServe, write_model: Writ
             write_model("affine", version=2)
         assert order(server, "Load") == ("OK", "")
         assert answers(server) == {2}
+    (models / "affine" / "2").rename(models / "affine" / ".withdrawn-2")
+    assert order(server, "Load") == ("OK", "")
+    assert answers(server) == {1}
     assert server.sample("kan_worker_restarts_total") == 0
 
 

@@ -5,11 +5,14 @@ import os
 import re
 import signal
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.kit.callers.load import connected
+from tests.kit.callers.protocols import KanApi
 from tests.kit.models.graphs import KINDS
 from tests.kit.models.repository import WriteModel, cut_short, replace_graph
 from tests.kit.server import metrics
@@ -110,34 +113,50 @@ def test_a_killed_worker_is_replaced_and_what_it_counted_stays(two_workers: Star
     assert answered(server, "affine") == 41
 
 
-def roll_back(server: KanServe, folder: Path) -> None:
-    """Withdraw a version as `kan-train rollback` does, and wait until no worker serves it."""
-    closed = f"version {folder.name} closed"
-    before = server.log.read_text().count(closed)
-    serving = taking_calls(server)
+def withdraw(folder: Path) -> None:
+    """Withdraw a version as `kan-train rollback` does."""
     folder.rename(folder.with_name(f".withdrawn-{folder.name}"))
-    wait_for(lambda: server.log.read_text().count(closed) == before + serving, "the rollback in every worker")
+
+
+def seen_while_going_back(server: KanServe, folder: Path) -> list[int]:
+    """The versions that answer on connections to both workers, from the withdrawal of the latest one on."""
+    request, latest = KanApi.request("affine", _ROWS), int(folder.name)
+    with ExitStack() as stack:
+        methods = [stack.enter_context(connected(server.grpc)) for _ in range(16)]
+        seen = [KanApi.answer(predict(request, timeout=60))[1] for predict in methods]
+        withdraw(folder)
+        while seen[-1] == latest:
+            seen += [KanApi.answer(predict(request, timeout=60))[1] for predict in methods]
+        return seen + [KanApi.answer(predict(request, timeout=60))[1] for predict in methods]
 
 
 def test_no_caller_sees_a_version_go_back(two_workers: Start, write_model: WriteModel, models: Path) -> None:
     """Callers on new connections get versions that only grow, and a superseded version still answers by number.
 
-    Only a rollback goes back. A worker that starts after it takes calls, with the version that all went back to.
+    While versions are withdrawn, one after another, callers of both workers get versions that only fall. Version 1 is
+    loaded for that. A worker that starts after the first withdrawal takes calls, and looks at times of its own.
     """
     write_model("affine")
+    write_model("affine", version=2)
     server = two_workers()
     seen = [call(server)]
-    for version in (2, 3):
+    for version in (3, 4):
         write_model("affine", version=version)
         while seen[-1] < version:
             seen.append(call(server))
         seen += [call(server) for _ in range(10)]
     assert seen == sorted(seen)
-    assert {call(server, version=2) for _ in range(10)} == {2}
-    roll_back(server, models / "affine" / "3")
-    workers(server)[0].kill()
-    wait_for_workers(server, 2, restarts=1)
-    assert {call(server) for _ in range(20)} == {2}
+    assert {call(server, version=3) for _ in range(10)} == {3}
+    for version in (4, 3, 2):
+        seen = seen_while_going_back(server, models / "affine" / str(version))
+        assert seen == sorted(seen, reverse=True)
+        assert seen[-1] == version - 1
+        if version == 4:
+            workers(server)[0].kill()
+            wait_for_workers(server, 2, restarts=1)
+    assert {call(server) for _ in range(20)} == {1}
+    # Two takeovers and three rollbacks in each of two workers.
+    wait_for(lambda: server.sample("kan_model_swaps_total", model="affine") == 10, "the swaps")
 
 
 def test_a_version_that_cannot_be_loaded_is_served_by_no_worker(two_workers: Start, write_model: WriteModel) -> None:
@@ -193,7 +212,7 @@ def test_a_worker_with_other_bytes_takes_no_calls(two_workers: Start, write_mode
     assert {call(server) for _ in range(10)} == {2}
     assert taking_calls(server) == 1
     assert server.is_ready()
-    roll_back(server, folder)
+    withdraw(folder)
     wait_for_workers(server, 2, restarts=1)
     assert {call(server) for _ in range(20)} == {1}
 

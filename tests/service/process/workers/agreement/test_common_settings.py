@@ -125,7 +125,7 @@ def test_a_version_that_one_worker_lacks_takes_over_by_no_flag(agreements: Agree
         (place,) = {worker.told[0]["arm"][2] for worker in (first, second)}
         for worker in (first, second):
             assert not flags.is_set(place)
-            worker.say(armed=["digits", 1])
+            worker.say(armed=["digits", 1, place])
         assert flags.is_set(place)
 
     changing(agreements, test)
@@ -249,10 +249,11 @@ def test_a_change_waits_for_the_end_of_a_switch(agreements: Agreements) -> None:
             worker.say(loaded=["digits", 2, "a"])
         adopting = asyncio.create_task(agreements.settings.adopt(_ONE))
         await asyncio.sleep(0)
-        workers[0].say(armed=["digits", 2])
+        (place,) = {worker.told[-1]["arm"][2] for worker in workers}
+        workers[0].say(armed=["digits", 2, place])
         await asyncio.sleep(0)
         assert all("arm" in worker.told[-1] for worker in workers)
-        workers[1].say(armed=["digits", 2])
+        workers[1].say(armed=["digits", 2, place])
         for worker in workers:
             await worker.answer("prepare", {"digits": 1})
         for worker in workers:

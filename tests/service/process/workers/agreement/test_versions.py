@@ -1,5 +1,6 @@
 """The agreement on versions: a version answers when every worker has it, and no caller sees one go back."""
 
+import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -15,6 +16,7 @@ from service.process.workers.agreement.flags import Flags
 from service.process.workers.agreement.member import Member
 from service.process.workers.agreement.versions import Versions
 from service.settings.version_policy import VersionPolicy, parse_version_policy
+from tests.kit.waiting import run_test
 
 
 class Worker:
@@ -23,8 +25,10 @@ class Worker:
     def __init__(self, versions: Versions, flags: Flags) -> None:
         self.versions, self.flags = versions, flags
         self.told: list[dict[str, Any]] = []
-        self.armed: dict[int, int] = {}
+        self.waiting: set[int] = set()
         self.served: set[int] = set()
+        self.armed: tuple[int, int] | None = None
+        self.withdrawn: tuple[int, int] | None = None
         self.listens = False
         self.member: Member = versions.add(lambda **message: self.told.append(message))
 
@@ -34,6 +38,7 @@ class Worker:
 
     def load(self, version: int, digest: str = "a") -> None:
         """Load a version."""
+        self.waiting.add(version)
         self.say(loading=["digits", version])
         self.say(loaded=["digits", version, digest])
 
@@ -47,32 +52,78 @@ class Worker:
             self.told.remove(order)
             match order:
                 case {"arm": [_, version, place]}:
-                    self.armed[version] = place
-                    self.say(armed=["digits", version])
-                case {"serve": [_, version]}:
+                    if version in self.waiting:
+                        self.armed = version, place
+                    self.say(armed=["digits", version, place])
+                case {"arm back": [_, version, place]}:
+                    if self.goes_back_to(version):
+                        self.armed = version, place
+                    self.say(armed=["digits", version, place])
+                case {"serve": [_, version]} if version in self.waiting:
                     self.served.add(version)
-                    self.armed.pop(version, None)
+                    self.end(version)
+                case {"end back": [_, place, are_back]} if self.armed is not None and self.armed[1] == place:
+                    successor = self.armed[0]
+                    self.armed = self.withdrawn = None
+                    if are_back:
+                        for newer in {each for each in self.served if each > successor}:
+                            self.leave(newer)
+                case {"refuse": [_, version, _]}:
+                    self.end(version)
                 case {"listen": True}:
                     self.listens = True
 
+    def end(self, version: int) -> None:
+        """A version is served, or not for now: nothing waits for it any more."""
+        self.waiting.discard(version)
+        if self.armed is not None and self.armed[0] == version:
+            self.armed = None
+
+    def goes_back_to(self, version: int) -> bool:
+        """Whether it has reported that it would go back to a version."""
+        return self.withdrawn is not None and self.withdrawn[1] == version
+
+    def withdraw(self, version: int, successor: int) -> None:
+        """Report that it would go back from a version to an earlier one, or with 0 that it would not any more."""
+        self.withdrawn = (version, successor) if successor else None
+        self.say(withdrawn=["digits", version, successor])
+
     def leave(self, version: int) -> None:
         """Answer with a version no longer."""
+        if self.withdrawn is not None and version in self.withdrawn:
+            self.withdraw(self.withdrawn[0], 0)
+        self.end(version)
         self.served.discard(version)
         self.say(left=["digits", version])
 
     def follow(self, newest: int) -> None:
-        """Look at a repository with this newest version: load it, and leave the others once it is served."""
-        if ("digits", newest) not in self.member.digests:
-            self.load(newest)
+        """Look at a repository with this newest version: load it, and leave the others once it is served.
+
+        A newer one that it serves is withdrawn. It is left together with the other workers.
+        """
         self.obey()
-        if newest in self.served:
-            for version in self.served - {newest}:
-                self.leave(version)
+        self.follow_only(newest)
+
+    def follow_only(self, newest: int) -> None:
+        """The same, before orders that are on their way have come."""
+        if newest not in self.waiting | self.served:
+            self.load(newest)
+            self.obey()
+        if newest not in self.served or (self.armed is not None and self.goes_back_to(self.armed[0])):
+            return
+        latest = max(self.served)
+        if self.withdrawn is not None and latest == newest:
+            self.withdraw(self.withdrawn[0], 0)
+        elif latest > newest and self.withdrawn != (latest, newest):
+            self.withdraw(latest, newest)
+        for version in self.served - {newest, latest}:
+            self.leave(version)
 
     def answer(self) -> int:
         """The latest version, as a caller sees it now; 0 for none."""
-        armed = {version for version, place in self.armed.items() if self.flags.is_set(place)}
-        return max(self.served | armed, default=0)
+        if self.armed is not None and self.flags.is_set(self.armed[1]):
+            return self.armed[0]
+        return max(self.served, default=0)
 
 
 @pytest.fixture
@@ -247,22 +298,175 @@ def test_an_older_version_is_served_by_its_number_at_once(versions: Versions, fl
     assert first.answer() == 3
 
 
+def obey_all(*workers: Worker) -> None:
+    """Have workers carry out orders until there are none."""
+    while any(worker.told for worker in workers):
+        for worker in workers:
+            worker.obey()
+
+
+def serving_three(versions: Versions, flags: Flags) -> tuple[Worker, Worker]:
+    """Two workers that answer with version 3, and still have 2 and 1."""
+    workers = serving(versions, flags, 3), serving(versions, flags, 3)
+    for worker in workers:
+        worker.load(2)
+        worker.load(1)
+        worker.obey()
+        assert worker.served == {1, 2, 3}
+    return workers
+
+
+def test_all_workers_go_back_at_one_moment(versions: Versions, flags: Flags) -> None:
+    """The withdrawn version answers everywhere until every worker has armed the one before, and then nowhere."""
+    workers = [serving(versions, flags, 2) for _ in range(3)]
+    for worker in workers:
+        assert [each.answer() for each in workers] == [2, 2, 2]
+        worker.follow(1)
+    for worker in workers:
+        assert [each.answer() for each in workers] == [2, 2, 2]
+        worker.obey(at_most=1)
+    assert [each.answer() for each in workers] == [1, 1, 1]
+    obey_all(*workers)
+    assert [each.served for each in workers] == [{1}, {1}, {1}]
+    assert serving(versions, flags, 1).listens
+
+
+@pytest.mark.parametrize("armed", [False, True])
+def test_a_worker_that_ends_keeps_nobody_from_going_back(versions: Versions, flags: Flags, armed: bool) -> None:
+    """Whether it had noticed the withdrawal or not."""
+    first, second = serving(versions, flags, 2), serving(versions, flags, 2)
+    first.follow(1)
+    if armed:
+        second.follow(1)
+    first.obey()
+    assert first.answer() == 2
+    versions.remove(second.member)
+    obey_all(first)
+    assert (first.answer(), first.served) == (1, {1})
+
+
+def test_workers_that_would_go_back_to_different_versions_wait(versions: Versions, flags: Flags) -> None:
+    """One has seen that 3 is gone, and the other that 2 is gone too. The first looks again while the second waits."""
+    first, second = serving(versions, flags, 3), serving(versions, flags, 3)
+    first.follow(2)
+    second.follow(1)
+    obey_all(first, second)
+    assert (first.answer(), second.answer()) == (3, 3)
+    first.follow(1)
+    obey_all(first, second)
+    assert (first.answer(), second.answer()) == (1, 1)
+    assert first.served == second.served == {1}
+
+
+@pytest.mark.parametrize("how", ["it comes back", "the other one is gone too", "an unload"])
+def test_a_worker_that_has_changed_its_mind_keeps_all_from_going_back(
+    versions: Versions, flags: Flags, how: str
+) -> None:
+    """The order to arm the version before is on its way to it, and another worker has armed it already."""
+    first, second = serving_three(versions, flags)
+    first.withdraw(3, 2)
+    second.withdraw(3, 2)
+    first.obey()
+    match how:
+        case "it comes back":
+            second.follow_only(3)
+        case "the other one is gone too":
+            second.follow_only(1)
+        case "an unload":
+            for version in (3, 2):
+                second.leave(version)
+    obey_all(first, second)
+    assert first.answer() == 3
+    assert (first.withdrawn, first.armed) == (None, None)
+    if how == "it comes back":
+        first.follow(2)
+        second.follow(2)
+        obey_all(first, second)
+        assert (first.answer(), second.answer()) == (2, 2)
+    if how == "the other one is gone too":
+        first.follow(1)
+        second.follow(1)
+        obey_all(first, second)
+        assert (first.answer(), second.answer()) == (1, 1)
+
+
+def test_what_was_armed_for_a_switch_that_was_called_off_does_not_count(versions: Versions, flags: Flags) -> None:
+    """The same version is armed again, with another flag, before the old answer has come."""
+    first, second = serving_three(versions, flags)
+    for worker in (first, second):
+        worker.withdraw(3, 2)
+    (place,) = {worker.told[-1]["arm back"][2] for worker in (first, second)}
+    second.withdraw(3, 0)
+    first.obey()
+    second.told.clear()  # it has carried them out, and its answer is on its way
+    for worker in (first, second):
+        worker.withdraw(3, 2)
+    second.say(armed=["digits", 2, place])
+    first.obey()
+    assert (first.answer(), second.answer()) == (3, 3)
+    second.obey()
+    assert (first.answer(), second.answer()) == (2, 2)
+
+
+def test_a_newer_version_takes_the_place_of_a_withdrawn_one(versions: Versions, flags: Flags) -> None:
+    """What workers wanted to go back from is superseded: nobody goes back then."""
+    first, second = serving(versions, flags, 2), serving(versions, flags, 2)
+    first.follow(1)
+    for worker in (first, second):
+        worker.load(3)
+    second.load(1)
+    second.obey()
+    second.withdraw(2, 1)
+    obey_all(first, second)
+    assert (first.answer(), second.answer()) == (3, 3)
+
+
+def test_nobody_goes_back_during_a_change_of_settings(versions: Versions, flags: Flags) -> None:
+    """The change waits for workers that do so already; others do it after the change."""
+
+    async def check() -> None:
+        first, second = serving_three(versions, flags)
+        for worker in (first, second):
+            worker.withdraw(3, 2)
+        held = asyncio.create_task(versions.hold())
+        await asyncio.sleep(0)
+        assert not held.done()
+        obey_all(first, second)
+        await held
+        for worker in (first, second):
+            worker.withdraw(2, 1)
+        obey_all(first, second)
+        assert (first.answer(), second.answer()) == (2, 2)
+        versions.release()
+        obey_all(first, second)
+        assert (first.answer(), second.answer()) == (1, 1)
+
+    run_test(check())
+
+
 def test_a_worker_that_starts_after_a_rollback_takes_calls(versions: Versions, flags: Flags) -> None:
     """It serves the version to which all went back, and the withdrawn one is awaited of nobody.
 
-    While one worker still answers with the withdrawn version, a worker that starts with the one before waits.
+    While others answer with the withdrawn version, a worker that starts with the one before waits. One that has
+    started with the withdrawn version goes back by itself.
     """
     first, second = serving(versions, flags, 2), serving(versions, flags, 2)
+    late, later = Worker(versions, flags), Worker(versions, flags)
+    later.load(2)
+    obey_all(later)
     first.follow(1)
-    late = Worker(versions, flags)
-    late.follow(1)
-    late.loaded_all()
-    late.obey()
-    assert [each.answer() for each in (first, second, late)] == [1, 2, 1]
+    for worker in (late, later):
+        worker.follow(1)
+        worker.loaded_all()
+    obey_all(first, late, later)
+    assert [each.answer() for each in (first, second, late, later)] == [2, 2, 1, 1]
     assert not late.listens
+    assert not later.listens
     second.follow(1)
-    late.obey()
+    obey_all(first, second, late, later)
     assert late.listens
+    assert later.listens
+    assert [each.answer() for each in (first, second, late, later)] == [1, 1, 1, 1]
     versions.remove(first.member)
     assert serving(versions, flags, 1).listens
 
@@ -271,7 +475,7 @@ def test_a_worker_that_starts_after_a_rollback_takes_calls(versions: Versions, f
 def test_a_worker_that_refused_a_version_takes_calls_after_its_rollback(
     versions: Versions, flags: Flags, how: str
 ) -> None:
-    """Its file was damaged while another worker served it: that one goes back, or ends while a third went back."""
+    """Its file was damaged while others served it: they go back, or one of them ends."""
     first, second = serving(versions, flags, 2), serving(versions, flags, 2)
     late = Worker(versions, flags)
     late.say(loading=["digits", 2])
@@ -285,7 +489,7 @@ def test_a_worker_that_refused_a_version_takes_calls_after_its_rollback(
         second.follow(1)
     else:
         versions.remove(second.member)
-    late.obey()
+    obey_all(first, second, late)
     assert late.listens
 
 
@@ -306,6 +510,7 @@ def test_after_a_rollback_a_later_version_is_agreed_on_again(versions: Versions,
     first, second = serving(versions, flags, 3), serving(versions, flags, 3)
     for worker in (first, second):
         worker.follow(1)
+    obey_all(first, second)
     first.load(2)
     first.obey()
     assert (first.answer(), second.answer()) == (1, 1)
@@ -379,13 +584,22 @@ def _work(act: Callable[[], None]) -> int:
 
 
 def _work_by_message(flags: Flags, models: int) -> list[int]:
-    """The work of the parent for each message while two workers start, take a new version of each model, and leave it.
+    """The work of the parent for each message while two workers start and take a new version of each model.
 
-    A third worker starts meanwhile, and serves what the others serve only in the end.
+    A third worker starts meanwhile, and serves what the others serve only after that. Then all go back, in all models
+    at once.
     """
     versions, works = Versions(flags, VersionPolicy(), polls=True), list[int]()
     names = [_Name(f"model-{number:05}") for number in range(models)]
-    members = [versions.add(lambda **_: None) for _ in range(2)]
+    place = 0
+
+    def hear(**order: Any) -> None:
+        nonlocal place
+        match order:
+            case {"arm": [_, _, flag]} | {"arm back": [_, _, flag]}:
+                place = flag
+
+    members = [versions.add(hear) for _ in range(2)]
 
     def say(message: dict[str, Any], *speakers: Member) -> None:
         for member in speakers or members:
@@ -395,17 +609,24 @@ def _work_by_message(flags: Flags, models: int) -> list[int]:
         say({"loaded": [name, 1, "a"]})
     for member in members:  # once in the life of a worker, and about all models
         versions.take(member, {"loaded all": True})
-    late = versions.add(lambda **_: None)
+    late = versions.add(hear)
     versions.take(late, {"loaded all": True})
     for name in names:
         say({"loading": [name, 2]})
         say({"loaded": [name, 2, "b"]})
-        say({"armed": [name, 2]})
+        say({"armed": [name, 2, place]})
         say({"left": [name, 1]})
     for name in names:
         say({"loaded": [name, 2, "b"]}, late)
     assert late.takes_calls
     assert all(member.highest(name) == 2 for member in (*members, late) for name in names)
+    for name in names:
+        say({"loaded": [name, 1, "a"]}, *members, late)
+        say({"withdrawn": [name, 2, 1]}, *members, late)
+    for name in names:
+        say({"armed": [name, 1, place]}, *members, late)
+        say({"left": [name, 2]}, *members, late)
+    assert all(member.highest(name) == 1 for member in (*members, late) for name in names)
     return works
 
 
@@ -497,6 +718,7 @@ class Followers(RuleBasedStateMachine):
         self.versions = Versions(self.flags, VersionPolicy(), polls=True)
         self.workers = [Worker(self.versions, self.flags) for _ in range(3)]
         self.last, self.there = 1, [1]
+        self.gone = list[int]()
 
     def teardown(self) -> None:
         self.flags.close()
@@ -511,16 +733,18 @@ class Followers(RuleBasedStateMachine):
     @rule()
     def withdraw(self) -> None:
         """The newest version is withdrawn."""
-        self.there.pop()
+        self.gone.append(self.there.pop())
+
+    @rule()
+    def put_back(self) -> None:
+        """The version that was withdrawn last is put back, if its number is above those that are there."""
+        if self.gone and self.gone[-1] > self.there[-1]:
+            self.there.append(self.gone.pop())
 
     @rule(place=st.integers(0, 2), is_quick=st.booleans())
     def look(self, place: int, is_quick: bool) -> None:
-        """A worker looks at the repository, or has only begun to."""
-        worker = self.workers[place]
-        if is_quick:
-            worker.follow(self.there[-1])
-        elif ("digits", self.there[-1]) not in worker.member.digests:
-            worker.load(self.there[-1])
+        """A worker looks at the repository, before or after it has carried out its orders."""
+        (self.workers[place].follow if is_quick else self.workers[place].follow_only)(self.there[-1])
 
     @rule(place=st.integers(0, 2))
     def finish(self, place: int) -> None:
@@ -543,10 +767,15 @@ class Followers(RuleBasedStateMachine):
         """Once every worker has looked, all take calls, and answer with the newest version that is there."""
         for worker in self.workers:
             worker.loaded_all()
-        for worker in self.workers * 4:
+        for worker in self.workers * 6:
             worker.follow(self.there[-1])
         assert all(each.listens for each in self.workers)
         assert {each.answer() for each in self.workers} == {self.there[-1]}
+
+    @invariant()
+    def all_that_listen_answer_alike(self) -> None:
+        """So no caller sees a version go back and forth."""
+        assert len({each.answer() for each in self.workers if each.listens}) <= 1
 
 
 Followers.TestCase.settings = settings(max_examples=60, stateful_step_count=60, deadline=None)

@@ -1,0 +1,109 @@
+"""Switches: all workers that take calls begin to answer with another version at one moment."""
+
+import asyncio
+from collections.abc import Collection, Set
+from dataclasses import dataclass, field
+
+from service.process.workers.agreement.flags import Flags
+from service.process.workers.agreement.member import Member, Version
+
+
+@dataclass(eq=False)
+class Switch:
+    """A version that becomes the latest one.
+
+    Attributes:
+        version: The version.
+        digest: Of its bytes.
+        place: Of its flag.
+        members: The workers that take part.
+        goes_back: Whether it is an earlier version, because newer ones are withdrawn.
+        unarmed: The workers that have not armed it yet.
+        over: Set at its end.
+    """
+
+    version: Version
+    digest: str
+    place: int
+    members: set[Member]
+    goes_back: bool
+    unarmed: set[Member]
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Switches:
+    """The switches under way, at most one a model. Used on one event loop.
+
+    Args:
+        flags: Get one flag a switch.
+    """
+
+    def __init__(self, flags: Flags) -> None:
+        self._flags = flags
+        self._by_model: dict[str, Switch] = {}
+
+    def names(self) -> Set[str]:
+        """The models that are switched."""
+        return self._by_model.keys()
+
+    def begin(self, version: Version, members: Collection[Member], *, goes_back: bool = False) -> None:
+        """Have workers arm a version, which all of them have loaded."""
+        digest = next(iter(members)).digests[version]
+        place = self._flags.new()
+        self._by_model[version[0]] = Switch(version, digest, place, set(members), goes_back, set(members))
+        order = "arm back" if goes_back else "arm"
+        for member in members:
+            member.tell(**{order: [*version, place]})
+
+    def begin_earlier(self, name: str, members: Collection[Member]) -> None:
+        """Have workers go back to an earlier version: those that take calls together, each other one by itself."""
+        in_use = [member for member in members if member.takes_calls]
+        for group in (in_use, *([member] for member in members if not member.takes_calls)):
+            wishes = {member.wish(name) for member in group}
+            if name not in self._by_model and len(wishes) == 1 and (wish := wishes.pop()) is not None:
+                self.begin(wish, group, goes_back=True)
+
+    def armed(self, member: Member, name: str, place: int) -> None:
+        """A worker has armed the version of this flag, or does not wait with it any more."""
+        if name in self._by_model and self._by_model[name].place == place:
+            self._by_model[name].unarmed.discard(member)
+
+    def left(self, member: Member, version: Version) -> None:
+        """A worker has a version no longer."""
+        if version[0] in self._by_model and self._by_model[version[0]].version == version:
+            self._by_model[version[0]].unarmed.discard(member)
+
+    def remove(self, member: Member) -> None:
+        """A worker has ended."""
+        for switch in self._by_model.values():
+            switch.members.discard(member)
+            switch.unarmed.discard(member)
+
+    def end(self, name: str) -> Switch | None:
+        """End the switch of a model if every worker has armed it: from now on they answer with its version."""
+        switch = self._by_model.get(name)
+        if switch is None or switch.unarmed:
+            return None
+        self._flags.set(switch.place)
+        switch.over.set()
+        return self._by_model.pop(name)
+
+    def call_off(self, member: Member, name: str) -> bool:
+        """A worker does not go back as it said. The others do not either; each says anew what it wants.
+
+        Gives whether there was such a switch.
+        """
+        switch = self._by_model.get(name)
+        if switch is None or not switch.goes_back or member not in switch.members:
+            return False
+        switch.over.set()
+        del self._by_model[name]
+        for each in switch.members:
+            each.earlier.pop(name, None)
+            each.tell(**{"end back": [name, switch.place, False]})
+        return True
+
+    async def until_over(self, name: str) -> None:
+        """Wait until a model is not switched."""
+        while name in self._by_model:
+            await self._by_model[name].over.wait()
