@@ -18,7 +18,7 @@ _VERSIONS, _SECONDS_A_VERSION = 60, 1.0
 _CALLERS = 6  # of each protocol
 # Callers never pause from before each publication until the new version has answered so many requests. Between two
 # swaps, where nothing happens, they pause.
-_ANSWERS_A_SWAP, _PAUSE_SECONDS = 200, 0.02
+_ANSWERS_A_SWAP, _PAUSE_SECONDS = 24, 0.05
 _ROWS = np.array([[0, 1, 2, 0.5], [1, 2, 0, 1.5]], np.float32)
 
 
