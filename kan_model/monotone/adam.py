@@ -22,7 +22,7 @@ class MonotoneAdamW(AdamW):
     :mod:`kan_model.splines.rising` a coefficient that passes its neighbour turns a step around and carries all
     coefficients behind it away. Here a step that passes 0 turns around too, with its momentum, but moves the
     coefficients before it as far as those behind it. All other parameters are AdamW's as ever. After each step the
-    coefficients follow their directions as they stand, so the network is the only place that holds them.
+    stored coefficients are in order, so the network is the only place that holds them.
 
     Args:
         network: The network whose parameters move; without directions this is AdamW.
@@ -33,7 +33,12 @@ class MonotoneAdamW(AdamW):
     def __init__(self, network: nn.Module, groups: Iterable[Any], **options: Any) -> None:
         super().__init__(groups, **options)
         layers = network.layers if isinstance(network, KAN) else ()
-        self._layers = [layer for layer in layers if layer.directions is not None and layer.directions.any()]
+        moving = {id(parameter) for group in self.param_groups for parameter in group["params"]}
+        self._layers = [
+            layer
+            for layer in layers
+            if layer.directions is not None and layer.directions.any() and id(_parameter(layer)) in moving
+        ]
         with torch.no_grad():
             for layer in self._layers:
                 # Gradients by parameters in any order are not those by the coefficients.
@@ -46,10 +51,10 @@ class MonotoneAdamW(AdamW):
             raise ValueError("a closure; wanted gradients that are there already")
         moved = [layer for layer in self._layers if _parameter(layer).grad is not None]
         for layer in moved:
-            _enter(layer)
+            _to_steps(layer)
         super().step()
         for layer in moved:
-            _leave(layer, self.state[_parameter(layer)]["exp_avg"])
+            _to_coefficients(layer, self.state[_parameter(layer)]["exp_avg"])
         return None
 
 
@@ -58,7 +63,7 @@ def _parameter(layer: KANLayer) -> nn.Parameter:
     return dict(layer.named_parameters(recurse=False))["coefficients"]
 
 
-def _enter(layer: KANLayer) -> None:
+def _to_steps(layer: KANLayer) -> None:
     """Put levels and steps, and the gradients by them, in the place of the coefficients and theirs."""
     parameter, signs = _parameter(layer), layer.signs.unsqueeze(-1)
     assert parameter.grad is not None
@@ -73,7 +78,7 @@ def _enter(layer: KANLayer) -> None:
     parameter.grad.copy_(torch.where(signs == 0, parameter.grad, by_steps))
 
 
-def _leave(layer: KANLayer, momentum: Tensor) -> None:
+def _to_coefficients(layer: KANLayer, momentum: Tensor) -> None:
     """Turn steps that passed 0 around, with their momentum, and make the coefficients of levels and steps."""
     parameter, signs = _parameter(layer), layer.signs.unsqueeze(-1)
     is_turned = (parameter < 0) & (signs != 0)

@@ -16,12 +16,15 @@ from training.steps.state import Finished, StepData
 _ROWS = 1000
 # Columns whose pairs are looked at: they are computed once for each half of their square.
 _MOST_PAIRED = 64
+# How the notes begin. Those of an earlier look, at another network, give way.
+_STARTS = ("attribution: ", "pairs: ", "pairs, share of the variance: ")
 # A smaller share of the variance is an accident of the rows.
 _LEAST_SHARE = 1e-3
 
 
 def add_attribution(done: Finished, section: AttributionSection, table: StepData) -> Finished:
     """The same network, and what its answers to training rows depend on."""
+    done = replace(done, notes=tuple(note for note in done.notes if not note.startswith(_STARTS)))
     rows = table.train.x[:: -(-len(table.train.x) // _ROWS)]
     names = list(dict.fromkeys(table.dataset.input_columns))
     groups = [names.index(column) for column in table.dataset.input_columns]

@@ -54,7 +54,7 @@ class Succession:
                 *(self._limit_bytes, most_bytes(settings)),
             )
         self._lingering = Lingering(settings.linger_seconds, self._linger_room_bytes, self._end_linger)
-        self._withdrawals = Withdrawals(entries, agreement, self._go_back, settle_again)
+        self._withdrawals = Withdrawals(entries, agreement, self._go_back, settle_again, settings)
         self._retiring: dict[asyncio.Task[None], LiveModel] = {}
         self._gone: set[str] = set()  # models without files whose versions still answer
 

@@ -8,11 +8,12 @@ from functools import partial
 
 from service.registry.agreement import Agreement
 from service.registry.entries import Entries, Entry
+from service.settings import Settings
 
 _log = logging.getLogger(__name__)
 
 # A rollback may be urgent, and another worker may be unable to follow: its earlier version is damaged, its disk hangs.
-_MOST_SECONDS = 10.0
+_LEAST_WAIT_SECONDS = 10.0
 
 
 @dataclass(eq=False)
@@ -27,13 +28,14 @@ class _Withdrawal:
 class Withdrawals:
     """The withdrawals that wait for other workers, at most one a model. Used on one event loop.
 
-    A worker waits ten seconds from its first report of a version. Then it goes back alone.
+    A worker waits ten seconds from its first report of a version, or for two polls. Then it goes back alone.
 
     Args:
         entries: The versions.
         agreement: Reaches the other workers; None if this process is the only one. Then nothing waits.
         leave: Is called with a model and the version that answers in place of newer ones now.
         settle: Is called with a model after that, or if the workers do not go back.
+        settings: How often workers look at the repository.
     """
 
     def __init__(
@@ -42,11 +44,13 @@ class Withdrawals:
         agreement: Agreement | None,
         leave: Callable[[str, int], None],
         settle: Callable[[str], None],
+        settings: Settings,
     ) -> None:
         self._entries = entries
         self._agreement = agreement
         self._leave = leave
         self._settle = settle
+        self._wait_seconds = max(_LEAST_WAIT_SECONDS, 2 * settings.poll_seconds)
         self._by_model: dict[str, _Withdrawal] = {}
         self._due: dict[str, tuple[int, float]] = {}  # by model, a withdrawn version and when it is left at the latest
 
@@ -88,7 +92,7 @@ class Withdrawals:
     def _begin_to_wait(self, name: str, withdrawal: _Withdrawal) -> None:
         loop = asyncio.get_running_loop()
         if self._due.get(name, (0, 0.0))[0] != withdrawal.version:
-            self._due[name] = (withdrawal.version, loop.time() + _MOST_SECONDS)
+            self._due[name] = (withdrawal.version, loop.time() + self._wait_seconds)
             text = "model %s: version %d is withdrawn and answers until all workers go back"
             _log.info(text, name, withdrawal.version)
         loop.call_at(self._due[name][1], self._go_alone, name, withdrawal)
@@ -97,8 +101,8 @@ class Withdrawals:
         """Wait no longer, if it is still waited for."""
         if self._by_model.get(name) is not withdrawal or self._entries.draining:
             return
-        text = "model %s: not all workers can go back from version %d after %g s; this one goes back alone"
-        _log.warning(text, name, withdrawal.version, _MOST_SECONDS)
+        text = "model %s: after %g s not all workers can go back from version %d; this worker goes back alone"
+        _log.warning(text, name, self._wait_seconds, withdrawal.version)
         self._stay(name)
         self._finish(name, withdrawal, goes_back=True)
 

@@ -54,7 +54,8 @@ class CommonModels:
             for member in self._versions.members:  # it tries again: a worker that is quicker waits for it
                 member.forget_refusals(name)
             outcomes = await self._orders.give("load", name)
-            await self._versions.until_switched(name)
+            if await self._versions.until_switched(name):  # a worker that goes back begins no load
+                outcomes = await self._orders.give("load", name)
             if any(outcome.error is None and outcome.value[1] for outcome in outcomes):
                 # It is unloaded in a worker that could not begin, and so in all, also those that have started since.
                 await self._unload(name)

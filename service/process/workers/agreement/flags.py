@@ -4,7 +4,8 @@ import mmap
 import os
 from itertools import count
 
-_SIZE = mmap.PAGESIZE
+# A place is given out again after as many switches. Those of ten thousand models may be under way at once.
+_SIZE = 2**20
 
 
 class Flags:

@@ -59,9 +59,14 @@ class Switches:
         """Have workers go back to an earlier version: those that take calls together, each other one by itself."""
         in_use = [member for member in members if member.takes_calls]
         for group in (in_use, *([member] for member in members if not member.takes_calls)):
-            wishes = {member.wish(name) for member in group}
-            if name not in self._by_model and len(wishes) == 1 and (wish := wishes.pop()) is not None:
-                self.begin(wish, group, goes_back=True)
+            wishes = {wish for member in group if (wish := member.wish(name)) is not None}
+            if name in self._by_model or len(wishes) != 1:
+                continue
+            (version,) = wishes
+            going = [member for member in group if member.wish(name) == version]
+            # One that has gone back alone is there already.
+            if all(member in going or member.highest(name) == version[1] for member in group):
+                self.begin(version, going, goes_back=True)
 
     def armed(self, member: Member, name: str, place: int) -> None:
         """A worker has armed the version of this flag, or does not wait with it any more."""
@@ -103,7 +108,9 @@ class Switches:
             each.tell(**{"end back": [name, switch.place, False]})
         return True
 
-    async def until_over(self, name: str) -> None:
-        """Wait until a model is not switched."""
+    async def until_over(self, name: str) -> bool:
+        """Wait until a model is not switched. Gives whether it was."""
+        was_switched = name in self._by_model
         while name in self._by_model:
             await self._by_model[name].over.wait()
+        return was_switched

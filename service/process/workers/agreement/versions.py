@@ -32,7 +32,7 @@ class Versions:
     Attributes:
         members: The workers.
         settings: The number of the settings in force. A worker with others takes no calls.
-        until_switched: Waits until a model is not switched.
+        until_switched: Waits until a model is not switched. Gives whether it was.
     """
 
     def __init__(self, flags: Flags, policy: VersionPolicy, *, polls: bool) -> None:

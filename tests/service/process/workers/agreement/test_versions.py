@@ -390,6 +390,16 @@ def test_a_worker_that_has_changed_its_mind_keeps_all_from_going_back(
         assert (first.answer(), second.answer()) == (1, 1)
 
 
+def test_a_worker_follows_one_that_has_gone_back_alone(versions: Versions, flags: Flags) -> None:
+    """At once: the other one has nothing to arm."""
+    first, second = serving_three(versions, flags)
+    first.withdraw(3, 2)
+    first.leave(3)
+    second.withdraw(3, 2)
+    obey_all(first, second)
+    assert (first.answer(), second.answer()) == (2, 2)
+
+
 def test_what_was_armed_for_a_switch_that_was_called_off_does_not_count(versions: Versions, flags: Flags) -> None:
     """The same version is armed again, with another flag, before the old answer has come."""
     first, second = serving_three(versions, flags)
@@ -591,13 +601,12 @@ def _work_by_message(flags: Flags, models: int) -> list[int]:
     """
     versions, works = Versions(flags, VersionPolicy(), polls=True), list[int]()
     names = [_Name(f"model-{number:05}") for number in range(models)]
-    place = 0
+    places: dict[str, int] = {}
 
     def hear(**order: Any) -> None:
-        nonlocal place
         match order:
-            case {"arm": [_, _, flag]} | {"arm back": [_, _, flag]}:
-                place = flag
+            case {"arm": [name, _, place]} | {"arm back": [name, _, place]}:
+                places[name] = place
 
     members = [versions.add(hear) for _ in range(2)]
 
@@ -614,7 +623,7 @@ def _work_by_message(flags: Flags, models: int) -> list[int]:
     for name in names:
         say({"loading": [name, 2]})
         say({"loaded": [name, 2, "b"]})
-        say({"armed": [name, 2, place]})
+        say({"armed": [name, 2, places[name]]})
         say({"left": [name, 1]})
     for name in names:
         say({"loaded": [name, 2, "b"]}, late)
@@ -624,9 +633,10 @@ def _work_by_message(flags: Flags, models: int) -> list[int]:
         say({"loaded": [name, 1, "a"]}, *members, late)
         say({"withdrawn": [name, 2, 1]}, *members, late)
     for name in names:
-        say({"armed": [name, 1, place]}, *members, late)
+        say({"armed": [name, 1, places[name]]}, *members, late)
         say({"left": [name, 2]}, *members, late)
     assert all(member.highest(name) == 1 for member in (*members, late) for name in names)
+    assert not versions._switches.names()
     return works
 
 
