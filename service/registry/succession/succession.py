@@ -224,7 +224,11 @@ class Succession:
         oldest = min((entry.version for entry in kept), default=0)
         there = frozenset(wanted)
         for version, entry in list(self._entries.of(name).items()):
-            if entry.model is not None or entry.load is not None:
+            if entry.model is not None:
+                continue
+            if entry.load is not None:
+                if version not in there:
+                    self.retire(entry, "it is wanted no more")  # it may wait for workers that never load it
                 continue
             if version not in there or version < oldest:
                 self._metrics.model_retired(name, version)

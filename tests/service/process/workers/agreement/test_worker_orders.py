@@ -235,3 +235,20 @@ def test_a_worker_that_stops_leaves_orders_to_the_others(models: Path, write_mod
             await first.registry.load("affine")
 
     run_test(check())
+
+
+def test_a_load_that_no_setting_wants_any_more_is_given_up(models: Path, write_model: WriteModel) -> None:
+    """It waited for a worker that never loads it, and a caller's load of the model would wait for it."""
+    write_model("affine")
+
+    async def check() -> None:
+        async with two_workers(models) as (agreements, first, second):
+            write_model("affine", version=2)
+            await first.registry.scan()
+            await until(lambda: ("affine", 2) in first.member.digests)
+            await agreements.settings.adopt(settings(models, versions="1"))
+            await second.registry.load("affine")
+            assert (first.latest(), second.latest()) == (1, 1)
+            assert set(first.registry._entries.of("affine")) == {1}
+
+    run_test(check())
