@@ -93,14 +93,16 @@ def peak(resident_bytes: Callable[[], int]) -> Iterator[list[int]]:
 def test_one_caller_cannot_take_all_memory(front: Any) -> None:
     """700 requests of a megabyte that never end: Envoy stays well within its container, and no call of others fails.
 
-    Calls of others wait for seconds meanwhile. A call of another caller may come on a new connection, amid the 700. It
-    must not be refused as one of them: tests/service/frontends/grpcio/test_receiving.py always meets that case.
+    Calls of others wait for seconds meanwhile. They come after the 700: nothing tells a call in their midst from them
+    where Envoy has one connection to a replica. tests/service/frontends/grpcio/test_receiving.py has a call in their
+    midst on a connection of its own, which must not be refused as one of them.
     """
     limit = yaml.safe_load(COMPOSE.read_text())["services"]["envoy"]["deploy"]["resources"]["limits"]["memory"]
     limit_bytes = int(limit.removesuffix("m")) * 2**20
     before = front.resident_bytes()
+    attack = Unfinished(front.address)
+    wait_for(lambda: front.statistic("envoy_cluster_upstream_rq_active") >= UNFINISHED, "all its requests have begun")
     with front.load(callers=2) as found, peak(front.resident_bytes) as most:
-        attack = Unfinished(front.address)
         attack.send()
         answered = found.answered
         wait_for(lambda: found.answered > answered, "others are answered while it holds its requests")
