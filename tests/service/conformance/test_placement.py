@@ -36,7 +36,7 @@ def test_a_slow_run_moves_the_model_and_quick_runs_move_it_back(start: Start, wr
             assert await asyncio.to_thread(_is_inline, server)
             await _ask(channel, 50_000)
             await until_elsewhere(lambda: not _is_inline(server))
-            long = asyncio.create_task(_ask(channel, 1_000_000))
+            long = asyncio.create_task(_ask(channel, 4_000_000))
             await until_elsewhere(lambda: server.sample("kan_request_rows_count", model="told") == 22)
             for _ in range(5):
                 await _ask(channel, model="affine")
