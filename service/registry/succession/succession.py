@@ -9,6 +9,7 @@ from service.registry.agreement import Agreement
 from service.registry.entries import Entries, Entry
 from service.registry.loader import Loader
 from service.registry.model.live_model import LiveModel
+from service.registry.succession.closing import Closing
 from service.registry.succession.lingering import Lingering
 from service.registry.succession.withdrawals import Withdrawals
 from service.registry.version_status import COLD_REASON, State
@@ -55,7 +56,7 @@ class Succession:
             )
         self._lingering = Lingering(settings.linger_seconds, self._linger_room_bytes, self._end_linger)
         self._withdrawals = Withdrawals(entries, agreement, self._go_back, settle_again, settings)
-        self._retiring: dict[asyncio.Task[None], LiveModel] = {}
+        self._closing = Closing(metrics)
         self._gone: set[str] = set()  # models without files whose versions still answer
 
     def settle(self, name: str, wanted: Sequence[int], count: int) -> None:
@@ -124,7 +125,7 @@ class Succession:
         if entry.model is None:
             self._metrics.model_retired(entry.name, entry.version)
         else:
-            self._close_later(entry, entry.model, why)
+            self._closing.add(entry, entry.model, why)
 
     def let_go(self, entry: Entry) -> None:
         """Close a version that has no lease: the next call loads it again. A superseded version is retired."""
@@ -134,7 +135,7 @@ class Succession:
             cold = {"model": None, "manifest": None, "state": State.COLD, "reason": COLD_REASON}
             self._entries.replace(entry, **cold, quota=entry.model.quota)
             self._metrics.model_cold(entry.name, entry.version)
-            self._close_later(entry, entry.model, f"{_ROOM}; the next call loads it again")
+            self._closing.add(entry, entry.model, f"{_ROOM}; the next call loads it again")
 
     def replace(self, entry: Entry, model: LiveModel) -> None:
         """Put another model of the same version in the place of one that answers. Close that after its last lease."""
@@ -143,7 +144,7 @@ class Succession:
         self._entries.replace(entry, model=model)
         model.report()
         self._metrics.model_ready(entry.name, entry.version, ready=True, owner=model)
-        self._close_later(entry, old, _OTHER_SETTINGS)
+        self._closing.add(entry, old, _OTHER_SETTINGS)
 
     def forget_removed(self, there: Collection[str]) -> None:
         """Forget unloaded versions of models whose files are gone, and warn once of models that still answer."""
@@ -167,13 +168,13 @@ class Succession:
     def models(self) -> list[LiveModel]:
         """Every model that was loaded and is not closed yet."""
         served = [entry.model for entry in self._entries if entry.model]
-        return [*served, *self._retiring.values()]
+        return [*served, *self._closing.models]
 
     async def close(self) -> None:
         """Close every model. Rows that still wait fail with Draining."""
         self._lingering.clear()
         await asyncio.gather(*(model.close() for model in self.models()))
-        await asyncio.gather(*self._retiring)
+        await self._closing.wait()
 
     def _linger_room_bytes(self) -> int:
         served = [entry.model.file_bytes for entry in self._entries if entry.model and entry.state is State.READY]
@@ -237,19 +238,3 @@ class Succession:
 
     def _end_linger(self, entry: Entry) -> None:
         self.retire(entry, "it was superseded, and its time or the memory for such versions is over")
-
-    def _close_later(self, entry: Entry, model: LiveModel, why: str) -> None:
-        model.leave()
-        task = asyncio.create_task(self._close_unused(entry, model, why), name=f"retire {entry.name}/{entry.version}")
-        self._retiring[task] = model
-        task.add_done_callback(lambda done: self._retiring.pop(done))
-
-    async def _close_unused(self, entry: Entry, model: LiveModel, why: str) -> None:
-        while entry.users:
-            entry.unused = asyncio.Event()
-            await entry.unused.wait()
-        await model.drain()
-        await model.close()
-        # With its owner, because the same version may have been loaded or refused again since.
-        self._metrics.model_retired(entry.name, entry.version, owner=model)
-        _log.info("model %s version %d closed: %s", entry.name, entry.version, why)

@@ -24,7 +24,7 @@ class Callers:
         address: Of the server.
         files: What it has on disk.
         request: Of both methods; answers to it must all be equal.
-        pause_seconds: Of each caller after a call, or after 16 requests on a stream.
+        pause_seconds: How long each caller waits after a call; one with a stream waits after 16 requests.
 
     Attributes:
         generation: That callers use from their next call on.

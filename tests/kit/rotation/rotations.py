@@ -45,7 +45,7 @@ async def rotate(
         files: Are on disk, with generation 0.
         request: Of Predict and PredictStream.
         rotations: Number of rotations.
-        pause_seconds: Of each caller after a call, or after 16 requests on a stream.
+        pause_seconds: How long each caller waits after a call; one with a stream waits after 16 requests.
 
     Raises:
         AssertionError: A rotation took no effect, or a half-written file took one, or was not told.

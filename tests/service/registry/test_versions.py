@@ -87,7 +87,7 @@ def test_a_new_version_takes_over_and_the_old_one_finishes_what_it_has(models: P
                     pass
                 assert (await old.batcher.submit(ROWS)).outputs[0].shape == (1, 1)
                 assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "1"}) == 1
-            await asyncio.gather(*registry._succession._retiring)
+            await registry._succession._closing.wait()
             assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "1"}) is None
             assert metrics.registry.get_sample_value("kan_model_ready", {"model": "affine", "version": "2"}) == 1
             assert metrics.registry.get_sample_value("kan_model_swaps_total", {"model": "affine"}) == 1
@@ -365,7 +365,7 @@ def test_swaps_under_load_lose_nothing(models: Path, write_model: WriteModel, an
             stop.set()
         assert len(set(seen)) > 5
         await registry.close()
-        assert not registry._succession._retiring
+        assert not registry._succession._closing.models
 
     run_test(test())
 
