@@ -106,7 +106,7 @@ def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_
     def keep_splines(why: str) -> JudgedFit:
         other = finished.with_splines(why)
         if chosen.attribution is not None:
-            other = replace(other, attribution=add_attribution(other, chosen.attribution, table).attribution)
+            other = add_attribution(other, chosen.attribution, table)
         return _judge(way, state, table, other, check, on_message)
 
     return replace(judged, keep_splines=keep_splines)
