@@ -6,7 +6,7 @@ import difflib
 import logging
 import os
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
     parser = new_parser()
     complete(parser)
     given = {name: value for name, value in vars(_parse(parser, words)).items() if value is not None}
-    file, only_check = given.pop("config", os.environ.get("KAN_CONFIG")), given.pop("check_config")
+    file, check = given.pop("config", os.environ.get("KAN_CONFIG")), given.pop("check_config", None)
     sources = Sources(given, Path(file) if file else None)
     try:
         content = sources.read()
@@ -67,11 +67,9 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
         for mistake in error.mistakes:
             print(f"kan-serve: {mistake}", file=sys.stderr)
         return 2
-    if only_check:
+    if check:
         sys.stdout.write(describe(settings, sources, content))
-        for warning in filter(None, (absent_models(settings), unknown_variables())):
-            print(f"kan-serve: warning: {warning}", file=sys.stderr)
-        return 0
+        return _tell_check(settings, sources.origins(content), only_settings=check == "settings")
     log.set_up(settings.log_format)
     if warning := unknown_variables():
         _log.warning("%s", warning)
@@ -90,6 +88,24 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
         else:
             print(f"kan-serve: {error}", file=sys.stderr)
         return 1
+
+
+def _tell_check(settings: Settings, origins: Mapping[str, str], *, only_settings: bool) -> int:
+    """Say on standard error whether a start would find all that the settings name. Returns the exit code."""
+    mistakes, warnings = [], [absent_models(settings), unknown_variables()]
+    if not only_settings:
+        from service.process.preflight import empty_repository, find_mistakes
+
+        mistakes = find_mistakes(settings, origins)
+        warnings.append(empty_repository(settings))
+    for warning in filter(None, warnings):
+        print(f"kan-serve: warning: {warning}", file=sys.stderr)
+    for mistake in mistakes:
+        print(f"kan-serve: {mistake}", file=sys.stderr)
+    if not mistakes:
+        left = "; what they name was not looked for" if only_settings else ", and what they name is there"
+        print(f"kan-serve: ok: the settings fit{left}", file=sys.stderr)
+    return 2 if mistakes else 0
 
 
 def _parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
@@ -168,7 +184,13 @@ def new_parser() -> argparse.ArgumentParser:
         help="Settings file in TOML, or KAN_CONFIG. It is read again after SIGHUP, and when it has changed.",
     )
     origin.add_argument(
-        "--check-config", action="store_true", help="Print the settings in force with their origins, and exit."
+        "--check-config",
+        nargs="?",
+        choices=("all", "settings"),
+        const="all",
+        help="Print the settings in force with their origins, look for the files that they name as a start would, and "
+        "exit: 0 if all is well, 2 if not. Nothing is started. 'settings' looks for no files, for a check on another "
+        "machine.",
     )
     for title, group in GROUPS.items():
         flags = parser.add_argument_group(title)

@@ -62,7 +62,7 @@ def read_certificates(settings: Settings, start: LastValid | None = None) -> Rel
             raise StartupError("they changed while they were read")
         _check_kind(found[0])
         if len(found) > 2:
-            _check_authorities(found[2], files[2])
+            check_authorities(found[2], files[2])
         return certificates_of(found)
 
     return ReloadedFiles("certificates", files, parse, start, certificates_of)
@@ -116,8 +116,16 @@ def _check_kind(chain: bytes) -> None:
         )
 
 
-def _check_authorities(text: bytes, file: Path) -> None:
-    """Refuse a file without a certificate: gRPC would trust every public authority in its place."""
+def check_authorities(text: bytes, file: Path) -> None:
+    """Refuse a file without a certificate: gRPC would trust every public authority in its place.
+
+    Args:
+        text: The content of the file.
+        file: Its path, for messages.
+
+    Raises:
+        StartupError: It holds no certificate in PEM.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         context.load_verify_locations(cadata=text.decode())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kan_api.version_folder import version_number
 
-_WANTED = "wanted a folder of model folders, each with version folders 1, 2, …"
+WANTED = "wanted a folder of model folders, each with version folders 1, 2, …"
 _MODEL_FILES = frozenset({"manifest.json", "model.onnx"})
 _MOST_LOOKED_AT = 1000
 _MOST_SHOWN = 3
@@ -27,7 +27,7 @@ def explain_no_versions(root: Path) -> str:
         meant = f"; {str(root)!r} looks like one model's folder: pass --models {_above(root, 1)}"
     else:
         names = [f"{name}/{below}" for name in names for below in islice(_names(root / name), _MOST_SHOWN)] or names
-    return f"{str(root)!r} holds {_listed(names)}, {_WANTED}{meant}"
+    return f"{str(root)!r} holds {_listed(names)}, {WANTED}{meant}"
 
 
 def _names(folder: Path) -> list[str]:

