@@ -7,7 +7,19 @@ from grafana_foundation_sdk.models import dashboard
 from deploy.grafana import promises
 from deploy.grafana.panels import bars, lines, query
 from deploy.grafana.promises import runbook
-from deploy.grafana.queries import ALL, CALLERS, ENVOY, MODEL, OF_VERSION, PROCESS, REQUESTS, SHARES, quantile, rate
+from deploy.grafana.queries import (
+    ALL,
+    CALLERS,
+    ENVOY,
+    MODEL,
+    OF_VERSION,
+    PROCESS,
+    REQUESTS,
+    SHARES,
+    came_up,
+    quantile,
+    rate,
+)
 from deploy.grafana.tables import column, now, rows
 from deploy.grafana.versions import answering, refused
 
@@ -116,7 +128,7 @@ def envoy() -> list[timeseries.Panel]:
             "By number of gRPC's status: 0 is OK, 14 UNAVAILABLE, 8 RESOURCE_EXHAUSTED, 4 DEADLINE_EXCEEDED. Failures "
             "that Requests by status has not are Envoy's own: it had no replica to ask." + runbook("KanCallersFail"),
             "reqps",
-            query(rate("envoy_cluster_grpc_calls_total", ENVOY, "grpc_code"), "status {{grpc_code}}"),
+            query(came_up("envoy_cluster_grpc_calls_total", ENVOY, "grpc_code"), "status {{grpc_code}}"),
         ),
         lines(
             "Calls tried again",

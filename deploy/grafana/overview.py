@@ -7,8 +7,11 @@ from grafana_foundation_sdk.models import dashboard
 from deploy.grafana import promises
 from deploy.grafana.panels import lines, query, shades_of, stacked, steps_of, tile
 from deploy.grafana.promises import runbook
-from deploy.grafana.queries import ALL, MODEL, REQUESTS, SHARES, VERSION, quantile, rate
+from deploy.grafana.queries import ALL, MODEL, REQUESTS, SHARES, VERSION, came_up, quantile
 from deploy.grafana.tables import column, now, rows
+
+# Labels that tell alerts of one name apart, beside model, version and instance. An alert has one of them at most.
+_DETAILS = '"column", "output", "reason", "rule_group", "file", "integration"'
 
 
 def tiles() -> list[stat.Panel]:
@@ -100,13 +103,14 @@ def first() -> list[Builder[dashboard.Panel]]:
     """What is wrong, what comes in and how fast it is answered: the rest of the first screen."""
     alerts = rows(
         "Firing alerts",
-        "Of the whole service, whatever is chosen above, with the time since each became true. What to do is in the "
-        "section of the alert's name." + runbook("alerts"),
+        "Of the whole service, whatever is chosen above, with the time since each became true. Detail: the column or "
+        "answer that drifts, or why a version is refused. What to do is in the section of the alert's name."
+        + runbook("alerts"),
         "short",
         [
             now(
-                "max by (alertname, severity, model, version, instance) (time() - ALERTS_FOR_STATE and ignoring "
-                '(alertstate) ALERTS{alertstate="firing"})'
+                "max by (alertname, severity, model, version, detail, instance) (label_join(time() - ALERTS_FOR_STATE "
+                f'and ignoring (alertstate) ALERTS{{alertstate="firing"}}, "detail", "", {_DETAILS}))'
             )
         ],
         {
@@ -115,6 +119,7 @@ def first() -> list[Builder[dashboard.Panel]]:
             "Value": "For",
             "model": "Model",
             "version": "Version",
+            "detail": "Detail",
             "instance": "Instance",
         },
         width=8,
@@ -151,10 +156,10 @@ def first() -> list[Builder[dashboard.Panel]]:
 def _by_code() -> timeseries.Panel:
     panel = lines(
         "Requests by status",
-        "Requests answered a second. Red: failures of the service, which count against availability. Yellow: what a "
-        "caller did wrong or gave up." + runbook("KanAvailabilityBudgetBurn"),
+        "Requests answered a second, by the codes that came up. Red: failures of the service, which count against "
+        "availability. Yellow: what a caller did wrong or gave up." + runbook("KanAvailabilityBudgetBurn"),
         "reqps",
-        query(rate("kan_requests_total", f"{ALL},{REQUESTS}", "code"), "{{code}}"),
+        query(came_up("kan_requests_total", f"{ALL},{REQUESTS}", "code"), "{{code}}"),
         width=8,
         height=8,
     )

@@ -32,6 +32,16 @@ def rate(metric: str, selector: str, *labels: str) -> str:
     return f"sum{by}(rate({metric}{{{selector}}}[$__rate_interval]))"
 
 
+def came_up(metric: str, selector: str, label: str) -> str:
+    """What a counter gains in a second, by a label whose values must have come up within the time that is shown.
+
+    Servers show codes and reasons from their start, at zero. A legend of all of them would hide those that matter. A
+    value that came up is drawn with its zeros, because a comparison of the rate itself would cut its line.
+    """
+    ever = f"sum by ({label}) (increase({metric}{{{selector}}}[$__range] @ end()))"
+    return f"{rate(metric, selector, label)} and {ever} > 0"
+
+
 def known(expression: str, label: str = "model") -> str:
     """The same, where requests that name no model we know, or none of its versions, say so: their label is empty."""
     return f'label_replace({expression}, "{label}", "unknown", "{label}", "")'

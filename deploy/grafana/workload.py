@@ -15,6 +15,7 @@ from deploy.grafana.queries import (
     QUEUED,
     REQUESTS,
     VERSION,
+    came_up,
     known,
     mean,
     quantile,
@@ -29,7 +30,7 @@ def traffic() -> list[timeseries.Panel]:
             "Requests by protocol",
             "Calls answered a second by protocol; health checks and reflection are in this panel alone.",
             "reqps",
-            query(rate("kan_requests_total", ALL, "protocol"), "{{protocol}}"),
+            query(came_up("kan_requests_total", ALL, "protocol"), "{{protocol}}"),
         ),
         lines(
             "Rows predicted",
@@ -53,7 +54,7 @@ def traffic() -> list[timeseries.Panel]:
                 "deadline: their time was over before their turn. cancelled: the caller gave up. draining: the server "
                 "stops. invalid: not what the model takes." + runbook("KanLoadShed"),
                 "reqps",
-                query(rate("kan_rejected_total", ALL, "reason"), "{{reason}}"),
+                query(came_up("kan_rejected_total", ALL, "reason"), "{{reason}}"),
             )
         ),
     ]
@@ -88,7 +89,7 @@ def latency() -> list[Builder[dashboard.Panel]]:
             "Share of requests above 50 ms within 5 minutes, on all instances; dashed: the objective of 1 %, and what "
             "wakes someone if it stays." + runbook("KanLatencyBudgetBurn"),
             "percentunit",
-            query(known(f"kan_model:slow_requests:ratio_rate5m{{{MODEL}}}"), "{{model}}"),
+            query(f"kan_model:slow_requests:ratio_rate5m{{{MODEL}}}", "{{model}}"),
             height=8,
             limit=promises.SLOW,
             most=0.02,

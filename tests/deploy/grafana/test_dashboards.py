@@ -264,7 +264,7 @@ def test_each_variable_is_used_and_each_use_is_a_variable() -> None:
         expressions = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
         expressions += [mark["expr"] for mark in board["annotations"]["list"]]
         used = {name for expression in expressions for name in re.findall(r"\$(\w+)", expression)}
-        assert used - {"__rate_interval"} == variables
+        assert used - {"__rate_interval", "__range"} == variables
         for each in board["templating"]["list"]:
             assert (each["multi"], each["includeAll"], each["allValue"]) == (True, True, ".*")
 
@@ -274,4 +274,28 @@ def test_rates_fit_the_zoom() -> None:
     for _, panel in PANELS:
         for target in panel.get("targets", []):
             windows = set(re.findall(r"\[([^]]*)\]", target["expr"]))
-            assert windows <= {"$__rate_interval"} or "last_over_time" in target["expr"]
+            assert windows <= {"$__rate_interval"} or "last_over_time" in target["expr"] or "@ end()" in target["expr"]
+
+
+def test_a_legend_lists_what_came_up() -> None:
+    """Counters of codes and reasons are there from the start, at zero. Those that never came up are noise."""
+    fixed = re.compile(r"\{\{(code|grpc_code|reason|protocol)\}\}")
+    drawn = [
+        target["expr"]
+        for _, panel in PANELS
+        for target in panel.get("targets", [])
+        if fixed.search(target.get("legendFormat", "")) and "rate(" in target["expr"]
+    ]
+    assert len(drawn) == 4
+    for expression in drawn:
+        assert re.search(r" and sum by \(\w+\) \(increase\(\w+\{.*\}\[\$__range\] @ end\(\)\)\) > 0$", expression)
+
+
+def test_the_table_of_alerts_names_all_that_their_summaries_name() -> None:
+    """A drift alert is of a column: without its name the row says only that something drifts."""
+    (table,) = (panel for _, panel in PANELS if panel["title"] == "Firing alerts")
+    groups = [group for file in RULES.glob("*.yaml") for group in yaml.safe_load(file.read_text())["groups"]]
+    summaries = [rule["annotations"]["summary"] for group in groups for rule in group["rules"] if "alert" in rule]
+    named = {label for summary in summaries for label in re.findall(r"\$labels\.(\w+)", summary)}
+    assert "column" in named
+    assert named - {"namespace"} <= set(re.findall(r"\w+", table["targets"][0]["expr"]))

@@ -103,7 +103,7 @@ def queries() -> Iterator[Query]:
 
 def substituted(expression: str, chosen: dict[str, str]) -> str:
     """An expression with Grafana's variables replaced."""
-    values = chosen | {"__rate_interval": RATE_INTERVAL}
+    values = chosen | {"__rate_interval": RATE_INTERVAL, "__range": "1h"}
     return re.sub(r"\$(\w+)", lambda name: values[name[1]], expression)
 
 
@@ -162,6 +162,12 @@ def test_every_query_has_data(models: Path, servers: list[KanServe], envoy: Any,
     wait_for(lambda: prometheus.series('kan_model_ready{version="2"} == 1'), "the second version")
     write_version(models, "affine", 3, "mean", spoil=cut_short)
     wait_for_all_but(set())
+
+    # Those of the calls of `call`, and no other code.
+    (by_code,) = (query for query in wanted if query.title == "Requests by status")
+    assert {series["code"] for series in prometheus.series(substituted(by_code.expression, everything()))} <= {
+        *("OK", "NOT_FOUND", "INVALID_ARGUMENT")
+    }
 
     # As the lists at the top offer them, and with legends that say what a line is.
     selections = {file.stem: chosen_one_by_one(prometheus, board(file)) for file in BOARDS}
