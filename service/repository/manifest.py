@@ -16,6 +16,7 @@ from service.errors import ModelRefused, excerpt
 from service.repository.histograms import Histograms
 
 _WANTED = "an object in JSON: a kan_api.v1.ModelManifest"
+_FIELDS = "with name, version, task, inputs, outputs, features and files, as kan-train publishes it"
 
 
 def parse_manifest(content: bytes) -> ModelManifest:
@@ -40,6 +41,10 @@ def parse_manifest(content: bytes) -> ModelManifest:
         raise
     except Exception as error:  # json_format raises AttributeError and others if a field is of another kind
         raise ModelRefused("manifest", f"manifest.json is not a kan_api.v1.ModelManifest: {error}") from error
+    if not manifest.ByteSize():
+        names = ", ".join(excerpt(repr(name), 60) for name in list(document)[:3])
+        holds = f"no field of a manifest, only {names}" if names else "an empty object, {}"
+        raise ModelRefused("manifest", f"manifest.json holds {holds}, wanted {_WANTED} {_FIELDS}")
     if what := excess(manifest):
         raise _too_large(what)
     return manifest

@@ -324,9 +324,11 @@ def test_a_manifest_that_is_none_is_refused(models: Path, write_model: WriteMode
         (b"null", "holds null"),
         (b"[]", "holds a list"),
         (b'"affine"', "holds one value, 'affine'"),
+        (b"{}", r"holds an empty object, \{\}"),
+        (b'{"weights": [1], "layers": 2}', "holds no field of a manifest, only 'weights', 'layers'"),
     ],
 )
-def test_a_manifest_that_is_no_object_is_told_as_what_it_is(
+def test_a_manifest_that_is_none_is_told_as_what_it_is(
     models: Path, write_model: WriteModel, content: bytes, found: str
 ) -> None:
     """The reason says what was found and what was wanted, not what a parser made of it."""
