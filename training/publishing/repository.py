@@ -75,4 +75,6 @@ def describe_other_identity(manifest: ModelManifest, name: str, version: int) ->
     """
     if (manifest.name, manifest.version) == (name, version):
         return ""
+    if not manifest.name:
+        return "its manifest.json names no model; wanted the file that kan-train published"
     return f"its manifest.json is of version {manifest.version} of {quoted(manifest.name)}"

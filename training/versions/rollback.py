@@ -47,7 +47,8 @@ def roll_back(models: Path, name: str, to: int | None = None) -> Rollback:
     Args:
         models: The model repository.
         name: The model.
-        to: The version that becomes the newest; None: the one before the newest.
+        to: The version that becomes the newest; None: the one before the newest published one, whether or not a
+            server refuses that: only the server knows. The notes tell.
 
     Raises:
         RollbackError: there is no such model or version, none before the only one, or kan-serve would refuse that
@@ -61,6 +62,7 @@ def roll_back(models: Path, name: str, to: int | None = None) -> Rollback:
     target = _target(folder, versions, to)
     _check_servable(folder, target)
     newer = [version for version in reversed(versions) if version > target]
+    from_newest = () if to is not None else (_tell_newest(folder, newest, target),)
     try:
         with locked(folder):
             now = max(published_versions(folder), default=0)
@@ -77,7 +79,7 @@ def roll_back(models: Path, name: str, to: int | None = None) -> Rollback:
         raise kind_of(error, RollbackError)(message) from error
     manifest = read_manifest(folder / str(target))
     notes = configure_triton(folder, manifest) if newer and manifest is not None else ()
-    return Rollback(name, target, tuple(newer), tuple(notes))
+    return Rollback(name, target, tuple(newer), (*from_newest, *notes))
 
 
 def _target(folder: Path, versions: list[int], to: int | None) -> int:
@@ -94,22 +96,47 @@ def _target(folder: Path, versions: list[int], to: int | None) -> int:
     return versions[-2]
 
 
+def _tell_newest(folder: Path, newest: int, target: int) -> str:
+    """What a default rollback went back from: with a version that was refused, an older one has answered."""
+    try:
+        fault = _fault(folder, newest)
+    except OSError as error:
+        fault = f"{error.filename}: cannot read it: {error.strerror}"
+    if fault:
+        return (
+            f"kan-serve refuses version {newest}, so version {target} may have answered before, and then nothing has "
+            f"changed; --to goes back further ({fault})"
+        )
+    return (
+        f"this went back from version {newest}, the newest published one; only a server knows whether it refused that "
+        f"and answered with an older one: kan-client describe {folder.name}"
+    )
+
+
 def _check_servable(folder: Path, version: int) -> None:
     """Refuse a version that kan-serve would refuse: the model would lose its answers at the next start."""
+    try:
+        fault = _fault(folder, version)
+    except OSError as error:
+        message = f"{error.filename}: cannot read it: {error.strerror}; name another version by --to"
+        raise kind_of(error, RollbackError)(message) from None
+    if fault:
+        raise RollbackError(f"{fault}; name another version by --to, as `kan-train list` shows them")
+
+
+def _fault(folder: Path, version: int) -> str:
+    """Why kan-serve would refuse a version, as far as its files tell; "" if they are as published.
+
+    Raises:
+        OSError: a file of the version cannot be read.
+    """
     here = folder / str(version)
     manifest = read_manifest(here)
     if manifest is None or not manifest.files:
-        raise RollbackError(f"{here}: its manifest.json is absent or damaged; name another version by --to")
+        return f"{here}: its manifest.json is absent or damaged"
     if other := describe_other_identity(manifest, folder.name, version):
-        raise RollbackError(
-            f"{here}: {other}, so kan-serve refuses it (was the folder copied?); name another version by --to, as "
-            "`kan-train list` shows them"
-        )
+        return f"{here}: {other}, so kan-serve refuses it (was the folder copied?)"
     for file in manifest.files:
-        try:
-            sha256 = hashlib.sha256((here / file.name).read_bytes()).hexdigest()
-        except OSError as error:
-            message = f"{here / file.name}: cannot read it: {error.strerror}; name another version by --to"
-            raise kind_of(error, RollbackError)(message) from None
-        if sha256 != file.sha256:
-            raise RollbackError(f"{here / file.name}: it was changed after publication; name another version by --to")
+        if hashlib.sha256((here / file.name).read_bytes()).hexdigest() != file.sha256:
+            return f"{here / file.name}: it was changed after publication"
+    return ""

@@ -54,3 +54,10 @@ def test_versions_copied_by_hand_are_told_as_those_that_kan_serve_refuses(tmp_pa
     fault = 'its manifest.json is of version 1 of "affine"'
     assert [each.fault for each in found] == ["", fault, fault, ""]
     assert version_lines(found)[5:] == [f"{first.with_name(n)}: kan-serve refuses it: {fault}" for n in "32"]
+
+
+def test_a_manifest_without_fields_is_told_as_that(tmp_path: Path) -> None:
+    """Not as one of version 0 of a model without a name."""
+    (write_version(tmp_path, "affine") / "manifest.json").write_text("{}")
+    [listed] = list_versions(tmp_path)
+    assert (listed.state, listed.fault.split(";")[0]) == ("refused", "its manifest.json names no model")

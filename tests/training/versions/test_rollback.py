@@ -36,6 +36,26 @@ def test_a_rollback_withdraws_the_newest_version_and_keeps_its_files(models: Pat
     assert 'name: "affine"' in (models / "affine" / "config.pbtxt").read_text()
 
 
+@pytest.mark.parametrize(
+    ("is_broken", "told"),
+    [
+        (False, "this went back from version 3, the newest published one; only a server knows whether it refused that"),
+        (
+            True,
+            "kan-serve refuses version 3, so version 2 may have answered before, and then nothing has changed; --to",
+        ),
+    ],
+)
+def test_the_notes_tell_from_which_version_it_went_back(models: Path, is_broken: bool, told: str) -> None:
+    """The default is told by number: where a server refuses the newest, the one before has answered all along."""
+    if is_broken:
+        cut_short(models / "affine" / "3")
+    done = roll_back(models, "affine")
+    assert (done.version, done.withdrawn) == (2, (3,))
+    assert done.notes[0].startswith(told)
+    assert not roll_back(models, "affine", to=1).notes
+
+
 def test_a_number_that_was_published_is_never_given_again(models: Path) -> None:
     """After two rollbacks in a row the next publication gets the number above all of them."""
     roll_back(models, "affine")
