@@ -157,8 +157,8 @@ def _add_rollback(adding: "Commands") -> None:
         "rollback",
         help="go back to the version before: withdraw the newest one",
         description="Withdraw the newest version of a model, so that kan-serve answers with the version before. The "
-        "withdrawn folder is kept, as .withdrawn-VERSION, and its number is never given again. kan-train asks no server: "
-        "if kan-serve refuses the newest version, the one before it answers already; go back further by --to.",
+        "withdrawn folder is kept, as .withdrawn-VERSION, and its number is never given again. kan-train asks no "
+        "server: if kan-serve refuses the newest version, the one before it answers already; go back further by --to.",
         epilog=_EXIT_CODES,
     )
     model = rollback.add_argument("model", metavar="MODEL", help="the model's name in the repository")
