@@ -17,7 +17,7 @@ from service.client.client import Client
 from service.client.command.answer_table import table_lines
 from service.client.command.description import model_lines
 from service.client.command.explain.explain_command import add_explain
-from service.client.command.predict_command import add_model, add_predict
+from service.client.command.predict_command import SET_TAKES_NO_VALUE, add_model, add_predict
 from service.client.errors import ClientError, Forbidden, InvalidInput, NotFound, NotPublished, Unauthenticated
 
 _OK, _FAILED, _WRONG_INPUT = 0, 1, 2
@@ -94,9 +94,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options. argparse misses a FILE that may be absent if options stand between MODEL and it."""
     parser = new_parser()
     complete(parser)
-    options, left = parser.parse_known_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    if words[:1] == ["predict"] and any(word.startswith("--set=") for word in words):
+        parser.error(SET_TAKES_NO_VALUE)
+    options, left = parser.parse_known_args(words)
     if getattr(options, "file", "") is None:
         options.file = left.pop() if len(left) == 1 and (left == ["-"] or not left[0].startswith("-")) else "-"
+    if getattr(options, "set", False) and any("=" in word for word in left if not word.startswith("-")):
+        parser.error(SET_TAKES_NO_VALUE)
     if left:
         # What follows an unknown flag is not repeated: after --token it would be a secret.
         flags = [word.partition("=")[0] for word in left if word.startswith("-")]

@@ -23,6 +23,12 @@ _OK: Final = 0
 _BAD_ROWS: Final = 3
 _ENDING_SIGNALS: Final = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 _JSON_SUFFIXES: Final = (".jsonl", ".ndjson")
+# For callers who know --set COLUMN=VALUE from other commands.
+VALUES_COME_FROM_A_FILE: Final = (
+    "the values of rows come from FILE or standard input, for example echo '{\"COLUMN\": 1}' | "
+    "kan-client predict MODEL --format jsonl"
+)
+SET_TAKES_NO_VALUE: Final = f"--set takes no value: it prints the set of classes of each row; {VALUES_COME_FROM_A_FILE}"
 
 
 def add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", epilog: str) -> None:
@@ -62,7 +68,9 @@ def add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
     answers.add_argument(
         "--set",
         action="store_true",
-        help="print the set of classes of each row, the most probable first; needs coverage in [calibration]",
+        help="print a set of classes for each row, the most probable first, which holds the true class of a promised "
+        "share of rows; takes no value (values of rows are in FILE); needs a model of classes that was trained with "
+        "coverage in [calibration]",
     )
     answers.add_argument(
         "--target", metavar="COLUMN", help="column of the file with the true values: print how good the predictions are"
@@ -93,7 +101,8 @@ def add_file(command: argparse.ArgumentParser) -> "argparse._ArgumentGroup":
         "file",
         metavar="FILE",
         nargs="?",
-        help="CSV with a header, or JSON lines; columns are found by name, in any order; - or nothing: standard input",
+        help="CSV with a header, or JSON lines; columns are found by name, in any order; - or nothing: standard input. "
+        "One row: echo '{\"COLUMN\": 1}' | kan-client … --format jsonl",
     )
     group = command.add_argument_group("the file")
     group.add_argument(
@@ -202,5 +211,7 @@ def open_file(file: str) -> Iterator[BinaryIO]:
             raise InvalidInput("standard input is closed; wanted rows there, or a file")
         yield sys.stdin.buffer
         return
+    if "=" in file and not Path(file).exists():
+        raise InvalidInput(f"{file}: there is no such file; {VALUES_COME_FROM_A_FILE}")
     with Path(file).open("rb") as stream:
         yield stream

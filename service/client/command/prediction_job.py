@@ -56,9 +56,14 @@ class PredictionJob:
             InvalidInput: when a column to keep has one of these names, or when the version lacks the sets to print.
         """
         if self.sets and set_threshold(manifest) is None:
+            if manifest.task != TASK_CLASSIFICATION:
+                raise InvalidInput(
+                    f"--set: {manifest.name} answers with numbers, and sets are of classes; bounds around numbers, "
+                    "where a version has them, are printed without an option"
+                )
             raise InvalidInput(
                 f"--set: version {manifest.version} of {manifest.name} has no sets of classes; wanted a version that "
-                "was trained with coverage in [calibration]"
+                "was trained with coverage in [calibration] of its recipe"
             )
         names = column_names(manifest, self.all_probabilities, self.sets)
         if self.keep:

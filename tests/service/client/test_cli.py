@@ -265,6 +265,11 @@ WRONG = [
     (("affine", "--target", "t"), "x0,x1,x2,x3\n1,2,3,4\n", 'column "t" missing'),
     (("affine", "absent.csv"), "", "absent.csv: cannot read it: No such file or directory"),
     (("affine", "."), "", ".: cannot read it: Is a directory"),
+    (
+        ("affine", "--set", "x0=3"),
+        "",
+        "x0=3: there is no such file; the values of rows come from FILE or standard input",
+    ),
     (("nope",), "", "model 'nope' is unknown"),
     (("affine", "--model-version", "7"), "", "has no version 7"),
     (("affine", "--address", "localhost"), "", "the address is 'localhost', wanted host:port"),
@@ -315,6 +320,17 @@ def test_a_wrong_command_line_is_exit_code_2(capsys: pytest.CaptureFixture[str],
         cli.main(arguments)
     assert ended.value.code == 2
     assert "kan-client" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("given", [("--set=x0=3",), ("--set", "x0=3", "--set", "x1=4"), ("--set", "x0=3", "x1=4")])
+def test_set_is_no_way_to_give_values(capsys: pytest.CaptureFixture[str], given: tuple[str, ...]) -> None:
+    """Other commands have --set NAME=VALUE. The line says what --set is here and where values come from."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["predict", "affine", *given])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert "--set takes no value: it prints the set of classes" in told
+    assert "kan-client predict MODEL --format jsonl" in told
 
 
 def test_no_server_is_one_line_and_exit_code_1(nobody: str) -> None:

@@ -50,8 +50,11 @@ def test_an_answer_beside_kept_columns_is_called_predicted(
 
 def test_sets_need_a_version_that_has_some() -> None:
     """Neither a regression nor a classifier without coverage has them; the message names option and section."""
-    for manifest in (REGRESSOR, CLASSIFIER):
-        with pytest.raises(InvalidInput, match=r"--set: .*no sets of classes; wanted .*coverage in \[calibration\]"):
+    for manifest, told in (
+        (REGRESSOR, "--set: .* answers with numbers, and sets are of classes"),
+        (CLASSIFIER, r"--set: .*no sets of classes; wanted .*coverage in \[calibration\]"),
+    ):
+        with pytest.raises(InvalidInput, match=told):
             job(sets=True).columns_of_answer(manifest)
     having = ModelManifest()
     having.CopyFrom(CLASSIFIER)
