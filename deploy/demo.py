@@ -35,13 +35,13 @@ def main() -> None:
 
     say("2. Serve the model repository over gRPC")
     with server("kan-serve", "--models", "models", "--grpc-port", "0", "--http-port", "0") as (grpc, http):
-        say("3. Send the rows that training never saw, from a client")
+        say(f"3. Send the rows that training never saw, from a client; then {SINGLE_ROWS} of them again, one by one")
         run("kan-client", "predict", MODEL, str(HELD_OUT), "--target", "target", "--address", grpc, quiet_lines=3)
         accuracy, expected = call(grpc)
 
         say("4. What Prometheus sees")
         p50, p99, requests = latency(http)
-        print(f"   {requests:.0f} requests on http://{http}/metrics, p50 {p50 * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms")
+        print(told(http, round(requests), p50, p99))
         say("5. Stop the server: it answers what it accepted, then ends")
 
     say("6. What came out")
@@ -87,6 +87,16 @@ def latency(address: str) -> tuple[float, float, float]:
     samples = [sample for sample in family.samples if sample.labels.get("model") == MODEL]
     buckets = sorted((float(s.labels["le"]), s.value) for s in samples if s.name.endswith("_bucket"))
     return quantile(0.5, buckets), quantile(0.99, buckets), buckets[-1][1]
+
+
+def told(address: str, requests: int, p50: float, p99: float) -> str:
+    """What the metrics say of the calls of step 3, and what these calls were. p50 and p99 are in seconds."""
+    others = requests - SINGLE_ROWS
+    return (
+        f"   http://{address}/metrics has counted {requests} requests since the start, all of step 3: "
+        f"{SINGLE_ROWS} of one row each,\n   and {others} that sent the whole file or asked which columns the model wants\n"
+        f"   time inside the server: p50 {p50 * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms"
+    )
 
 
 def quantile(share: float, buckets: list[tuple[float, float]]) -> float:
