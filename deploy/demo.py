@@ -94,7 +94,8 @@ def told(address: str, requests: int, p50: float, p99: float) -> str:
     others = requests - SINGLE_ROWS
     return (
         f"   http://{address}/metrics has counted {requests} requests since the start, all of step 3: "
-        f"{SINGLE_ROWS} of one row each,\n   and {others} that sent the whole file or asked which columns the model wants\n"
+        f"{SINGLE_ROWS} of one row each,\n"
+        f"   and {others} that sent the whole file or asked which columns the model wants\n"
         f"   time inside the server: p50 {p50 * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms"
     )
 
