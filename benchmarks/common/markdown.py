@@ -6,11 +6,19 @@ from benchmarks.common.verdict import Verdict
 
 
 def bounds_row(verdict: Verdict) -> list[str]:
-    """The cells of the columns must and aim, each with a mark that tells whether the bound holds."""
+    """The cells of the columns must and aim, each with a mark that tells whether the bound holds.
+
+    A bound of which nothing was measured neither holds nor is missed.
+    """
     sign = "≤" if verdict.at_most else "≥"
     row = []
     for bound, word in ((verdict.must, "MISSED"), (verdict.aim, "not reached")):
-        row += ["", ""] if bound is None else [f"{sign} {bound:g}", "ok" if verdict.keeps(bound) else word]
+        if bound is None:
+            row += ["", ""]
+        elif not verdict.is_measured:
+            row += [f"{sign} {bound:g}", "not measured"]
+        else:
+            row += [f"{sign} {bound:g}", "ok" if verdict.keeps(bound) else word]
     return row
 
 

@@ -1,5 +1,6 @@
 """A number and its bounds."""
 
+import math
 from dataclasses import KW_ONLY, dataclass
 
 
@@ -29,6 +30,11 @@ class Verdict:
     aim: float | None = None
     by_minima: float | None = None
     policy: str = ""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether there is a number; NaN is none."""
+        return not math.isnan(self.measured)
 
     def keeps(self, bound: float) -> bool:
         """Whether the bound holds, by medians and by minima. It does not hold for NaN (nothing was measured)."""

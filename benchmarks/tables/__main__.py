@@ -1,7 +1,7 @@
 """Fit the tables by our default recipe and by its peers, and check every bound: ``python -m benchmarks.tables``.
 
 Each fit is a process with one thread. What was measured before is kept (--cache), so that a run that was stopped goes
-on. The exit code is 1 if a bound that must hold does not.
+on. The exit code is 1 if a bound that must hold and was measured does not.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from benchmarks.tables.measure import keep, measure
 from benchmarks.tables.methods.fits import ROOT
 from benchmarks.tables.methods.ours import NAME as OURS
 from benchmarks.tables.needed import modules_of, tell_missing
-from benchmarks.tables.report.bounds import Judged, judge, judge_curves
+from benchmarks.tables.report.bounds import Judged, all_hold, judge, judge_curves
 from benchmarks.tables.report.findings import collect
 from benchmarks.tables.report.notes import last_line
 from benchmarks.tables.report.page import page
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Numbers of a part of the half would pass for those of the whole.
     if counts and options.splits == SPLITS and len(findings.tables) == sum(each.half == "reported" for each in SOURCES):
         record.end(record.PATH, code, {_name(each): each.verdict.measured for each in judged})
-    return 0 if all(each.verdict.keeps(each.verdict.must) for each in judged) else 1
+    return 0 if all_hold(judged) else 1
 
 
 def _name(judged: Judged) -> str:

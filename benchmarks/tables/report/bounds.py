@@ -1,7 +1,7 @@
 """The bounds on our models, and whether they hold. They are meant for the reported half of the tables."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.common.verdict import Verdict
@@ -70,6 +70,15 @@ def judge_curves(findings: Findings) -> Iterator[Judged]:
         if seconds:
             what = f"CPU seconds of {method}, slowest"
             yield Judged(_verdict(what, f"≤ {_CURVE_ROWS:,}", max(seconds), *_CURVE_SECONDS))
+
+
+def all_hold(judged: Sequence[Judged]) -> bool:
+    """Whether every bound that was measured holds. Of a part of the tables, classifications alone, some are not.
+
+    If there are bounds and none was measured, nothing holds.
+    """
+    measured = [each.verdict for each in judged if each.verdict.is_measured]
+    return all(verdict.keeps(verdict.must) for verdict in measured) and (bool(measured) or not judged)
 
 
 def _fit_seconds(findings: Findings) -> Iterator[Judged]:

@@ -33,11 +33,13 @@ def verdict_table(judged: Sequence[Judged]) -> str:
     body = []
     for each in judged:
         verdict = each.verdict
-        interval = "" if each.estimate is None else f"{each.estimate.low:.3f} to {each.estimate.high:.3f}"
+        estimate = each.estimate if verdict.is_measured else None
+        interval = "" if estimate is None else f"{estimate.low:.3f} to {estimate.high:.3f}"
+        measured = f"{verdict.measured:.3f}" if verdict.is_measured else "–"
         bounds = bounds_row(verdict)
         if verdict.must == math.inf:
             bounds[:2] = ["listed", ""]
-        body.append([verdict.what, verdict.rows, f"{verdict.measured:.3f}", interval, *bounds])
+        body.append([verdict.what, verdict.rows, measured, interval, *bounds])
     return f"#### Bounds\n\n{render([['what', 'rows', 'measured', '95 %', 'must', '', 'aim', ''], *body])}"
 
 

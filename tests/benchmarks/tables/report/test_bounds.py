@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.tables.cells import Cell
-from benchmarks.tables.report.bounds import judge, judge_curves
+from benchmarks.tables.report.bounds import all_hold, judge, judge_curves
 from benchmarks.tables.report.findings import Findings, collect
 from benchmarks.tables.splits import Split
 
@@ -58,6 +58,16 @@ def test_a_bound_without_a_measured_table_does_not_hold(make_cell: MakeCell, gat
     measured, holds = found["classification: (log loss - EBM's) / trivial"]
     assert str(measured) == "nan"
     assert not holds
+
+
+def test_what_was_not_measured_does_not_count(make_cell: MakeCell, gather: Gather) -> None:
+    """Regressions alone keep all bounds that they have; one that is missed counts, and so does a run of nothing."""
+    good = list(judge(gather([make_cell("ours", 0.1), make_cell("EBM", 0.2), make_cell("LightGBM", 0.2)])))
+    assert not all(each.verdict.is_measured for each in good)
+    assert all_hold(good)
+    assert not all_hold([*judge(gather([make_cell("ours", 0.3), make_cell("EBM", 0.2), make_cell("LightGBM", 0.2)]))])
+    assert not all_hold([each for each in good if not each.verdict.is_measured])
+    assert all_hold([])
 
 
 def test_where_ours_fails_it_counts_as_the_trivial_answer(make_cell: MakeCell, gather: Gather) -> None:

@@ -74,11 +74,13 @@ def test_differences_of_a_table_have_the_interval_of_its_splits(make_cell: MakeC
 
 
 def test_bounds_and_times_are_listed(make_cell: MakeCell, gather: Gather) -> None:
-    """Each bound with must and aim, and a word where one does not hold; the times of answers with their ratio."""
+    """Each bound with must and aim, and a word where it does not hold or was not measured; times with their ratio."""
     parts = _page(gather([make_cell("ours", 0.2), make_cell("EBM", 0.1), make_cell("LightGBM", 0.4)]))
     bounds = {row[0]: row[2:] for row in parts["Bounds"]}
     assert bounds["regression: RMSE / EBM"] == ["2.000", "2.000 to 2.000", "≤ 1.08", "MISSED", "≤ 0.98", "not reached"]
     assert bounds["regression: RMSE / LightGBM"] == ["0.500", "0.500 to 0.500", "≤ 1", "ok", "≤ 0.94", "ok"]
+    nothing = ["–", "", "≤ 0.02", "not measured", "≤ 0", "not measured"]
+    assert bounds["classification: (log loss - EBM's) / trivial"] == nothing
     [_, row] = parts["Microseconds an answer, one thread"]
     assert row[:5] == ["small", "5.0", "10.0", "4.0", "0.500"]
 
