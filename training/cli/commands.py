@@ -109,10 +109,13 @@ def formula(options: argparse.Namespace, output: Output) -> None:
     given = {name: getattr(options, name) for name in ("min_r2", "functions", "choice", "seeds", "budget")}
     changes = {name: value for name, value in given.items() if value is not None}
     symbolic_section(changes)  # A mistake in the arguments is told before the imports that take seconds.
+    from training.cli.search_progress import SearchProgress
     from training.pipelines.fresh.formula_again import find_formula
+    from training.pipelines.interruption import interrupt_on_termination
     from training.report.summary import shown_formula
 
-    found = find_formula(options.run, changes, output.tell_aside)
+    with interrupt_on_termination(), SearchProgress(output.tell_aside) as progress:
+        found = find_formula(options.run, changes, progress.begin, progress.count)
     lines, file = shown_formula(found.text, options.run / "formula-again.txt")
     details = found.details
     metrics = {} if details is None else dict(details.formula_metrics)

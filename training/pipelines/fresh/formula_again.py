@@ -37,13 +37,19 @@ class FoundAgain:
 
 
 @torch_threads(1)
-def find_formula(folder: Path, changes: Mapping[str, Any], on_message: Callable[[str], None]) -> FoundAgain:
+def find_formula(
+    folder: Path,
+    changes: Mapping[str, Any],
+    on_message: Callable[[str], None],
+    check: Callable[[], None] = lambda: None,
+) -> FoundAgain:
     """Search the formula of a finished run; nothing is published or changed.
 
     Args:
         folder: ``runs/<model name>``.
         changes: Keys of [symbolic] to change; for the others the recipe of the run decides.
-        on_message: Is told of each step.
+        on_message: Is told of each step, and before the first of the edges of the network.
+        check: Called often, before each edge for example; it may raise to end the work.
 
     Raises:
         RunError: there is no finished run, or its table has changed.
@@ -58,13 +64,16 @@ def find_formula(folder: Path, changes: Mapping[str, Any], on_message: Callable[
     section = symbolic_section(changes, recipe.symbolic)
     check_choice(section, recipe.task, recipe.data)
     wanted = section.model_copy(update={"max_loss_increase": _ANY_INCREASE})
+    edges = sum(int(layer.active_edges.count_nonzero()) for layer in kept.kan.layers)
+    cut = "; [prune] cuts some first" if recipe.prune is not None else ""
+    on_message(f"{folder}: the network of this run has {edges} edges{cut}. Ctrl-C ends the search and changes nothing")
     dataset = prepare_table(recipe, *load_source(recipe.data))
     if dataset.fingerprint != kept.fingerprint:
         raise RunError(f"{folder}: the table has changed since the run: {dataset.source}; run its recipe again")
     inputs, outputs = input_transform(dataset, recipe.inputs.scaling), output_transform(dataset)
     table = StepData.of(dataset, inputs, outputs, kept.kan.dtype)
     steps = {"symbolic": wanted, "formula": None, "attribution": None, "baseline": None}
-    finished = finish(kept.kan, recipe.model_copy(update=steps), table, lambda: None, on_message)
+    finished = finish(kept.kan, recipe.model_copy(update=steps), table, check, on_message)
     if (found := finished.found) is None:
         return FoundAgain("", finished.notes, None)
     formula, network = (Trained(kan, inputs, outputs) for kan in (found.kan, found.splines))
