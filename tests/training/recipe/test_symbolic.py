@@ -4,20 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.recipes import OF_ONE_COLUMN
 from training.errors import RecipeError
 from training.recipe.config import parse_recipe
 from training.recipe.fit_sections import SymbolicSection
 from training.recipe.symbolic import symbolic_section
 
-_RECIPE = """
-[model]
-name = "m"
-[data]
-path = "t.csv"
-target = "y"
-columns = ["a"]
-[task]
-kind = "regression"
+_RECIPE = f"""{OF_ONE_COLUMN}
 [symbolic]
 choice = "in-context"
 """

@@ -8,13 +8,13 @@ import pytest
 import sympy
 
 from service.client import Client
+from tests.kit.recipes import OF_ONE_COLUMN
 from tests.kit.server.kan_serve import serving
 from training.cli import main
 from training.errors import RecipeError
 from training.recipe.config import parse_recipe
 
 _QUICK = 'seeds = 2\nfunctions = ["x", "x^2", "1/x", "exp"]'
-_RECIPE = '[model]\nname = "m"\n[data]\npath = "t.csv"\ntarget = "y"\ncolumns = ["a"]\n[task]\nkind = "regression"\n'
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ _RECIPE = '[model]\nname = "m"\n[data]\npath = "t.csv"\ntarget = "y"\ncolumns = 
 def test_keys_that_do_not_fit_are_refused(section: str, message: str) -> None:
     """Before the fit, with the key and what it belongs to."""
     with pytest.raises(RecipeError, match=message):
-        parse_recipe(f"{_RECIPE}[symbolic]\n{section}\n", folder=Path(), name="r.toml")
+        parse_recipe(f"{OF_ONE_COLUMN}[symbolic]\n{section}\n", folder=Path(), name="r.toml")
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnx.reference import ReferenceEvaluator
 from sklearn.metrics import root_mean_squared_error
 
+from tests.kit.recipes import OF_ONE_COLUMN
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunFolder
 from training.pipelines.train import train
@@ -21,15 +22,7 @@ from training.recipe.config import parse_recipe
 Values = NDArray[np.float64]
 
 # Almost a line. As an exp it is 280·exp(0.0036·a) − 280: float32 has a spacing of 3e-5 there, the answer's range is 2.
-_RECIPE = """
-[model]
-name = "m"
-[data]
-path = "t.csv"
-target = "y"
-columns = ["a"]
-[task]
-kind = "regression"
+_RECIPE = f"""{OF_ONE_COLUMN}
 [network]
 hidden = []
 dtype = "float64"
