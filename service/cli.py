@@ -103,8 +103,11 @@ def _tell_check(settings: Settings, origins: Mapping[str, str], *, only_settings
     for mistake in mistakes:
         print(f"kan-serve: {mistake}", file=sys.stderr)
     if not mistakes:
-        left = "; what they name was not looked for" if only_settings else ", and what they name is there"
-        print(f"kan-serve: ok: the settings fit{left}", file=sys.stderr)
+        found = (
+            ", and what they name is there" if isinstance(settings.models, Path) else "; object storage is not asked"
+        )
+        told = "; what they name was not looked for" if only_settings else found
+        print(f"kan-serve: ok: the settings fit{told}", file=sys.stderr)
     return 2 if mistakes else 0
 
 

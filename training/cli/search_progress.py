@@ -4,6 +4,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -68,7 +69,8 @@ class SearchProgress:
         start = self._now()
         while not self._over.wait(self._soon_seconds if self._now() - start < _SOON_UNTIL else _LATER_SECONDS):
             if self._step:
-                self._tell(self.line())
+                with suppress(OSError):  # nobody reads any more; the search goes on
+                    self._tell(self.line())
 
 
 def _duration(seconds: float) -> str:

@@ -131,6 +131,18 @@ def test_a_folder_without_a_version_is_a_warning(tmp_path: Path, capsys: pytest.
     assert ok.startswith("kan-serve: ok: ")
 
 
+def test_object_storage_is_not_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The line says so. Its cache is not made either; a file in the place of its folder is told."""
+    cache = tmp_path / "cache"
+    flags = ["--check-config", "--models", f"file://{tmp_path}/away", "--cache-folder"]
+    assert main([*flags, str(cache)]) == 0
+    assert capsys.readouterr().err == "kan-serve: ok: the settings fit; object storage is not asked\n"
+    assert not cache.exists()
+    cache.touch()
+    assert main([*flags, str(cache / "kan")]) == 2
+    assert "cache_folder: cache folder" in capsys.readouterr().err
+
+
 def test_a_package_that_is_absent_is_told(
     repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
