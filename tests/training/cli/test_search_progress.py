@@ -29,6 +29,8 @@ def test_edges_are_counted_and_the_rest_is_foretold() -> None:
         progress.count()
     clock.now += 60
     assert progress.line() == "symbolic: layer 0: 128 of 512 edges after 60 s, about 3 minutes more"
+    clock.now += 3540
+    assert progress.line() == "symbolic: layer 0: 128 of 512 edges after 60 minutes, about 3.0 hours more"
     progress.begin("prune: cutting edges")
     progress.count()
     clock.now += 200
