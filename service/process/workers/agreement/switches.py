@@ -48,12 +48,11 @@ class Switches:
 
     def begin(self, version: Version, members: Collection[Member], *, goes_back: bool = False) -> None:
         """Have workers arm a version, which all of them have loaded."""
-        digest = next(iter(members)).digests[version]
+        digest = next(iter(members)).loads[version].digest
         place = self._flags.new()
         self._by_model[version[0]] = Switch(version, digest, place, set(members), goes_back, set(members))
-        order = "arm back" if goes_back else "arm"
         for member in members:
-            member.tell(**{order: [*version, place]})
+            (member.arm_back if goes_back else member.arm)(version, place)
 
     def begin_earlier(self, name: str, members: Collection[Member]) -> None:
         """Have workers go back to an earlier version: those that take calls together, each other one by itself."""
@@ -69,14 +68,20 @@ class Switches:
                 self.begin(version, going, goes_back=True)
 
     def armed(self, member: Member, name: str, place: int) -> None:
-        """A worker has armed the version of this flag, or does not wait with it any more."""
+        """A worker has armed the version of this flag."""
         if name in self._by_model and self._by_model[name].place == place:
             self._by_model[name].unarmed.discard(member)
 
     def left(self, member: Member, version: Version) -> None:
-        """A worker has a version no longer."""
-        if version[0] in self._by_model and self._by_model[version[0]].version == version:
-            self._by_model[version[0]].unarmed.discard(member)
+        """A worker has a version no longer: the others do not switch to it."""
+        switch = self._by_model.get(version[0])
+        if switch is not None and switch.version == version:
+            self._call_off(switch, member)
+
+    def stays(self, member: Member, name: str) -> bool:
+        """A worker does not go back as it said: the others do not either. Gives whether they were about to."""
+        switch = self._by_model.get(name)
+        return switch is not None and switch.goes_back and self._call_off(switch, member)
 
     def remove(self, member: Member) -> None:
         """A worker has ended."""
@@ -93,24 +98,23 @@ class Switches:
         switch.over.set()
         return self._by_model.pop(name)
 
-    def call_off(self, member: Member, name: str) -> bool:
-        """A worker does not go back as it said. The others do not either; each says anew what it wants.
-
-        Gives whether there was such a switch.
-        """
-        switch = self._by_model.get(name)
-        if switch is None or not switch.goes_back or member not in switch.members:
-            return False
-        switch.over.set()
-        del self._by_model[name]
-        for each in switch.members:
-            each.earlier.pop(name, None)
-            each.tell(**{"end back": [name, switch.place, False]})
-        return True
-
     async def until_over(self, name: str) -> bool:
         """Wait until a model is not switched. Gives whether it was."""
         was_switched = name in self._by_model
         while name in self._by_model:
             await self._by_model[name].over.wait()
         return was_switched
+
+    def _call_off(self, switch: Switch, member: Member) -> bool:
+        """End a switch before its moment, because a worker that takes part does not any more. Gives whether it did."""
+        if member not in switch.members:
+            return False
+        name = switch.version[0]
+        switch.over.set()
+        del self._by_model[name]
+        for each in switch.members - {member}:
+            if switch.goes_back:  # it says anew what it wants
+                each.end_back(name, is_back=False)
+            else:  # it goes on to wait
+                each.disarm(switch.version)
+        return True

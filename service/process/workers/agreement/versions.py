@@ -16,7 +16,7 @@ from typing import Any
 
 from service.process.workers.agreement.flags import Flags
 from service.process.workers.agreement.latest import Latest
-from service.process.workers.agreement.member import ANY_VERSION, Member, Version
+from service.process.workers.agreement.member import ANY_VERSION, Load, Member, Version, WayBack
 from service.process.workers.agreement.switches import Switches
 from service.settings.version_policy import VersionPolicy
 
@@ -75,8 +75,8 @@ class Versions:
                 for number in (version, ANY_VERSION):
                     member.refusals.pop((name, number), None)
                 self._settle(name, version)
-            case {"loaded": [name, version, digest]}:
-                member.digests[name, version] = digest
+            case {"loaded": [name, version, digest, number]}:
+                member.loads[name, version] = Load(digest, number)
                 if not member.serves((name, version)):
                     self._undecided[name].add(version)
                 self._settle(name, version)
@@ -88,9 +88,9 @@ class Versions:
             case {"armed": [name, version, place]}:
                 self._switches.armed(member, name, place)
                 self._settle(name, version)
-            case {"withdrawn": [name, version, successor]}:
-                is_called_off = self._switches.call_off(member, name)
-                member.earlier[name] = (version, successor)
+            case {"withdrawn": [name, version, successor, number]}:
+                is_called_off = self._switches.stays(member, name)
+                member.earlier[name] = WayBack(version, successor, number)
                 if not successor:
                     del member.earlier[name]
                 self._settle(name, None if is_called_off else version)
@@ -123,6 +123,7 @@ class Versions:
         self.settings, self._policy = settings, policy
         for name, number in successors.items():
             self._latest.set(name, number)
+            self._latest.lower(name)  # it may have been unloaded meanwhile
 
     def _leave(self, member: Member, version: Version) -> None:
         name, number = version
@@ -154,12 +155,12 @@ class Versions:
             return False
         if switch.goes_back:
             for member in switch.members:
-                member.go_back(switch.version, switch.place)
+                member.go_back(switch.version)
                 self._latest.compare(member, name)
         else:
             # A worker that starts may have other bytes.
-            waiting = self._waiting(switch.version)
-            self._serve(switch.version, [each for each in waiting if each.digests[switch.version] == switch.digest])
+            waiting, version = self._waiting(switch.version), switch.version
+            self._serve(version, [each for each in waiting if each.loads[version].digest == switch.digest])
         self._latest.lower(name)
         return True
 
@@ -206,10 +207,10 @@ class Versions:
             self._refuse(version, waiting, f"another worker refused it: {reasons[0]}")
         elif not in_use:
             self._serve(version, waiting)
-        elif all(version in member.digests for member in in_use):
+        elif all(version in member.loads for member in in_use):
             self._latest.set(name, number)
             self._switches.begin(version, in_use)
-        elif not self._polls and not any(version in member.digests for member in in_use):
+        elif not self._polls and not any(version in member.loads for member in in_use):
             self._refuse(version, waiting, "other workers started before it was published, and search for no versions")
 
     def _with_right_bytes(self, version: Version) -> list[Member]:
@@ -219,9 +220,9 @@ class Versions:
         files again.
         """
         waiting = self._waiting(version)
-        served = {each.digests[version] for each in self.members if each.serves(version)}
-        right = served or {each.digests[version] for each in waiting}
-        wrong = [each for each in waiting if len(right) > 1 or each.digests[version] not in right]
+        served = {each.loads[version].digest for each in self.members if each.serves(version)}
+        right = served or {each.loads[version].digest for each in waiting}
+        wrong = [each for each in waiting if len(right) > 1 or each.loads[version].digest not in right]
         self._refuse(version, wrong, "another worker has other bytes under this number; publish them as a new version")
         return [each for each in waiting if each not in wrong]
 
@@ -235,8 +236,7 @@ class Versions:
 
     def _refuse(self, version: Version, members: Iterable[Member], reason: str) -> None:
         for member in members:
-            del member.digests[version]
-            member.tell(refuse=[*version, reason])
+            member.refuse(version, reason)
 
     def _is_abreast(self, member: Member) -> bool:
         """Whether a worker serves what others serve by the same settings: versions neither older nor newer."""

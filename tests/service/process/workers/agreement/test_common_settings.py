@@ -22,7 +22,7 @@ class Worker:
         self.told: list[dict[str, Any]] = []
         self.member = agreements.add(lambda **message: self.told.append(message))
         for version in versions:
-            self.say(loaded=["digits", version, "a"])
+            self.say(loaded=["digits", version, "a", version])
         if listens:
             self.say(**{"loaded all": True})
             assert {"listen": True} in self.told
@@ -119,9 +119,9 @@ def test_a_version_that_one_worker_lacks_takes_over_by_no_flag(agreements: Agree
         await adopting
         for worker in (first, second):
             worker.say(left=["digits", 1])
-        first.say(loaded=["digits", 1, "a"])
+        first.say(loaded=["digits", 1, "a", 1])
         assert first.told == []
-        second.say(loaded=["digits", 1, "a"])
+        second.say(loaded=["digits", 1, "a", 1])
         (place,) = {worker.told[0]["arm"][2] for worker in (first, second)}
         for worker in (first, second):
             assert not flags.is_set(place)
@@ -230,7 +230,7 @@ def test_during_a_change_nothing_else_begins(agreements: Agreements) -> None:
     async def test(_: Agreements, adopting: "asyncio.Task[None]", first: Worker, second: Worker) -> None:
         for worker in (first, second):
             await worker.ordered("prepare")
-            worker.say(loaded=["digits", 3, "a"])
+            worker.say(loaded=["digits", 3, "a", 3])
         late = Worker(agreements, 1, 2, listens=False)
         late.say(**{"loaded all": True})
         assert first.told == second.told == late.told == []
@@ -246,7 +246,7 @@ def test_a_change_waits_for_the_end_of_a_switch(agreements: Agreements) -> None:
     async def check() -> None:
         workers = [Worker(agreements, 1), Worker(agreements, 1)]
         for worker in workers:
-            worker.say(loaded=["digits", 2, "a"])
+            worker.say(loaded=["digits", 2, "a", 2])
         adopting = asyncio.create_task(agreements.settings.adopt(_ONE))
         await asyncio.sleep(0)
         (place,) = {worker.told[-1]["arm"][2] for worker in workers}
