@@ -8,10 +8,10 @@ one that it would go back to, report], or [model, version, 0, 0] if it would not
 {"did": [number of an order, error or null, value]}; {"ask": [number, "load" or "unload", model]}; {"valid": [kind of
 files, their bytes]}.
 To it: {"arm" | "arm back": [model, version, flag, report]}, {"disarm" | "serve": [model, version, report]}, {"refuse":
-[model, version, reason, report]}, {"end back": [model, whether it is back, report]}, {"listen": true}, {"do": [number,
-order, …]}. `report` is the number of the worker's report that is answered. Orders are "prepare" [number of settings,
-settings], "drop" [], "arm" [flag, version by model], "adopt" [number of settings, settings, version by model], "load"
-[model] and "unload" [model]; {"answer": [number that was asked, error or null]}.
+[model, version, reason, report]}, {"end back": [model, whether it is back, report]}, {"listen": how many "left" have
+come}, {"do": [number, order, …]}. `report` is the number of the worker's report that is answered. Orders are "prepare"
+[number of settings, settings], "drop" [], "arm" [flag, version by model], "adopt" [number of settings, settings,
+version by model], "load" [model] and "unload" [model]; {"answer": [number that was asked, error or null]}.
 Stops are signals. A worker whose parent hangs up ends at once.
 """
 

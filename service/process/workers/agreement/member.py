@@ -38,6 +38,7 @@ class Member:
         refusals: Reasons, by version. Those of ANY_VERSION are for each version of the model that it has not loaded.
         wants_calls: Whether it has loaded all that it found, and waits for leave to listen.
         takes_calls: Whether it has that leave.
+        lefts: How many versions it has reported as left. It takes no leave that was given before the last of them.
         apart: The models of which it serves another version than the latest one; see `latest`.
         logged: One of them, as it was logged last.
         apart_as_logged: The most that they have been since then.
@@ -51,6 +52,7 @@ class Member:
     refusals: dict[Version, str] = field(default_factory=dict)
     wants_calls: bool = False
     takes_calls: bool = False
+    lefts: int = 0
     apart: set[str] = field(default_factory=set)
     logged: tuple[str, str, str] | None = None
     apart_as_logged: int = 0

@@ -98,7 +98,7 @@ class Versions:
                 member.settings = number
                 self._admit()
             case {"loaded all": _}:
-                member.wants_calls = True
+                member.wants_calls, member.takes_calls = True, False  # or it has not taken the leave
                 self._admit()
 
     async def hold(self) -> None:
@@ -127,6 +127,7 @@ class Versions:
 
     def _leave(self, member: Member, version: Version) -> None:
         name, number = version
+        member.lefts += 1
         member.leave(version)
         self._latest.compare(member, name)
         self._switches.left(member, version)
@@ -174,7 +175,7 @@ class Versions:
             if member.wants_calls and not member.takes_calls and self._is_abreast(member):
                 member.takes_calls = True
                 self._latest.join(member)
-                member.tell(listen=True)
+                member.tell(listen=member.lefts)
                 self._settle_all()  # versions may have waited for it
                 return
 

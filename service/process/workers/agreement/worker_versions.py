@@ -44,10 +44,11 @@ class WorkerVersions:
 
     Attributes:
         unloaded: As given.
+        lefts: How many versions were reported as left. The parent decides anew on what it decided before the last.
     """
 
     def __init__(self, send: Callable[..., None], flags: Flags, unloaded: Collection[str] = ()) -> None:
-        self.unloaded = unloaded
+        self.unloaded, self.lefts = unloaded, 0
         self._send = send
         self._flags = flags
         self._waiting: dict[tuple[str, int], _Load] = {}
@@ -81,6 +82,7 @@ class WorkerVersions:
     def left(self, name: str, version: int) -> None:
         """Report that this worker does not answer with the version any more."""
         self._waiting.pop((name, version), None)
+        self.lefts += 1
         self._send(left=[name, version])
 
     def withdrawn(self, name: str, version: int, successor: int, arm: Arm, end: Callable[[bool], None]) -> None:

@@ -22,7 +22,7 @@ class Worker:
         self.member = agreements.add(lambda **message: self.told.append(message))
         if listens:
             self.say(**{"loaded all": True})
-            assert {"listen": True} in self.told
+            assert {"listen": 0} in self.told
 
     def say(self, **message: Any) -> None:
         """Send the parent a message."""

@@ -32,7 +32,8 @@ class Worker:
         self.armed: tuple[int, int] | None = None
         self.withdrawn: tuple[int, int] | None = None
         self.way = 0
-        self.listens = False
+        self.asks = self.listens = False
+        self.lefts = 0
         self.member: Member = versions.add(lambda **message: self.told.append(message))
 
     def say(self, **message: Any) -> None:
@@ -46,8 +47,10 @@ class Worker:
         self.say(loaded=["digits", version, digest, self.waiting[version]])
 
     def loaded_all(self) -> None:
-        """Ask for leave to listen."""
-        self.say(**{"loaded all": True})
+        """Ask for leave to listen, once."""
+        if not self.asks:
+            self.asks = True
+            self.say(**{"loaded all": True})
 
     def obey(self, at_most: int = 100) -> None:
         """Carry out orders, as a worker does."""
@@ -73,8 +76,10 @@ class Worker:
                             self.leave(newer)
                 case {"refuse": [_, version, _, number]} if self.waiting.get(version) == number:
                     self.end(version)
-                case {"listen": True}:
+                case {"listen": lefts} if lefts == self.lefts:
                     self.listens = True
+                case {"listen": _}:
+                    self.say(**{"loaded all": True})
 
     def end(self, version: int) -> None:
         """A version is served, or not for now: nothing waits for it any more."""
@@ -98,6 +103,7 @@ class Worker:
             self.withdraw(self.withdrawn[0], 0)
         self.end(version)
         self.served.discard(version)
+        self.lefts += 1
         self.say(left=["digits", version])
 
     def follow(self, newest: int) -> None:
@@ -216,6 +222,19 @@ def test_a_worker_that_starts_takes_calls_only_with_what_others_serve(versions: 
         worker.obey()
     assert [each.answer() for each in (old, late, early)] == [3, 3, 3]
     assert early.listens
+
+
+def test_a_worker_that_starts_takes_no_leave_that_it_has_outrun(versions: Versions, flags: Flags) -> None:
+    """It finds the version withdrawn while the order to serve it, and the leave to listen with it, are on their way."""
+    first, late = serving(versions, flags, 2), Worker(versions, flags)
+    late.loaded_all()
+    late.load(2)
+    late.leave(2)
+    late.follow(1)
+    assert (late.listens, late.answer()) == (False, 1)
+    first.follow(1)
+    obey_all(first, late)
+    assert (late.listens, first.answer(), late.answer()) == (True, 1, 1)
 
 
 def test_other_bytes_under_one_number_are_refused(versions: Versions, flags: Flags) -> None:
@@ -569,9 +588,9 @@ def test_a_version_that_the_policy_brought_back_is_not_raised_again(versions: Ve
     late = Worker(versions, flags)
     late.follow(1)
     late.loaded_all()
-    for worker in (first, second, late):
+    for worker in (first, second):
         worker.leave(2)
-        worker.obey()
+    obey_all(first, second, late)
     assert late.listens
     assert [each.answer() for each in (first, second, late)] == [1, 1, 1]
 
