@@ -78,23 +78,23 @@ class Member:
         """It is told to refuse a version that it has loaded."""
         self.tell(refuse=[*version, reason, self.loads.pop(version).number])
 
-    def arm(self, version: Version, place: int) -> None:
+    def arm(self, version: Version, flag: int) -> None:
         """It is told to answer with a version that it has loaded once a flag is set."""
-        self.tell(arm=[*version, place, self.loads[version].number])
+        self.tell(arm=[*version, flag, self.loads[version].number])
 
     def disarm(self, version: Version) -> None:
         """It is told that the version does not take over now."""
         self.tell(disarm=[*version, self.loads[version].number])
 
-    def arm_back(self, version: Version, place: int) -> None:
+    def arm_back(self, version: Version, flag: int) -> None:
         """It is told to go back to a version once a flag is set."""
-        self.tell(**{"arm back": [*version, place, self.earlier[version[0]].number]})
+        self.tell(**{"arm back": [*version, flag, self.earlier[version[0]].number]})
 
     def end_back(self, name: str, *, is_back: bool) -> None:
         """It is told that it has gone back, or that it does not do so now."""
         self.tell(**{"end back": [name, is_back, self.earlier.pop(name).number]})
 
-    def wish(self, name: str) -> Version | None:
+    def earlier_version(self, name: str) -> Version | None:
         """The earlier version that it wants to go back to from the latest one that it serves; None without."""
         way = self.earlier.get(name)
         if way is None or way.withdrawn != self.highest(name) or (name, way.successor) not in self.loads:

@@ -15,7 +15,7 @@ class Switch:
     Attributes:
         version: The version.
         digest: Of its bytes.
-        place: Of its flag.
+        flag: The number of its flag.
         members: The workers that take part.
         goes_back: Whether it is an earlier version, because newer ones are withdrawn.
         unarmed: The workers that have not armed it yet.
@@ -24,7 +24,7 @@ class Switch:
 
     version: Version
     digest: str
-    place: int
+    flag: int
     members: set[Member]
     goes_back: bool
     unarmed: set[Member]
@@ -49,27 +49,27 @@ class Switches:
     def begin(self, version: Version, members: Collection[Member], *, goes_back: bool = False) -> None:
         """Have workers arm a version, which all of them have loaded."""
         digest = next(iter(members)).loads[version].digest
-        place = self._flags.new()
-        self._by_model[version[0]] = Switch(version, digest, place, set(members), goes_back, set(members))
+        flag = self._flags.new()
+        self._by_model[version[0]] = Switch(version, digest, flag, set(members), goes_back, set(members))
         for member in members:
-            (member.arm_back if goes_back else member.arm)(version, place)
+            (member.arm_back if goes_back else member.arm)(version, flag)
 
-    def begin_earlier(self, name: str, members: Collection[Member]) -> None:
+    def begin_way_back(self, name: str, members: Collection[Member]) -> None:
         """Have workers go back to an earlier version: those that take calls together, each other one by itself."""
         in_use = [member for member in members if member.takes_calls]
         for group in (in_use, *([member] for member in members if not member.takes_calls)):
-            wishes = {wish for member in group if (wish := member.wish(name)) is not None}
-            if name in self._by_model or len(wishes) != 1:
+            versions = {version for member in group if (version := member.earlier_version(name)) is not None}
+            if name in self._by_model or len(versions) != 1:
                 continue
-            (version,) = wishes
-            going = [member for member in group if member.wish(name) == version]
+            (version,) = versions
+            going = [member for member in group if member.earlier_version(name) == version]
             # One that has gone back alone is there already.
             if all(member in going or member.highest(name) == version[1] for member in group):
                 self.begin(version, going, goes_back=True)
 
-    def armed(self, member: Member, name: str, place: int) -> None:
+    def armed(self, member: Member, name: str, flag: int) -> None:
         """A worker has armed the version of this flag."""
-        if name in self._by_model and self._by_model[name].place == place:
+        if name in self._by_model and self._by_model[name].flag == flag:
             self._by_model[name].unarmed.discard(member)
 
     def left(self, member: Member, version: Version) -> None:
@@ -94,7 +94,7 @@ class Switches:
         switch = self._by_model.get(name)
         if switch is None or switch.unarmed:
             return None
-        self._flags.set(switch.place)
+        self._flags.set(switch.flag)
         switch.over.set()
         return self._by_model.pop(name)
 

@@ -85,8 +85,8 @@ class Versions:
                 self._settle(name, None if version == ANY_VERSION else version)
             case {"left": [name, version]}:
                 self._leave(member, (name, version))
-            case {"armed": [name, version, place]}:
-                self._switches.armed(member, name, place)
+            case {"armed": [name, version, flag]}:
+                self._switches.armed(member, name, flag)
                 self._settle(name, version)
             case {"withdrawn": [name, version, successor, number]}:
                 is_called_off = self._switches.stays(member, name)
@@ -190,7 +190,7 @@ class Versions:
                 numbers.discard(each)
         if not numbers:
             self._undecided.pop(name, None)
-        self._switches.begin_earlier(name, self.members)
+        self._switches.begin_way_back(name, self.members)
 
     def _decide(self, version: Version) -> None:
         """Refuse, serve or switch to a version that some workers have loaded and wait with."""

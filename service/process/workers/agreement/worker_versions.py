@@ -123,10 +123,10 @@ class WorkerVersions:
     def take(self, order: dict[str, Any]) -> None:
         """Carry out an order of the parent; see `messages`."""
         match order:
-            case {"arm": [name, version, place, number]}:
+            case {"arm": [name, version, flag, number]}:
                 if (load := self._waiting_load(name, version, number)) is not None:
-                    load.arm(partial(self._flags.is_set, place))
-                    self._send(armed=[name, version, place])
+                    load.arm(partial(self._flags.is_set, flag))
+                    self._send(armed=[name, version, flag])
             case {"disarm": [name, version, number]}:
                 if (load := self._waiting_load(name, version, number)) is not None:
                     load.arm(None)
@@ -136,10 +136,10 @@ class WorkerVersions:
             case {"refuse": [name, version, reason, number]}:
                 if (load := self._waiting_load(name, version, number)) is not None:
                     load.told.set_exception(ModelRefused(OTHER_WORKER, reason))
-            case {"arm back": [name, version, place, number]}:
+            case {"arm back": [name, version, flag, number]}:
                 if name in self._withdrawn and self._withdrawn[name].number == number:
-                    self._withdrawn[name].arm(partial(self._flags.is_set, place))
-                    self._send(armed=[name, version, place])
+                    self._withdrawn[name].arm(partial(self._flags.is_set, flag))
+                    self._send(armed=[name, version, flag])
             case {"end back": [name, is_back, number]}:
                 if name in self._withdrawn and self._withdrawn[name].number == number:
                     self._withdrawn.pop(name).end(is_back)
