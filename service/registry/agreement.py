@@ -12,7 +12,8 @@ class LoadAgain(Exception):
 
 
 # Arms a version that this worker has loaded: from the moment at which the argument gives True, it is the latest one.
-Arm = Callable[[Callable[[], bool]], None]
+# None disarms it.
+Arm = Callable[[Callable[[], bool] | None], None]
 
 
 class Agreement(Protocol):

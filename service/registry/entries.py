@@ -71,9 +71,8 @@ class Entry:
     def unready_reason(self) -> str:
         """Why it does not answer; "" if it answers."""
         if self.model is None:
-            if self.state is State.REFUSED:
-                return f"it was refused: {self.reason}"
-            return self.reason or "it is loading"
+            was_refused = self.state is State.REFUSED
+            return f"it was refused: {self.reason}" if was_refused else self.reason or "it is loading"
         return "" if self.model.batcher.alive else "its batcher broke"
 
 
@@ -100,7 +99,7 @@ class Entries:
         self.wait_for: Callable[[str, int | None, float | None], Awaitable[bool]] = _come_never
         self._by_name: dict[str, dict[int, Entry]] = {}
         self._latest: dict[str, Entry] = {}  # models without a ready version are absent
-        self._armed: dict[str, tuple[Entry, Callable[[], bool]]] = {}
+        self._armed: dict[str, tuple[int, Callable[[], bool]]] = {}  # by model, a version
         self._known_names = ""  # as messages list them; "" after a change, as thousands are not sorted at each call
 
     def __iter__(self) -> Iterator[Entry]:
@@ -123,7 +122,7 @@ class Entries:
     def answering(self, name: str) -> Entry | None:
         """What a call without a version number gets now: the latest version, or an armed one after its switch."""
         if name in self._armed and self._armed[name][1]():
-            return self._armed[name][0]
+            return self._by_name[name][self._armed[name][0]]
         return self._latest.get(name)
 
     def served(self, name: str, version: int | None) -> Entry | None:
@@ -160,20 +159,18 @@ class Entries:
         if ready:
             self._latest[name] = self.of(name)[max(ready)]
         if name in self._armed:
-            armed, _ = self._armed[name]
-            is_there = armed.state is not State.REFUSED and self.of(name).get(armed.version) is armed
-            if not is_there or self._latest.get(name) is armed:
+            armed = self.of(name).get(self._armed[name][0])
+            if armed is None or armed.state is State.REFUSED or self._latest.get(name) is armed:
                 del self._armed[name]
 
-    def arm(self, entry: Entry, is_switched: Callable[[], bool]) -> None:
-        """Let a loaded version take over once `is_switched` gives True: so several workers switch at one moment."""
+    def arm(self, entry: Entry, is_switched: Callable[[], bool] | None) -> None:
+        """Let a version take over once `is_switched` gives True, as all workers do at one moment; None disarms it."""
+        if is_switched is None:
+            self._armed.pop(entry.name, None)
+            return
         if (answering := self.answering(entry.name)) is not None:
             self._latest[entry.name] = answering  # one that has just taken over may not be ready yet
-        self._armed[entry.name] = (entry, is_switched)
-
-    def disarm(self, name: str) -> None:
-        """No version takes over: the workers do not switch."""
-        self._armed.pop(name, None)
+        self._armed[entry.name] = (entry.version, is_switched)
 
     def ready(self) -> set[tuple[str, int]]:
         """(name, version) of the versions that answer and stay, cold ones too, but not lingering ones."""
@@ -191,7 +188,10 @@ class Entries:
             ModelNotReady: It is loading, was refused, or its batcher broke.
         """
         entry = self.find(name, version, complete=self.complete)
-        if reason := entry.unready_reason():
+        reason = entry.unready_reason()
+        if self._armed and version is None and self.answering(name) is None:
+            reason = reason or "other workers are not ready for it yet"
+        if reason:
             raise ModelNotReady(f"model {name!r} version {entry.version} does not answer: {reason}")
         return entry
 

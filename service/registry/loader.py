@@ -55,7 +55,7 @@ class Loader:
         metrics: Metrics,
         versions: Callable[[str], Sequence[int]],
         changed: Callable[[Entry], None],
-        arm: Callable[[Entry, Callable[[], bool]], None],
+        arm: Callable[[Entry, Callable[[], bool] | None], None],
         agreement: Agreement | None = None,
     ) -> None:
         self.failure: StartupError | None = None
@@ -200,8 +200,8 @@ class Loader:
     async def _is_agreed(self, entry: Entry, model: LiveModel, agreement: Agreement) -> bool:
         """Wait until every worker has the version. False if it must be loaded again before that."""
 
-        def arm(is_switched: Callable[[], bool]) -> None:
-            entry.model = model
+        def arm(is_switched: Callable[[], bool] | None) -> None:
+            entry.model = None if is_switched is None else model
             self._arm(entry, is_switched)
 
         try:

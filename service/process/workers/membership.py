@@ -103,7 +103,10 @@ class Membership:
 
     def _take(self, order: dict[str, Any]) -> None:
         if "listen" in order:
-            self._may_listen.set()
+            if order["listen"] == self.versions.lefts:
+                self._may_listen.set()
+            else:  # the parent did not know yet what this worker has left
+                self._control.send(**{"loaded all": True})
         elif "do" in order:
             self._orders.take(*order["do"])
         else:

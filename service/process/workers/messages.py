@@ -1,15 +1,17 @@
 """What the parent process and a worker tell each other: JSON objects, one a line, over a socket pair.
 
 From a worker: {"pid": of the process that serves}; {"beat": why it is not ready, or ""}, twice a second; {"loading" |
-"left": [model, version]}; {"armed": [model, version, flag]}; {"loaded": [model, version, digest]}; {"refused": [model,
-version, or 0 for all that it has not loaded, reason]}; {"withdrawn": [model, its latest version, the earlier one that
-it would go back to, or 0 if it would not any more]}; {"loaded all": true}; {"listening": the versions that answer};
-{"failed": why it cannot start}; {"settings": the number of those that it has}; {"did": [number of an order, error or
-null, value]}; {"ask": [number, "load" or "unload", model]}; {"valid": [kind of files, their bytes]}.
-To it: {"arm" | "arm back": [model, version, flag]}, {"end back": [model, flag, whether all are back]}, {"serve":
-[model, version]}, {"refuse": [model, version, reason]}, {"listen": true}, {"do": [number, order, …]}. Orders are
-"prepare" [number of settings, settings], "drop" [], "arm" [flag, version by model], "adopt" [number of settings,
-settings, version by model], "load" [model] and "unload" [model]; {"answer": [number that was asked, error or null]}.
+"left": [model, version]}; {"armed": [model, version, flag]}; {"loaded": [model, version, digest, report]}; {"refused":
+[model, version, or 0 for all that it has not loaded, reason]}; {"withdrawn": [model, its latest version, the earlier
+one that it would go back to, report], or [model, version, 0, 0] if it would not any more}; {"loaded all": true};
+{"listening": the versions that answer}; {"failed": why it cannot start}; {"settings": the number of those that it has};
+{"did": [number of an order, error or null, value]}; {"ask": [number, "load" or "unload", model]}; {"valid": [kind of
+files, their bytes]}.
+To it: {"arm" | "arm back": [model, version, flag, report]}, {"disarm" | "serve": [model, version, report]}, {"refuse":
+[model, version, reason, report]}, {"end back": [model, whether it is back, report]}, {"listen": how many "left" have
+come}, {"do": [number, order, …]}. `report` is the number of the worker's report that is answered. Orders are "prepare"
+[number of settings, settings], "drop" [], "arm" [flag, version by model], "adopt" [number of settings, settings,
+version by model], "load" [model] and "unload" [model]; {"answer": [number that was asked, error or null]}.
 Stops are signals. A worker whose parent hangs up ends at once.
 """
 

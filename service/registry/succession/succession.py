@@ -181,10 +181,15 @@ class Succession:
         return linger_room_bytes(self._settings, self._limit_bytes, sum(served))
 
     def _retire_others(self, name: str, kept: Sequence[Entry]) -> None:
-        """Retire versions that answer and are no longer wanted: superseded ones after their linger time."""
+        """Retire versions that answer and are no longer wanted: superseded ones after their linger time.
+
+        A newer one does not linger: settings that want it again would let it take over without the other workers.
+        """
         oldest = min(entry.version for entry in kept)
         withdrawn = self._withdrawals.report(name, kept[0])
         for entry in list(self._entries.of(name).values()):
+            if entry.state is State.LINGERING and entry.version > kept[0].version:
+                self.retire(entry, "an earlier version is served in its place")
             if entry.state is not State.READY or entry in kept or entry is withdrawn:
                 continue
             if entry.version > oldest or not self._settings.linger_seconds:

@@ -18,11 +18,11 @@ _LEAST_WAIT_SECONDS = 10.0
 
 @dataclass(eq=False)
 class _Withdrawal:
-    """A version that is to be left, the one to go back to, and whether all may do so at any moment."""
+    """A version that is to be left, the one to go back to, and its entry, once all may do so at any moment."""
 
     version: int
     successor: int
-    armed: bool = False
+    armed: Entry | None = None
 
 
 class Withdrawals:
@@ -56,7 +56,7 @@ class Withdrawals:
 
     def is_armed(self, name: str) -> bool:
         """Whether all workers may go back at any moment. Until it is over, no version of the model may be retired."""
-        return name in self._by_model and self._by_model[name].armed
+        return name in self._by_model and self._by_model[name].armed is not None
 
     def report(self, name: str, kept: Entry) -> Entry | None:
         """Tell the other workers whether the latest version is withdrawn.
@@ -111,10 +111,10 @@ class Withdrawals:
             assert self._agreement is not None
             self._agreement.stays(name, self._by_model.pop(name).version)
 
-    def _arm(self, name: str, withdrawal: _Withdrawal, is_switched: Callable[[], bool]) -> None:
+    def _arm(self, name: str, withdrawal: _Withdrawal, is_switched: Callable[[], bool] | None) -> None:
         successor = self._entries.of(name).get(withdrawal.successor)
         if successor is not None:
-            withdrawal.armed = True
+            withdrawal.armed = successor
             self._entries.arm(successor, is_switched)
 
     def _end(self, name: str, withdrawal: _Withdrawal, goes_back: bool) -> None:
@@ -124,7 +124,7 @@ class Withdrawals:
     def _finish(self, name: str, withdrawal: _Withdrawal, *, goes_back: bool) -> None:
         if goes_back:
             self._leave(name, withdrawal.successor)
-        if withdrawal.armed:
-            self._entries.disarm(name)
+        if withdrawal.armed is not None:
+            self._entries.arm(withdrawal.armed, None)
         if not self._entries.draining:
             self._settle(name)

@@ -1,5 +1,7 @@
 """The table of versions: the entry for a request, and the latest version."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from service.errors import ModelNotFound, ModelNotReady
@@ -123,6 +125,29 @@ def test_an_armed_version_takes_over_at_the_moment_of_the_switch() -> None:
     assert entries.find("affine", None, complete=True) is fourth
 
 
+def test_a_version_whose_model_is_replaced_stays_armed() -> None:
+    """Settings that let an earlier version take over may have its model made anew."""
+    entries = Entries()
+    first, _ = _ready(entries, "affine", 1), _ready(entries, "affine", 2)
+    entries.arm(first, lambda: True)
+    entries.replace(first, digest="b")
+    assert entries.find("affine", None, complete=True) is entries.of("affine")[1]
+    assert entries.of("affine")[1].digest == "b"
+
+
+def test_an_armed_version_answers_after_its_switch_also_as_the_only_one() -> None:
+    """By its number it answers at once. After an unload no other version answers before the switch."""
+    entries, switched = Entries(), [False]
+    entry = entries.add("affine", 2)
+    entry.model = SimpleNamespace(batcher=SimpleNamespace(alive=True))  # type: ignore[assignment]
+    entries.arm(entry, lambda: switched[0])
+    with pytest.raises(ModelNotReady, match="other workers are not ready for it yet"):
+        entries.lease("affine")
+    assert entries.lease("affine", 2) is entry
+    switched[0] = True
+    assert entries.lease("affine") is entry
+
+
 def test_an_earlier_version_is_armed_and_disarmed() -> None:
     """A withdrawn version answers until the switch back, and goes on if the workers do not switch."""
     entries, switched = Entries(), [False]
@@ -132,7 +157,7 @@ def test_an_earlier_version_is_armed_and_disarmed() -> None:
         assert entries.find("affine", None, complete=True) is entries.answering("affine") is second
         switched[0] = answer is first
         if answer is second:
-            entries.disarm("affine")
+            entries.arm(first, None)
         entries.choose_latest("affine")
         assert entries.find("affine", None, complete=True) is entries.answering("affine") is answer
     entries.remove(second)

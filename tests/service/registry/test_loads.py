@@ -309,8 +309,8 @@ def test_loads_that_wait_for_other_workers_hold_up_no_others(
             loading = asyncio.create_task(registry.load_all())
             await until(lambda: {message["loaded"][0] for message in told if "loaded" in message} == {*names})
             assert ready_versions(registry) == []
-            for name in names:
-                versions.take({"serve": [name, 1]})
+            for name, version, _digest, number in [message["loaded"] for message in told if "loaded" in message]:
+                versions.take({"serve": [name, version, number]})
             await loading
             assert ready_versions(registry) == [f"{name}/1" for name in names]
             await registry.close()

@@ -24,7 +24,7 @@ class CommonModels:
         self._orders = orders
         self._versions = versions
         self._unloaded: set[str] = set()
-        self._locks = Locks()
+        self._locks, self._unloads = Locks(), Locks()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -53,6 +53,8 @@ class CommonModels:
             self._unloaded.discard(name)  # first: a worker may start before the others have done it
             for member in self._versions.members:  # it tries again: a worker that is quicker waits for it
                 member.forget_refusals(name)
+            async with self._unloads.hold(name):
+                pass  # what one worker still answers with, another one would load and answer with at once
             outcomes = await self._orders.give("load", name)
             if await self._versions.until_switched(name):  # a worker that goes back begins no load
                 outcomes = await self._orders.give("load", name)
@@ -66,7 +68,8 @@ class CommonModels:
     async def _unload(self, name: str) -> Sequence[Outcome]:
         # It waits for no load: it ends one, in each worker.
         self._unloaded.add(name)  # first, as in a load
-        return await self._orders.give("unload", name)
+        async with self._unloads.hold(name):
+            return await self._orders.give("unload", name)
 
 
 def _first_error(outcomes: Sequence[Outcome]) -> list[Any] | None:

@@ -64,9 +64,9 @@ class CommonSettings:
         try:
             outcomes = await self._orders.give("prepare", number, text)
             if successors := _common_successors(outcomes, is_tried=is_tried):
-                place = self._flags.new()
-                await self._orders.give("arm", place, successors)
-                self._flags.set(place)
+                flag = self._flags.new()
+                await self._orders.give("arm", flag, successors)
+                self._flags.set(flag)
         except SettingsError:
             await self._orders.give("drop")
             raise

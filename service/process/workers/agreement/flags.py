@@ -4,7 +4,7 @@ import mmap
 import os
 from itertools import count
 
-# A place is given out again after as many switches. Those of ten thousand models may be under way at once.
+# A number is given out again after as many switches. Those of ten thousand models may be under way at once.
 _SIZE = 2**20
 
 
@@ -20,22 +20,22 @@ class Flags:
             descriptor = os.memfd_create("kan-serve-flags")
             os.ftruncate(descriptor, _SIZE)
         self.descriptor = descriptor
-        self._places = count()
+        self._numbers = count()
         self._memory = mmap.mmap(descriptor, _SIZE)
 
     def new(self) -> int:
-        """The place of a flag that is not set. Only the parent may call it."""
-        place = next(self._places) % _SIZE
-        self._memory[place] = 0
-        return place
+        """The number of a flag that is not set. Only the parent may call it."""
+        number = next(self._numbers) % _SIZE
+        self._memory[number] = 0
+        return number
 
-    def set(self, place: int) -> None:
+    def set(self, number: int) -> None:
         """Set a flag. One byte: no process sees a half of it."""
-        self._memory[place] = 1
+        self._memory[number] = 1
 
-    def is_set(self, place: int) -> bool:
+    def is_set(self, number: int) -> bool:
         """Whether a flag is set."""
-        return self._memory[place] == 1
+        return self._memory[number] == 1
 
     def close(self) -> None:
         """Release the memory in this process."""

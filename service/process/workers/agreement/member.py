@@ -8,6 +8,23 @@ Version = tuple[str, int]
 ANY_VERSION = 0
 
 
+@dataclass(frozen=True)
+class Load:
+    """A version that a worker has loaded: the digest of its bytes, and the number of the worker's report."""
+
+    digest: str
+    number: int
+
+
+@dataclass(frozen=True)
+class WayBack:
+    """The version that is withdrawn, the earlier one to go back to, and the number of the worker's report."""
+
+    withdrawn: int
+    successor: int
+    number: int
+
+
 @dataclass(eq=False)
 class Member:
     """What is known of one worker.
@@ -15,12 +32,13 @@ class Member:
     Attributes:
         tell: Sends it a message.
         settings: The number of its settings.
-        digests: Of the versions that it has loaded.
+        loads: Of the versions that it has loaded.
         served: The numbers among them that it was told to serve, by model.
-        earlier: By model, the version that is withdrawn and the earlier one that it wants to go back to.
+        earlier: By model, what it wants to go back from and to.
         refusals: Reasons, by version. Those of ANY_VERSION are for each version of the model that it has not loaded.
         wants_calls: Whether it has loaded all that it found, and waits for leave to listen.
         takes_calls: Whether it has that leave.
+        lefts: How many versions it has reported as left. It takes no leave that was given before the last of them.
         apart: The models of which it serves another version than the latest one; see `latest`.
         logged: One of them, as it was logged last.
         apart_as_logged: The most that they have been since then.
@@ -28,12 +46,13 @@ class Member:
 
     tell: Callable[..., None]
     settings: int = 0
-    digests: dict[Version, str] = field(default_factory=dict)
+    loads: dict[Version, Load] = field(default_factory=dict)
     served: dict[str, set[int]] = field(default_factory=dict)
-    earlier: dict[str, tuple[int, int]] = field(default_factory=dict)
+    earlier: dict[str, WayBack] = field(default_factory=dict)
     refusals: dict[Version, str] = field(default_factory=dict)
     wants_calls: bool = False
     takes_calls: bool = False
+    lefts: int = 0
     apart: set[str] = field(default_factory=set)
     logged: tuple[str, str, str] | None = None
     apart_as_logged: int = 0
@@ -44,7 +63,7 @@ class Member:
 
     def waits_with(self, version: Version) -> bool:
         """Whether it has loaded a version, and was not told to serve it."""
-        return version in self.digests and not self.serves(version)
+        return version in self.loads and not self.serves(version)
 
     def highest(self, name: str) -> int:
         """The latest version of a model that it serves; 0 for none."""
@@ -53,26 +72,46 @@ class Member:
     def serve(self, version: Version) -> None:
         """It is told to serve a version."""
         self.served.setdefault(version[0], set()).add(version[1])
-        self.tell(serve=list(version))
+        self.tell(serve=[*version, self.loads[version].number])
 
-    def wish(self, name: str) -> Version | None:
+    def refuse(self, version: Version, reason: str) -> None:
+        """It is told to refuse a version that it has loaded."""
+        self.tell(refuse=[*version, reason, self.loads.pop(version).number])
+
+    def arm(self, version: Version, flag: int) -> None:
+        """It is told to answer with a version that it has loaded once a flag is set."""
+        self.tell(arm=[*version, flag, self.loads[version].number])
+
+    def disarm(self, version: Version) -> None:
+        """It is told that the version does not take over now."""
+        self.tell(disarm=[*version, self.loads[version].number])
+
+    def arm_back(self, version: Version, flag: int) -> None:
+        """It is told to go back to a version once a flag is set."""
+        self.tell(**{"arm back": [*version, flag, self.earlier[version[0]].number]})
+
+    def end_back(self, name: str, *, is_back: bool) -> None:
+        """It is told that it has gone back, or that it does not do so now."""
+        self.tell(**{"end back": [name, is_back, self.earlier.pop(name).number]})
+
+    def earlier_version(self, name: str) -> Version | None:
         """The earlier version that it wants to go back to from the latest one that it serves; None without."""
-        withdrawn, successor = self.earlier.get(name, (0, 0))
-        is_ready = withdrawn == self.highest(name) and (name, successor) in self.digests
-        return (name, successor) if withdrawn and is_ready else None
+        way = self.earlier.get(name)
+        if way is None or way.withdrawn != self.highest(name) or (name, way.successor) not in self.loads:
+            return None
+        return name, way.successor
 
-    def go_back(self, version: Version, place: int) -> None:
-        """It is told to serve the version of a flag and to leave newer ones."""
+    def go_back(self, version: Version) -> None:
+        """It is told to serve a version and to leave newer ones."""
         name, number = version
-        self.earlier.pop(name, None)
         for newer in [each for each in self.served.get(name, ()) if each > number]:
             self.leave((name, newer))
         self.served.setdefault(name, set()).add(number)
-        self.tell(**{"end back": [name, place, True]})
+        self.end_back(name, is_back=True)
 
     def leave(self, version: Version) -> None:
         """It has a version no longer."""
-        self.digests.pop(version, None)
+        self.loads.pop(version, None)
         self.refusals.pop(version, None)
         numbers = self.served.get(version[0], set())
         numbers.discard(version[1])
@@ -85,6 +124,6 @@ class Member:
 
     def refusal(self, version: Version) -> str | None:
         """Why it does not load a version; None if it has it, or may load it."""
-        if version in self.digests:
+        if version in self.loads:
             return None
         return self.refusals.get(version) or self.refusals.get((version[0], ANY_VERSION))

@@ -16,7 +16,7 @@ from typing import Any
 
 from service.process.workers.agreement.flags import Flags
 from service.process.workers.agreement.latest import Latest
-from service.process.workers.agreement.member import ANY_VERSION, Member, Version
+from service.process.workers.agreement.member import ANY_VERSION, Load, Member, Version, WayBack
 from service.process.workers.agreement.switches import Switches
 from service.settings.version_policy import VersionPolicy
 
@@ -75,8 +75,8 @@ class Versions:
                 for number in (version, ANY_VERSION):
                     member.refusals.pop((name, number), None)
                 self._settle(name, version)
-            case {"loaded": [name, version, digest]}:
-                member.digests[name, version] = digest
+            case {"loaded": [name, version, digest, number]}:
+                member.loads[name, version] = Load(digest, number)
                 if not member.serves((name, version)):
                     self._undecided[name].add(version)
                 self._settle(name, version)
@@ -85,12 +85,12 @@ class Versions:
                 self._settle(name, None if version == ANY_VERSION else version)
             case {"left": [name, version]}:
                 self._leave(member, (name, version))
-            case {"armed": [name, version, place]}:
-                self._switches.armed(member, name, place)
+            case {"armed": [name, version, flag]}:
+                self._switches.armed(member, name, flag)
                 self._settle(name, version)
-            case {"withdrawn": [name, version, successor]}:
-                is_called_off = self._switches.call_off(member, name)
-                member.earlier[name] = (version, successor)
+            case {"withdrawn": [name, version, successor, number]}:
+                is_called_off = self._switches.stays(member, name)
+                member.earlier[name] = WayBack(version, successor, number)
                 if not successor:
                     del member.earlier[name]
                 self._settle(name, None if is_called_off else version)
@@ -98,7 +98,7 @@ class Versions:
                 member.settings = number
                 self._admit()
             case {"loaded all": _}:
-                member.wants_calls = True
+                member.wants_calls, member.takes_calls = True, False  # or it has not taken the leave
                 self._admit()
 
     async def hold(self) -> None:
@@ -123,9 +123,11 @@ class Versions:
         self.settings, self._policy = settings, policy
         for name, number in successors.items():
             self._latest.set(name, number)
+            self._latest.lower(name)  # it may have been unloaded meanwhile
 
     def _leave(self, member: Member, version: Version) -> None:
         name, number = version
+        member.lefts += 1
         member.leave(version)
         self._latest.compare(member, name)
         self._switches.left(member, version)
@@ -154,12 +156,12 @@ class Versions:
             return False
         if switch.goes_back:
             for member in switch.members:
-                member.go_back(switch.version, switch.place)
+                member.go_back(switch.version)
                 self._latest.compare(member, name)
         else:
             # A worker that starts may have other bytes.
-            waiting = self._waiting(switch.version)
-            self._serve(switch.version, [each for each in waiting if each.digests[switch.version] == switch.digest])
+            waiting, version = self._waiting(switch.version), switch.version
+            self._serve(version, [each for each in waiting if each.loads[version].digest == switch.digest])
         self._latest.lower(name)
         return True
 
@@ -173,7 +175,7 @@ class Versions:
             if member.wants_calls and not member.takes_calls and self._is_abreast(member):
                 member.takes_calls = True
                 self._latest.join(member)
-                member.tell(listen=True)
+                member.tell(listen=member.lefts)
                 self._settle_all()  # versions may have waited for it
                 return
 
@@ -188,7 +190,7 @@ class Versions:
                 numbers.discard(each)
         if not numbers:
             self._undecided.pop(name, None)
-        self._switches.begin_earlier(name, self.members)
+        self._switches.begin_way_back(name, self.members)
 
     def _decide(self, version: Version) -> None:
         """Refuse, serve or switch to a version that some workers have loaded and wait with."""
@@ -206,10 +208,10 @@ class Versions:
             self._refuse(version, waiting, f"another worker refused it: {reasons[0]}")
         elif not in_use:
             self._serve(version, waiting)
-        elif all(version in member.digests for member in in_use):
+        elif all(version in member.loads for member in in_use):
             self._latest.set(name, number)
             self._switches.begin(version, in_use)
-        elif not self._polls and not any(version in member.digests for member in in_use):
+        elif not self._polls and not any(version in member.loads for member in in_use):
             self._refuse(version, waiting, "other workers started before it was published, and search for no versions")
 
     def _with_right_bytes(self, version: Version) -> list[Member]:
@@ -219,9 +221,9 @@ class Versions:
         files again.
         """
         waiting = self._waiting(version)
-        served = {each.digests[version] for each in self.members if each.serves(version)}
-        right = served or {each.digests[version] for each in waiting}
-        wrong = [each for each in waiting if len(right) > 1 or each.digests[version] not in right]
+        served = {each.loads[version].digest for each in self.members if each.serves(version)}
+        right = served or {each.loads[version].digest for each in waiting}
+        wrong = [each for each in waiting if len(right) > 1 or each.loads[version].digest not in right]
         self._refuse(version, wrong, "another worker has other bytes under this number; publish them as a new version")
         return [each for each in waiting if each not in wrong]
 
@@ -235,8 +237,7 @@ class Versions:
 
     def _refuse(self, version: Version, members: Iterable[Member], reason: str) -> None:
         for member in members:
-            del member.digests[version]
-            member.tell(refuse=[*version, reason])
+            member.refuse(version, reason)
 
     def _is_abreast(self, member: Member) -> bool:
         """Whether a worker serves what others serve by the same settings: versions neither older nor newer."""

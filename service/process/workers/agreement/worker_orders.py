@@ -77,9 +77,14 @@ class WorkerOrders:
         async with self._changing:
             return (await self._make_ready(number, text)).successors
 
-    async def _arm(self, place: int, successors: Mapping[str, int]) -> None:
-        """From now on these versions take over once a flag is set."""
-        self._registry.result().adoption.arm(successors, partial(self._flags.is_set, place))
+    async def _arm(self, flag: int, successors: Mapping[str, int]) -> None:
+        """From now on the versions that would take over here take over once a flag is set.
+
+        They are all of these in a worker that takes calls. One that starts may have found others.
+        """
+        own = {} if self._prepared is None else self._prepared[1].successors
+        common = dict(successors.items() & own.items())
+        self._registry.result().adoption.arm(common, partial(self._flags.is_set, flag))
 
     async def _drop(self) -> None:
         """Forget settings that another worker cannot take."""

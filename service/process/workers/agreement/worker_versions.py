@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import Any
@@ -14,17 +14,28 @@ from service.registry.agreement import OTHER_WORKER, Arm, LoadAgain
 
 
 @dataclass(frozen=True)
-class _Withdrawn:
-    """What this worker could go back to from the latest version of a model, what to call for it, and the flag of it."""
+class _Load:
+    """A loaded version: the number of its report, what waits for the answer, and what to call before that."""
 
-    successor: int
+    number: int
+    told: "asyncio.Future[None]"
+    arm: Arm
+
+
+@dataclass(frozen=True)
+class _Withdrawn:
+    """A withdrawn version: the number of its report, and what to call."""
+
+    number: int
     arm: Arm
     end: Callable[[bool], None]
-    place: int | None = None
 
 
 class WorkerVersions:
     """An :class:`service.registry.agreement.Agreement` over messages. Used on one event loop.
+
+    Each report that the parent answers has a number, and so have the answers: one that is on its way when a version is
+    unloaded, and loaded again, is not for the new load.
 
     Args:
         send: Sends the parent a message.
@@ -33,13 +44,14 @@ class WorkerVersions:
 
     Attributes:
         unloaded: As given.
+        lefts: How many versions were reported as left. The parent decides anew on what it decided before the last.
     """
 
     def __init__(self, send: Callable[..., None], flags: Flags, unloaded: Collection[str] = ()) -> None:
-        self.unloaded = unloaded
+        self.unloaded, self.lefts = unloaded, 0
         self._send = send
         self._flags = flags
-        self._waiting: dict[tuple[str, int], tuple[asyncio.Future[None], Arm]] = {}
+        self._waiting: dict[tuple[str, int], _Load] = {}
         self._withdrawn: dict[str, _Withdrawn] = {}  # by model
         self._numbers = count(1)
         self._asked: dict[int, asyncio.Future[None]] = {}
@@ -50,16 +62,17 @@ class WorkerVersions:
 
     async def loaded(self, name: str, version: int, digest: str, arm: Arm) -> None:
         """Report a loaded version, and wait until every worker has it."""
-        told = asyncio.get_running_loop().create_future()
-        self._waiting[name, version] = (told, arm)
-        self._send(loaded=[name, version, digest])
+        load = _Load(next(self._numbers), asyncio.get_running_loop().create_future(), arm)
+        self._waiting[name, version] = load
+        self._send(loaded=[name, version, digest, load.number])
         try:
-            await told
+            await load.told
         except asyncio.CancelledError:
-            self.left(name, version)
+            if self._waiting.get((name, version)) is load:  # it may have been left already, and loaded again
+                self.left(name, version)
             raise
         finally:
-            if self._waiting.get((name, version), (None,))[0] is told:  # it may have been loaded again meanwhile
+            if self._waiting.get((name, version)) is load:
                 del self._waiting[name, version]
 
     def refused(self, name: str, version: int, reason: str) -> None:
@@ -68,17 +81,19 @@ class WorkerVersions:
 
     def left(self, name: str, version: int) -> None:
         """Report that this worker does not answer with the version any more."""
+        self._waiting.pop((name, version), None)
+        self.lefts += 1
         self._send(left=[name, version])
 
     def withdrawn(self, name: str, version: int, successor: int, arm: Arm, end: Callable[[bool], None]) -> None:
         """Report that the latest version is withdrawn, and what this worker could go back to."""
-        self._withdrawn[name] = _Withdrawn(successor, arm, end)
-        self._send(withdrawn=[name, version, successor])
+        self._withdrawn[name] = _Withdrawn(next(self._numbers), arm, end)
+        self._send(withdrawn=[name, version, successor, self._withdrawn[name].number])
 
     def stays(self, name: str, version: int) -> None:
         """Report that this worker does not want to go back from the version any more."""
         del self._withdrawn[name]
-        self._send(withdrawn=[name, version, 0])
+        self._send(withdrawn=[name, version, 0, 0])
 
     async def load(self, name: str) -> None:
         """Load a model in every worker, and wait for it."""
@@ -100,44 +115,42 @@ class WorkerVersions:
 
     def load_again(self) -> None:
         """Have the versions that wait loaded once more, because the settings have changed."""
-        for (name, version), (told, _) in list(self._waiting.items()):
-            if not told.done():
-                told.set_exception(LoadAgain())
+        for (name, version), load in list(self._waiting.items()):
+            if not load.told.done():
+                load.told.set_exception(LoadAgain())
                 self.left(name, version)
 
     def take(self, order: dict[str, Any]) -> None:
         """Carry out an order of the parent; see `messages`."""
         match order:
-            case {"arm": [name, version, place]}:
-                if (name, version) in self._waiting:
-                    self._waiting[name, version][1](partial(self._flags.is_set, place))
-                # One that waits no longer has changed its mind. The others do not wait for it.
-                self._send(armed=[name, version, place])
-            case {"arm back": [name, version, place]}:
-                withdrawn = self._withdrawn.get(name)
-                if withdrawn is not None and withdrawn.successor == version:
-                    self._withdrawn[name] = replace(withdrawn, place=place)
-                    withdrawn.arm(partial(self._flags.is_set, place))
-                self._send(armed=[name, version, place])
-            case {"end back": [name, place, are_back]}:
-                if name in self._withdrawn and self._withdrawn[name].place == place:
-                    self._withdrawn.pop(name).end(are_back)
-            case {"serve": [name, version]}:
-                if (name, version) in self._waiting:
-                    _set_result(self._waiting[name, version][0])
+            case {"arm": [name, version, flag, number]}:
+                if (load := self._waiting_load(name, version, number)) is not None:
+                    load.arm(partial(self._flags.is_set, flag))
+                    self._send(armed=[name, version, flag])
+            case {"disarm": [name, version, number]}:
+                if (load := self._waiting_load(name, version, number)) is not None:
+                    load.arm(None)
+            case {"serve": [name, version, number]}:
+                if (load := self._waiting_load(name, version, number)) is not None:
+                    load.told.set_result(None)
+            case {"refuse": [name, version, reason, number]}:
+                if (load := self._waiting_load(name, version, number)) is not None:
+                    load.told.set_exception(ModelRefused(OTHER_WORKER, reason))
+            case {"arm back": [name, version, flag, number]}:
+                if name in self._withdrawn and self._withdrawn[name].number == number:
+                    self._withdrawn[name].arm(partial(self._flags.is_set, flag))
+                    self._send(armed=[name, version, flag])
+            case {"end back": [name, is_back, number]}:
+                if name in self._withdrawn and self._withdrawn[name].number == number:
+                    self._withdrawn.pop(name).end(is_back)
             case {"answer": [number, error]}:
                 if number in self._asked and not self._asked[number].done():
                     if error is None:
                         self._asked[number].set_result(None)
                     else:
                         self._asked[number].set_exception(decode_error(error))
-            case {"refuse": [name, version, reason]}:
-                if (name, version) in self._waiting:
-                    told, _ = self._waiting[name, version]
-                    if not told.done():
-                        told.set_exception(ModelRefused(OTHER_WORKER, reason))
 
-
-def _set_result(told: "asyncio.Future[None]") -> None:
-    if not told.done():
-        told.set_result(None)
+    def _waiting_load(self, name: str, version: int, number: int) -> _Load | None:
+        """The load with this number, if it still waits."""
+        load = self._waiting.get((name, version))
+        return load if load is not None and load.number == number and not load.told.done() else None

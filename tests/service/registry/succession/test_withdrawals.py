@@ -185,6 +185,72 @@ def test_a_version_that_comes_back_during_the_switch_is_agreed_on_anew(
     going_back(test)
 
 
+def test_a_version_that_is_withdrawn_during_its_switch_is_taken_by_nobody(
+    going_back: Callable[[Test], None], withdraw: Callable[[int], None], write_model: WriteModel, models: Path
+) -> None:
+    """One worker has armed version 4 when the other one finds it gone. Both switch to it once it is there again."""
+
+    async def test(_: Agreements, first: Worker, second: Worker) -> None:
+        second.late = []
+        write_model("affine", version=4)
+        looking = [asyncio.create_task(look(worker)) for worker in (first, second)]
+        await until(lambda: bool(second.late) and "affine" in first.registry._entries._armed)
+        withdraw(4)
+        await look(second)
+        second.arm_late()
+        for worker in (first, second):
+            await look(worker)
+            assert (first.latest(), second.latest()) == (3, 3)
+            assert 4 not in worker.registry._entries.of("affine")
+        await asyncio.gather(*looking)
+        (models / "affine" / ".withdrawn-4").rename(models / "affine" / "4")
+        await look(first, second)
+        await until(lambda: first.latest() == second.latest() == 4)
+
+    going_back(test)
+
+
+def test_an_order_to_arm_a_version_ends_with_its_unload(
+    going_back: Callable[[Test], None], write_model: WriteModel
+) -> None:
+    """It is on its way to a worker when version 4 is unloaded, and comes after the model was loaded once more."""
+
+    async def test(_: Agreements, first: Worker, second: Worker) -> None:
+        second.late = []
+        write_model("affine", version=4)
+        looking = [asyncio.create_task(look(worker)) for worker in (first, second)]
+        await until(lambda: bool(second.late))
+        await first.registry.unload("affine")
+        loading = asyncio.create_task(first.registry.load("affine"))
+        await until(lambda: len(second.late or ()) == 2)
+        second.versions.take(second.late.pop(0))
+        for worker in (second, first):
+            with pytest.raises(ModelNotReady):
+                worker.latest()
+        second.arm_late()
+        await loading
+        assert (first.latest(), second.latest()) == (4, 4)
+        await asyncio.gather(*looking)
+
+    going_back(test)
+
+
+def test_a_version_newer_than_the_one_that_settings_chose_does_not_linger(
+    going_back: Callable[[Test], None], models: Path
+) -> None:
+    """Version 2 still lingers in one worker. When other settings want it again, that worker would have it alone."""
+
+    async def test(agreements: Agreements, first: Worker, second: Worker) -> None:
+        lingering = second.registry._entries.of("affine").get(2)
+        if lingering is not None:
+            second.registry._succession.retire(lingering, "its time is over")
+        for versions, latest in (("1", 1), ("all", 3)):
+            await agreements.settings.adopt(Settings(models=models, tables={"affine": ModelTable(versions=versions)}))
+            await until(lambda latest=latest: first.latest() == second.latest() == latest)  # type: ignore[misc]
+
+    going_back(test)
+
+
 @pytest.mark.parametrize("why", ["it has not noticed", "the version before is damaged", "it has not armed"])
 def test_a_worker_goes_back_alone_in_the_end(
     models: Path,

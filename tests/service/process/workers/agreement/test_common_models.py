@@ -1,5 +1,6 @@
 """Models are loaded and unloaded in all workers or in none, whatever ends, starts or fails meanwhile."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import closing
 from typing import Any
@@ -21,7 +22,7 @@ class Worker:
         self.member = agreements.add(lambda **message: self.told.append(message))
         if listens:
             self.say(**{"loaded all": True})
-            assert {"listen": True} in self.told
+            assert {"listen": 0} in self.told
 
     def say(self, **message: Any) -> None:
         """Send the parent a message."""
@@ -127,6 +128,27 @@ def test_an_unload_waits_for_no_load() -> None:
     run_unloaded(test)
 
 
+def test_a_load_waits_until_no_worker_answers_with_what_is_unloaded() -> None:
+    """A worker would load an earlier version first, and answer with it at once, because another one still has it."""
+
+    async def test(_: Agreements, first: Worker, second: Worker) -> None:
+        first.say(ask=[2, "load", "digits"])
+        for worker in (first, second):
+            await worker.obey("load")
+        first.say(ask=[3, "unload", "digits"])
+        await first.obey("unload", is_unloaded=True)
+        first.say(ask=[4, "load", "digits"])
+        unload = await second.ordered("unload")
+        await asyncio.sleep(0)
+        assert not any("do" in each for each in (*first.told, *second.told))
+        second.say(did=[unload, None, [None, True]])
+        for worker in (first, second):
+            await worker.obey("load")
+        assert await first.answer(4) is None
+
+    run_unloaded(test)
+
+
 @pytest.mark.parametrize("is_late", [False, True])
 def test_a_worker_that_cannot_begin_a_load_lets_no_other_wait(is_late: bool) -> None:
     """Whether the other has loaded a version before or after that."""
@@ -135,16 +157,16 @@ def test_a_worker_that_cannot_begin_a_load_lets_no_other_wait(is_late: bool) -> 
         first.say(ask=[2, "load", "digits"])
         number = await first.ordered("load")
         if not is_late:
-            second.say(loaded=["digits", 3, "a"])
+            second.say(loaded=["digits", 3, "a", 3])
         first.say(refused=["digits", 0, "cannot be read"])
         first.say(did=[number, None, [_UNREADABLE, False]])
         if is_late:
-            second.say(loaded=["digits", 3, "a"])
-        assert {"refuse": ["digits", 3, "another worker refused it: cannot be read"]} in second.told
+            second.say(loaded=["digits", 3, "a", 3])
+        assert {"refuse": ["digits", 3, "another worker refused it: cannot be read", 3]} in second.told
         await second.obey("load", ["ModelNotReady", "another worker refused it: cannot be read"])
         assert await first.answer(2) == _UNREADABLE
-        second.say(loaded=["digits", 3, "a"])
-        first.say(loaded=["digits", 3, "a"])
+        second.say(loaded=["digits", 3, "a", 3])
+        first.say(loaded=["digits", 3, "a", 3])
         assert any("arm" in each for each in first.told)
 
     run_unloaded(test)

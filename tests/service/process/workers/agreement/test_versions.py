@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import count
 from types import FrameType
 from typing import Any
 
@@ -25,11 +26,14 @@ class Worker:
     def __init__(self, versions: Versions, flags: Flags) -> None:
         self.versions, self.flags = versions, flags
         self.told: list[dict[str, Any]] = []
-        self.waiting: set[int] = set()
+        self.numbers = count(1)
+        self.waiting: dict[int, int] = {}
         self.served: set[int] = set()
         self.armed: tuple[int, int] | None = None
         self.withdrawn: tuple[int, int] | None = None
-        self.listens = False
+        self.way = 0
+        self.asks = self.listens = False
+        self.lefts = 0
         self.member: Member = versions.add(lambda **message: self.told.append(message))
 
     def say(self, **message: Any) -> None:
@@ -38,44 +42,48 @@ class Worker:
 
     def load(self, version: int, digest: str = "a") -> None:
         """Load a version."""
-        self.waiting.add(version)
+        self.waiting[version] = next(self.numbers)
         self.say(loading=["digits", version])
-        self.say(loaded=["digits", version, digest])
+        self.say(loaded=["digits", version, digest, self.waiting[version]])
 
     def loaded_all(self) -> None:
-        """Ask for leave to listen."""
-        self.say(**{"loaded all": True})
+        """Ask for leave to listen, once."""
+        if not self.asks:
+            self.asks = True
+            self.say(**{"loaded all": True})
 
     def obey(self, at_most: int = 100) -> None:
         """Carry out orders, as a worker does."""
         for order in self.told[:at_most]:
             self.told.remove(order)
             match order:
-                case {"arm": [_, version, place]}:
-                    if version in self.waiting:
-                        self.armed = version, place
+                case {"arm": [_, version, place, number]} if self.waiting.get(version) == number:
+                    self.armed = version, place
                     self.say(armed=["digits", version, place])
-                case {"arm back": [_, version, place]}:
-                    if self.goes_back_to(version):
-                        self.armed = version, place
+                case {"disarm": [_, version, number]} if self.waiting.get(version) == number:
+                    self.armed = None
+                case {"arm back": [_, version, place, number]} if self.withdrawn is not None and self.way == number:
+                    self.armed = version, place
                     self.say(armed=["digits", version, place])
-                case {"serve": [_, version]} if version in self.waiting:
+                case {"serve": [_, version, number]} if self.waiting.get(version) == number:
                     self.served.add(version)
                     self.end(version)
-                case {"end back": [_, place, are_back]} if self.armed is not None and self.armed[1] == place:
-                    successor = self.armed[0]
+                case {"end back": [_, is_back, number]} if self.withdrawn is not None and self.way == number:
+                    _, successor = self.withdrawn
                     self.armed = self.withdrawn = None
-                    if are_back:
+                    if is_back:
                         for newer in {each for each in self.served if each > successor}:
                             self.leave(newer)
-                case {"refuse": [_, version, _]}:
+                case {"refuse": [_, version, _, number]} if self.waiting.get(version) == number:
                     self.end(version)
-                case {"listen": True}:
+                case {"listen": lefts} if lefts == self.lefts:
                     self.listens = True
+                case {"listen": _}:
+                    self.say(**{"loaded all": True})
 
     def end(self, version: int) -> None:
         """A version is served, or not for now: nothing waits for it any more."""
-        self.waiting.discard(version)
+        self.waiting.pop(version, None)
         if self.armed is not None and self.armed[0] == version:
             self.armed = None
 
@@ -86,7 +94,8 @@ class Worker:
     def withdraw(self, version: int, successor: int) -> None:
         """Report that it would go back from a version to an earlier one, or with 0 that it would not any more."""
         self.withdrawn = (version, successor) if successor else None
-        self.say(withdrawn=["digits", version, successor])
+        self.way = next(self.numbers)
+        self.say(withdrawn=["digits", version, successor, self.way])
 
     def leave(self, version: int) -> None:
         """Answer with a version no longer."""
@@ -94,6 +103,7 @@ class Worker:
             self.withdraw(self.withdrawn[0], 0)
         self.end(version)
         self.served.discard(version)
+        self.lefts += 1
         self.say(left=["digits", version])
 
     def follow(self, newest: int) -> None:
@@ -105,8 +115,10 @@ class Worker:
         self.follow_only(newest)
 
     def follow_only(self, newest: int) -> None:
-        """The same, before orders that are on their way have come."""
-        if newest not in self.waiting | self.served:
+        """The same, before orders that are on their way have come. Newer versions that wait are not waited for."""
+        for version in [each for each in self.waiting if each > newest and self.armed is None]:
+            self.leave(version)
+        if newest not in self.waiting.keys() | self.served:
             self.load(newest)
             self.obey()
         if newest not in self.served or (self.armed is not None and self.goes_back_to(self.armed[0])):
@@ -174,7 +186,7 @@ def test_a_version_that_one_worker_refuses_counts_as_refused(versions: Versions,
     first.load(2)
     second.say(loading=["digits", 2])
     second.say(refused=["digits", 2, "too little memory"])
-    assert first.told == [{"refuse": ["digits", 2, "another worker refused it: too little memory"]}]
+    assert [each["refuse"][2] for each in first.told] == ["another worker refused it: too little memory"]
     first.obey()
     first.load(2)
     assert "refuse" in first.told[0]
@@ -212,6 +224,19 @@ def test_a_worker_that_starts_takes_calls_only_with_what_others_serve(versions: 
     assert early.listens
 
 
+def test_a_worker_that_starts_takes_no_leave_that_it_has_outrun(versions: Versions, flags: Flags) -> None:
+    """It finds the version withdrawn while the order to serve it, and the leave to listen with it, are on their way."""
+    first, late = serving(versions, flags, 2), Worker(versions, flags)
+    late.loaded_all()
+    late.load(2)
+    late.leave(2)
+    late.follow(1)
+    assert (late.listens, late.answer()) == (False, 1)
+    first.follow(1)
+    obey_all(first, late)
+    assert (late.listens, first.answer(), late.answer()) == (True, 1, 1)
+
+
 def test_other_bytes_under_one_number_are_refused(versions: Versions, flags: Flags) -> None:
     """A worker that starts with other bytes is refused; if nobody serves the version yet, all are."""
     first, second = serving(versions, flags), Worker(versions, flags)
@@ -226,10 +251,9 @@ def test_other_bytes_under_one_number_are_refused(versions: Versions, flags: Fla
     assert second.listens
     first.load(2, "a")
     second.load(2, "b")
+    why = "another worker has other bytes under this number; publish them as a new version"
     for worker in (first, second):
-        assert worker.told == [
-            {"refuse": ["digits", 2, "another worker has other bytes under this number; publish them as a new version"]}
-        ]
+        assert [each["refuse"][:3] for each in worker.told] == [["digits", 2, why]]
 
 
 def test_other_bytes_that_come_during_a_switch_stop_nobody(versions: Versions, flags: Flags) -> None:
@@ -515,6 +539,30 @@ def test_a_version_that_is_rolled_back_during_its_switch_binds_nobody(versions: 
     assert [each.answer() for each in (first, second, serving(versions, flags))] == [1, 1, 1]
 
 
+def test_a_version_that_one_worker_leaves_during_its_switch_is_switched_to_by_nobody(
+    versions: Versions, flags: Flags
+) -> None:
+    """Another one has armed it, or is about to. Once all have it again they switch."""
+    first, second, third = [serving(versions, flags) for _ in range(3)]
+    workers = (first, second, third)
+    for worker in workers:
+        worker.load(2)
+    first.obey()
+    second.leave(2)
+    obey_all(*workers)
+    assert [each.answer() for each in workers] == [1, 1, 1]
+    assert first.armed is None
+    assert serving(versions, flags).listens
+    second.load(2)
+    second.leave(2)
+    second.load(2)
+    obey_all(*workers)
+    assert [each.answer() for each in workers] == [1, 1, 1]  # the one that has started since lacks it
+    versions.remove(versions.members[3])
+    obey_all(*workers)
+    assert [each.answer() for each in workers] == [2, 2, 2]
+
+
 def test_after_a_rollback_a_later_version_is_agreed_on_again(versions: Versions, flags: Flags) -> None:
     """Version 2 of three comes back after the rollback to 1: no worker answers with it before all have it."""
     first, second = serving(versions, flags, 3), serving(versions, flags, 3)
@@ -540,11 +588,24 @@ def test_a_version_that_the_policy_brought_back_is_not_raised_again(versions: Ve
     late = Worker(versions, flags)
     late.follow(1)
     late.loaded_all()
-    for worker in (first, second, late):
+    for worker in (first, second):
         worker.leave(2)
-        worker.obey()
+    obey_all(first, second, late)
     assert late.listens
     assert [each.answer() for each in (first, second, late)] == [1, 1, 1]
+
+
+def test_a_version_that_is_unloaded_during_a_change_of_settings_is_awaited_of_nobody(
+    versions: Versions, flags: Flags
+) -> None:
+    """It would have taken over with them. A worker that starts takes calls without the model."""
+    for worker in (serving(versions, flags, 1), serving(versions, flags, 1)):
+        worker.leave(1)
+    versions.change(1, parse_version_policy("latest,digits=1"), {"digits": 1})
+    late = Worker(versions, flags)
+    late.loaded_all()
+    late.obey()
+    assert late.listens
 
 
 def test_without_polling_a_worker_that_starts_gets_no_newer_version(flags: Flags) -> None:
@@ -605,7 +666,7 @@ def _work_by_message(flags: Flags, models: int) -> list[int]:
 
     def hear(**order: Any) -> None:
         match order:
-            case {"arm": [name, _, place]} | {"arm back": [name, _, place]}:
+            case {"arm": [name, _, place, _]} | {"arm back": [name, _, place, _]}:
                 places[name] = place
 
     members = [versions.add(hear) for _ in range(2)]
@@ -615,23 +676,23 @@ def _work_by_message(flags: Flags, models: int) -> list[int]:
             works.append(_work(lambda member=member: versions.take(member, message)))  # type: ignore[misc]
 
     for name in names:
-        say({"loaded": [name, 1, "a"]})
+        say({"loaded": [name, 1, "a", 1]})
     for member in members:  # once in the life of a worker, and about all models
         versions.take(member, {"loaded all": True})
     late = versions.add(hear)
     versions.take(late, {"loaded all": True})
     for name in names:
         say({"loading": [name, 2]})
-        say({"loaded": [name, 2, "b"]})
+        say({"loaded": [name, 2, "b", 2]})
         say({"armed": [name, 2, places[name]]})
         say({"left": [name, 1]})
     for name in names:
-        say({"loaded": [name, 2, "b"]}, late)
+        say({"loaded": [name, 2, "b", 2]}, late)
     assert late.takes_calls
     assert all(member.highest(name) == 2 for member in (*members, late) for name in names)
     for name in names:
-        say({"loaded": [name, 1, "a"]}, *members, late)
-        say({"withdrawn": [name, 2, 1]}, *members, late)
+        say({"loaded": [name, 1, "a", 3]}, *members, late)
+        say({"withdrawn": [name, 2, 1, 4]}, *members, late)
     for name in names:
         say({"armed": [name, 1, places[name]]}, *members, late)
         say({"left": [name, 2]}, *members, late)
@@ -677,14 +738,14 @@ class Workers(RuleBasedStateMachine):
     def load(self, place: int, back: int) -> None:
         """A worker loads the newest version or the one before, unless it serves it or waits for it."""
         worker, version = self.workers[place], max(1, self.newest - back)
-        if ("digits", version) not in worker.member.digests:
+        if ("digits", version) not in worker.member.loads:
             worker.load(version)
 
     @rule(place=st.integers(0, 2))
     def refuse(self, place: int) -> None:
         """A worker cannot load the newest version."""
         worker = self.workers[place]
-        if ("digits", self.newest) not in worker.member.digests:
+        if ("digits", self.newest) not in worker.member.loads:
             worker.say(loading=["digits", self.newest])
             worker.say(refused=["digits", self.newest, "broken"])
 
@@ -755,6 +816,14 @@ class Followers(RuleBasedStateMachine):
     def look(self, place: int, is_quick: bool) -> None:
         """A worker looks at the repository, before or after it has carried out its orders."""
         (self.workers[place].follow if is_quick else self.workers[place].follow_only)(self.there[-1])
+
+    @rule(place=st.integers(0, 2))
+    def load_again(self, place: int) -> None:
+        """A worker loads a version that waits once more, and orders for the load before may be on their way."""
+        worker = self.workers[place]
+        for version in list(worker.waiting) if worker.armed is None else ():
+            worker.leave(version)
+            worker.load(version)
 
     @rule(place=st.integers(0, 2))
     def finish(self, place: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from service.errors import ModelNotFound, ModelNotReady, SettingsError, StartupError, StorageError
+from service.process.workers.agreement.agreements import Agreements
 from service.process.workers.agreement.flags import Flags
 from service.registry.model.onnx_runtime import onnxruntime
 from service.settings import ModelTable, Settings
@@ -80,6 +81,26 @@ def test_an_older_version_takes_over_in_both(models: Path, write_model: WriteMod
     run_test(check())
 
 
+def test_a_version_that_takes_over_with_settings_of_its_own_does_so_once(models: Path, write_model: WriteModel) -> None:
+    """Its model is made anew for them. Both answer with it from the flag on, and so does a worker that starts."""
+    for version in (1, 2):
+        write_model("affine", version=version)
+
+    async def check() -> None:
+        async with two_workers(models, tables={"affine": ModelTable(versions="all")}) as (agreements, first, second):
+            await agreements.settings.adopt(settings(models, versions="1", max_batch_rows=7))
+            for worker in (first, second):
+                assert (worker.latest(), worker.batch_rows()) == (1, 7)
+            with closing(Flags()) as flags:
+                late = Worker(agreements, flags)
+                await late.start(agreements)
+                agreements.remove(late.member)
+                await late.orders.close()
+                await late.registry.close()
+
+    run_test(check())
+
+
 def test_a_version_that_waits_for_the_others_is_loaded_again(models: Path, write_model: WriteModel) -> None:
     """It was made for the settings before. It takes over with the new ones, in both."""
     write_model("affine")
@@ -88,7 +109,7 @@ def test_a_version_that_waits_for_the_others_is_loaded_again(models: Path, write
         async with two_workers(models) as (agreements, first, second):
             write_model("affine", version=2)
             loading = asyncio.create_task(first.registry.refresh())
-            await until(lambda: ("affine", 2) in first.member.digests)
+            await until(lambda: ("affine", 2) in first.member.loads)
             await agreements.settings.adopt(settings(models, max_batch_rows=7))
             assert first.latest() == 1
             await asyncio.gather(loading, second.registry.refresh())
@@ -118,6 +139,32 @@ def test_a_worker_that_starts_takes_what_it_missed(models: Path, write_model: Wr
                 await late.orders.close()
                 await late.registry.close()
                 assert first.batch_rows() == 7
+
+    run_test(check())
+
+
+def test_a_worker_that_starts_arms_what_it_would_do_itself(models: Path, write_model: WriteModel) -> None:
+    """The others go back to version 1 with the settings; it has found version 2, which takes over in it at no time."""
+    for version in (1, 2):
+        write_model("affine", version=version)
+
+    async def check() -> None:
+        given = settings(models, versions="all")
+        with closing(Flags()) as flags:
+            agreements = Agreements(given, flags)
+            late = Worker(agreements, flags)
+            await late.registry.load_all()
+            place, text = flags.new(), given.model_dump_json(exclude_none=True)
+            for number, order in enumerate([("prepare", 1, text), ("arm", place, {"affine": 1})]):
+                late.orders.take(number, *order)
+                await until(lambda: not late.orders._tasks)
+            flags.set(place)
+            assert late.latest() == 2
+            late.orders.take(2, "adopt", 1, text, {"affine": 1})
+            await until(lambda: late.member.settings == 1)
+            assert late.latest() == 2
+            await late.orders.close()
+            await late.registry.close()
 
     run_test(check())
 
@@ -209,7 +256,7 @@ def test_a_load_waits_for_a_worker_that_failed_before(
                 raise StorageError("the disk is gone")
 
             async def list_late() -> Any:
-                await until(lambda: ("affine", 2) in first.member.digests)
+                await until(lambda: ("affine", 2) in first.member.loads)
                 return await list_models()
 
             with monkeypatch.context() as patch:
@@ -245,7 +292,7 @@ def test_a_load_that_no_setting_wants_any_more_is_given_up(models: Path, write_m
         async with two_workers(models) as (agreements, first, second):
             write_model("affine", version=2)
             await first.registry.scan()
-            await until(lambda: ("affine", 2) in first.member.digests)
+            await until(lambda: ("affine", 2) in first.member.loads)
             await agreements.settings.adopt(settings(models, versions="1"))
             await second.registry.load("affine")
             assert (first.latest(), second.latest()) == (1, 1)

@@ -18,22 +18,61 @@ def test_a_loaded_version_waits_until_it_is_served() -> None:
 
     async def check() -> None:
         said: list[dict[str, Any]] = []
-        armed: list[Callable[[], bool]] = []
+        armed: list[Callable[[], bool] | None] = []
         with closing(Flags()) as flags:
             versions = WorkerVersions(lambda **message: said.append(message), Flags(flags.descriptor))
             versions.loading("digits", 2)
             load = asyncio.create_task(versions.loaded("digits", 2, "a", armed.append))
             await until(lambda: len(said) == 2)
-            assert said == [{"loading": ["digits", 2]}, {"loaded": ["digits", 2, "a"]}]
-            versions.take({"serve": ["digits", 1]})
-            versions.take({"arm": ["digits", 2, 7]})
+            number = said[1]["loaded"][3]
+            assert said == [{"loading": ["digits", 2]}, {"loaded": ["digits", 2, "a", number]}]
+            versions.take({"serve": ["digits", 1, number]})
+            versions.take({"arm": ["digits", 2, 7, number]})
             assert said[2]["armed"][:2] == ["digits", 2]
-            assert [is_switched() for is_switched in armed] == [False]
+            assert [is_switched is not None and is_switched() for is_switched in armed] == [False]
             flags.set(7)
-            assert [is_switched() for is_switched in armed] == [True]
+            assert [is_switched is not None and is_switched() for is_switched in armed] == [True]
             assert not load.done()
-            versions.take({"serve": ["digits", 2]})
+            versions.take({"serve": ["digits", 2, number]})
             await load
+
+    run_test(check())
+
+
+@pytest.mark.parametrize("why", ["unloaded", "other settings"])
+def test_orders_for_a_load_that_has_ended_are_not_for_the_next_one(why: str) -> None:
+    """They are on their way when the version is left. It is loaded again before they come, and waits."""
+
+    async def check() -> None:
+        said: list[dict[str, Any]] = []
+        armed: list[Callable[[], bool] | None] = []
+        with closing(Flags()) as flags:
+            versions = WorkerVersions(lambda **message: said.append(message), flags)
+            load = asyncio.create_task(versions.loaded("digits", 2, "a", armed.append))
+            await asyncio.sleep(0)
+            first = said[0]["loaded"][3]
+            if why == "unloaded":
+                versions.left("digits", 2)
+                load.cancel()
+            else:
+                versions.load_again()
+            versions.take({"arm": ["digits", 2, 6, first]})  # the load has not noticed yet
+            again = asyncio.create_task(versions.loaded("digits", 2, "a", armed.append))
+            await asyncio.gather(load, return_exceptions=True)
+            await asyncio.sleep(0)
+            second = said[-1]["loaded"][3]
+            assert said[1:] == [{"left": ["digits", 2]}, {"loaded": ["digits", 2, "a", second]}]
+            for order in ({"arm": ["digits", 2, 6, first]}, {"disarm": ["digits", 2, first]}):
+                versions.take(order)
+            versions.take({"refuse": ["digits", 2, "no", first]})
+            versions.take({"serve": ["digits", 2, first]})
+            await asyncio.sleep(0)
+            assert (armed, again.done(), len(said)) == ([], False, 3)
+            versions.take({"arm": ["digits", 2, 7, second]})
+            versions.take({"disarm": ["digits", 2, second]})
+            assert [each is None for each in armed] == [False, True]
+            versions.take({"serve": ["digits", 2, second]})
+            await again
 
     run_test(check())
 
@@ -43,16 +82,19 @@ def test_a_refusal_of_another_worker_is_one_here() -> None:
 
     async def check() -> None:
         with closing(Flags()) as flags:
-            versions = WorkerVersions(lambda **_: None, flags)
+            said: list[dict[str, Any]] = []
+            versions = WorkerVersions(lambda **message: said.append(message), flags)
             load = asyncio.create_task(versions.loaded("digits", 2, "a", lambda _: None))
             await asyncio.sleep(0)
-            versions.take({"refuse": ["digits", 2, "another worker refused it: no memory"]})
-            versions.take({"refuse": ["digits", 2, "again"]})
-            versions.take({"serve": ["digits", 2]})
+            number = said[0]["loaded"][3]
+            versions.take({"refuse": ["digits", 2, "another worker refused it: no memory", number]})
+            versions.take({"refuse": ["digits", 2, "again", number]})
+            versions.take({"serve": ["digits", 2, number]})
             with pytest.raises(ModelRefused, match="another worker refused it: no memory") as refused:
                 await load
             assert refused.value.kind == "worker"
-            versions.take({"arm": ["digits", 2, 0]})
+            versions.take({"arm": ["digits", 2, 0, number]})
+            assert len(said) == 1
 
     run_test(check())
 
@@ -74,36 +116,42 @@ def test_a_load_that_is_cancelled_leaves_the_agreement() -> None:
 
 
 def test_a_withdrawn_version_is_armed_and_left() -> None:
-    """Only to the version that was reported last, and not after this worker stays. Settings leave it alone."""
+    """Only by the report that came last, and not after this worker stays. Settings leave it alone."""
     said: list[dict[str, Any]] = []
-    armed: list[Callable[[], bool]] = []
+    armed: list[Callable[[], bool] | None] = []
     ended: list[bool] = []
+
     with closing(Flags()) as flags:
         versions = WorkerVersions(lambda **message: said.append(message), Flags(flags.descriptor))
-        versions.withdrawn("digits", 3, 2, armed.append, ended.append)
-        versions.withdrawn("digits", 3, 1, armed.append, ended.append)
-        assert said == [{"withdrawn": ["digits", 3, 2]}, {"withdrawn": ["digits", 3, 1]}]
-        versions.take({"arm back": ["digits", 2, 6]})
-        assert said.pop() == {"armed": ["digits", 2, 6]}  # the others do not wait for it
-        for order in ({"serve": ["digits", 1]}, {"refuse": ["digits", 1, "no"]}, {"end back": ["digits", 6, True]}):
-            versions.take(order)
+
+        def withdraw(version: int, successor: int) -> int:
+            versions.withdrawn("digits", version, successor, armed.append, ended.append)
+            number: int = said[-1]["withdrawn"][3]
+            assert said.pop() == {"withdrawn": ["digits", version, successor, number]}
+            return number
+
+        before, number = withdraw(3, 1), withdraw(3, 1)
         versions.load_again()
-        assert (armed, ended) == ([], [])
-        versions.take({"arm back": ["digits", 1, 7]})
+        for order in ({"serve": ["digits", 1, number]}, {"refuse": ["digits", 1, "no", number]}):
+            versions.take(order)
+        versions.take({"arm back": ["digits", 1, 6, before]})
+        versions.take({"end back": ["digits", True, before]})
+        assert (said, armed, ended) == ([], [], [])
+        versions.take({"arm back": ["digits", 1, 7, number]})
         assert said.pop() == {"armed": ["digits", 1, 7]}
         flags.set(7)
-        assert [is_switched() for is_switched in armed] == [True]
-        versions.take({"end back": ["digits", 7, True]})
-        versions.take({"end back": ["digits", 7, True]})
+        assert [is_switched is not None and is_switched() for is_switched in armed] == [True]
+        for _again in range(2):
+            versions.take({"end back": ["digits", True, number]})
         assert ended == [True]
-        versions.withdrawn("digits", 4, 1, armed.append, ended.append)
-        versions.take({"arm back": ["digits", 1, 8]})
-        versions.take({"end back": ["digits", 8, False]})
+        number = withdraw(4, 1)
+        versions.take({"arm back": ["digits", 1, 8, number]})
+        versions.take({"end back": ["digits", False, number]})
         assert ended == [True, False]
-        versions.withdrawn("digits", 4, 1, armed.append, ended.append)
+        number = withdraw(4, 1)
         versions.stays("digits", 4)
-        assert said.pop() == {"withdrawn": ["digits", 4, 0]}
-        versions.take({"arm back": ["digits", 1, 9]})
+        assert said[-1]["withdrawn"][:3] == ["digits", 4, 0]
+        versions.take({"arm back": ["digits", 1, 9, number]})
         assert len(armed) == 2
 
 
