@@ -5,7 +5,7 @@ WEB := tests/kan_model/lowering tests/service/client
 # How many processes share the tests. 3 are best on two cores, because tests also wait; 0 means pytest's own alone.
 WORKERS ?= 3
 # pip alone would be silent, and look as if it hung.
-SAY := @echo "make: pip installs packages into .venv, up to several gigabytes. It takes a minute or more, and prints nothing."
+SAY := @echo "make: pip installs packages into .venv, up to several gigabytes. It takes minutes, and prints nothing."
 export ORT_DISABLE_TELEMETRY := 1
 # The tests start hundreds of processes. Each would compile our modules again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/.installed-train  ## Train on digits, export, serve, call, measure; then stop (half a minute)
+demo: .venv/.installed-train  ## Train on digits, export, serve, call, measure; then stop (about a minute)
 	$(BIN)/python deploy/demo.py
 
 docs: .venv/.installed-docs  ## Build the documentation site in site/; python3 -m http.server -d site shows it

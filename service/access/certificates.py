@@ -1,17 +1,18 @@
 """The certificate of the gRPC port, and the authorities of callers' certificates. Taken anew when they change."""
 
-import binascii
-import re
+import logging
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from service.access.reloaded import LastValid, ReloadedFiles
+from service.access.validity import Validity, first_certificate, read_validity
 from service.errors import StartupError
 from service.settings import Settings
 
-_CERTIFICATE = re.compile(rb"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----(.*?)-----END", re.DOTALL)
+_log = logging.getLogger(__name__)
+
 # The algorithm of a public key in a certificate, in DER: RSA, and ECDSA with P-256, P-384, P-521. Source: RFC 3279,
 # section 2.3.1, and RFC 5480, section 2.1.1.
 _KINDS = tuple(
@@ -35,11 +36,13 @@ class Certificates:
         chain: The server's certificate and those between it and its authority.
         key: Its private key.
         client_ca: Authorities of callers' certificates, which every caller then needs; None without.
+        validity: When the server's certificate is valid.
     """
 
     chain: bytes
     key: bytes
     client_ca: bytes | None
+    validity: Validity
 
 
 def read_certificates(settings: Settings, start: LastValid | None = None) -> ReloadedFiles[Certificates] | None:
@@ -65,17 +68,20 @@ def read_certificates(settings: Settings, start: LastValid | None = None) -> Rel
             check_authorities(found[2], files[2])
         return certificates_of(found)
 
-    return ReloadedFiles("certificates", files, parse, start, certificates_of)
+    return ReloadedFiles("certificates", files, parse, start, certificates_of, _follow)
 
 
 def in_place_of_files(settings: Settings, last_valid: Certificates | None) -> Certificates | None:
-    """What an Envoy starts with in the place of the files: `last_valid` if they are invalid; None if they are valid.
+    """What an Envoy starts with in the place of the files: `last_valid` if they are invalid, or hold a certificate that
+    may not follow it; None if they are valid.
 
     Raises:
         StartupError: They are invalid, and there is nothing in their place.
     """
     try:
-        read_certificates(settings)
+        found = read_certificates(settings)
+        if found is not None and last_valid is not None:
+            _refuse_worse(last_valid, found.value)
     except StartupError:
         if last_valid is None:
             raise
@@ -84,8 +90,35 @@ def in_place_of_files(settings: Settings, last_valid: Certificates | None) -> Ce
 
 
 def certificates_of(found: Sequence[bytes]) -> Certificates:
-    """The certificates in the bytes of their files, which are valid."""
-    return Certificates(found[0], found[1], found[2] if len(found) > 2 else None)
+    """The certificates in the bytes of their files, which are valid.
+
+    Raises:
+        StartupError: Nobody can tell when the server's certificate is valid.
+    """
+    try:
+        validity = read_validity(first_certificate(found[0]) or b"")
+    except ValueError as error:
+        raise StartupError(
+            f"nobody can tell when the certificate is valid: {error}; wanted dates of RFC 5280"
+        ) from None
+    return Certificates(found[0], found[1], found[2] if len(found) > 2 else None, validity)
+
+
+def warn_if_refused(certificates: Certificates) -> None:
+    """Log a warning if callers refuse the server's certificate by its dates."""
+    if fault := certificates.validity.fault():
+        _log.warning("the certificate of the gRPC port %s: callers refuse it; renew it (docs/security.md)", fault)
+
+
+def _follow(old: Certificates, new: Certificates) -> None:
+    _refuse_worse(old, new)
+    warn_if_refused(new)
+
+
+def _refuse_worse(old: Certificates, new: Certificates) -> None:
+    """Refuse a certificate that is not valid now in the place of one that is."""
+    if (fault := new.validity.fault()) and not old.validity.fault():
+        raise StartupError(f"the certificate {fault}, so callers would refuse it; wanted one that is valid now")
 
 
 def _check_pair(chain: Path, key: Path) -> None:
@@ -108,8 +141,8 @@ def _check_pair(chain: Path, key: Path) -> None:
 
 def _check_kind(chain: bytes) -> None:
     """Refuse a key that OpenSSL, which Python asks, can use and BoringSSL, which gRPC and Envoy use, cannot."""
-    first = _CERTIFICATE.search(chain)
-    if first is None or not any(kind in binascii.a2b_base64(first[1]) for kind in _KINDS):
+    first = first_certificate(chain)
+    if first is None or not any(kind in first for kind in _KINDS):
         raise StartupError(
             "the certificate has a key of a kind that TLS cannot use here; wanted RSA, or ECDSA with P-256, P-384 or "
             "P-521"

@@ -44,6 +44,7 @@ class ReloadedFiles(Generic[_Value]):
         parse: Gives the value for the files' bytes; raises StartupError.
         start: With what it starts if the files are invalid, and who hears of valid ones; None: the files must be valid.
         restore: Gives the value for bytes of `start`, which were valid in another process; as `parse` by default.
+        follow: Is called with the value in use and the one that is to follow it; raises StartupError if it may not.
 
     Attributes:
         value: In use.
@@ -62,24 +63,28 @@ class ReloadedFiles(Generic[_Value]):
         parse: Callable[[Sequence[bytes]], _Value],
         start: "LastValid | None" = None,
         restore: Callable[[Sequence[bytes]], _Value] | None = None,
+        follow: Callable[[_Value, _Value], None] = lambda _old, _new: None,
     ) -> None:
         self.is_current = True
         self.on_taken: Callable[[], object] = lambda: None
         self._what = what
         self._files = files
         self._parse = parse
+        self._follow = follow
         self._told = ""
         self._report_valid = start.tell if start is not None else lambda _: None
         self._taken: Sequence[bytes] | None
+        known = None if start is None else start.content
         try:
             self._seen = self._taken = self._read()
-            self.value = self._parsed(self._seen)
+            # Other processes would not take worse files in the place of what they have, so this one does not either.
+            self.value = self._parsed(self._seen, [] if known is None else [(restore or parse)(known)])
             self._report_valid(self._seen)
         except StartupError as error:
-            if start is None or start.content is None:
+            if known is None:
                 raise
-            self._seen = self._taken = start.content
-            self.value = (restore or parse)(start.content)
+            self._seen = self._taken = known
+            self.value = (restore or parse)(known)
             self._keep(str(error))
 
     async def watch(self) -> None:
@@ -101,7 +106,7 @@ class ReloadedFiles(Generic[_Value]):
             found = self._read()
             is_new = found != self._taken and found == self._seen
             if is_new:
-                self.value = self._parsed(found)
+                self.value = self._parsed(found, [self.value])
                 self._taken = None  # until all has been done
                 self.on_taken()
                 self._taken = found
@@ -138,8 +143,12 @@ class ReloadedFiles(Generic[_Value]):
             raise StartupError(f"{self._what}: {str(file)!r} is longer than {_MOST_BYTES} bytes")
         return content
 
-    def _parsed(self, found: Sequence[bytes]) -> _Value:
+    def _parsed(self, found: Sequence[bytes], before: Sequence[_Value]) -> _Value:
+        """The value of these bytes, if it may follow each one before."""
         try:
-            return self._parse(found)
+            value = self._parse(found)
+            for each in before:
+                self._follow(each, value)
+            return value
         except (StartupError, OSError) as error:  # OSError: a file that went away meanwhile
             raise StartupError(f"{self._what} ({', '.join(map(str, self._files))}): {error}") from error

@@ -72,7 +72,7 @@ def target(addresses: str | Sequence[str]) -> Target:
         raise ValueError("there is no address, wanted host:port as in 127.0.0.1:8001")
     if len(hosts) == 1:
         return Target(address, address, several=False)
-    families = {_family(host) for host in hosts}
+    families = {ip_version(host) for host in hosts}
     if len(families) > 1 or None in families:
         raise ValueError(
             f"the addresses are {address!r}, wanted IP addresses of one family with ports (gRPC takes no list of "
@@ -135,7 +135,7 @@ def _read_host(address: str) -> str:
     return host
 
 
-def _family(host: str) -> int | None:
+def ip_version(host: str) -> int | None:
     """4 or 6, the version of an IP address; None for a name."""
     try:
         return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).version

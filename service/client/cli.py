@@ -87,7 +87,8 @@ def _token(file: str | None) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         if file.startswith(_TOKEN_PREFIX):
             raise ValueError("--token-file is a token; wanted a file that holds it, or KAN_TOKEN=…") from None
-        raise ValueError(f"the token file {file!r} cannot be read: {error}") from error
+        reason = (isinstance(error, OSError) and error.strerror) or error
+        raise ValueError(f"the token file {file!r} cannot be read: {reason}") from error
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

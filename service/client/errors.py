@@ -82,9 +82,11 @@ class NotConnected(Unavailable):
     """No connection could be made.
 
     is_reachable  whether something listens at the address
+    is_refused    whether nothing listens at one address of the name; gRPC tells the error of any one
     """
 
     is_reachable = False
+    is_refused = False
 
 
 # Ends of a table after which its rest can be asked for: nothing is wrong with its rows.
@@ -168,7 +170,9 @@ def _unavailable(address: str, details: str) -> Unavailable:
         if "Failed parsing HTTP/2" in details:
             return NotConnected(f"{address} does not speak gRPC: is it the HTTP port? kan-serve's line says both ports")
         error = NotConnected(f"no server at {address}: is kan-serve running? ({reason})")
-        error.is_reachable = "last error: " in details and "refused" not in reason
+        if "last error: " in details:
+            error.is_refused = "refused" in reason
+            error.is_reachable = not error.is_refused
         return error
     if "it was refused: " in details:  # kan-serve's word for a version that another call will not find either
         return Unavailable(

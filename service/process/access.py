@@ -8,7 +8,7 @@ from typing import Any
 
 from service.access.access_log import AccessLog
 from service.access.authorizer import Authorizer
-from service.access.certificates import read_certificates
+from service.access.certificates import read_certificates, warn_if_refused
 from service.access.quota import TokenQuotas
 from service.access.reloaded import LastValid, ReloadedFiles
 from service.frontends.address import is_public
@@ -53,18 +53,27 @@ class Access:
         authorizer = Authorizer(Path(settings.tokens), paths, quotas, known) if settings.tokens else None
         self._log = AccessLog(settings.access_log) if settings.access_log else None
         self.entrance = Entrance(authorizer, self._log, head)
-        self.certificates = read_certificates(settings, last_valid("certificates"))
+        in_use = last_valid("certificates")
+        self.certificates = read_certificates(settings, in_use)
         self._watches: list[asyncio.Task[None]] = []
         if authorizer is not None:
             self._watch("tokens", authorizer.file, metrics)
         if self.certificates is not None:
             self._watch("certificates", self.certificates, metrics)
+            metrics.access.watch_certificate(self._certificate_ends)
+            if in_use is None or in_use.content is None:
+                warn_if_refused(self.certificates.value)
         if self._log is not None:
             metrics.access.watch_log(self._log)
 
     def _watch(self, kind: str, files: "ReloadedFiles[Any]", metrics: Metrics) -> None:
         metrics.access.watch_files(kind, files)
         self._watches.append(asyncio.create_task(files.watch(), name=f"watch {kind}"))
+
+    def _certificate_ends(self) -> float:
+        """Unix time."""
+        assert self.certificates is not None
+        return self.certificates.value.validity.ends.timestamp()
 
     async def close(self) -> None:
         """Watch no more, and write what the access log still has."""

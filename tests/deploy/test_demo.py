@@ -1,4 +1,4 @@
-"""What `make demo` says, without running it: it trains for half a minute."""
+"""What `make demo` says, without running it: it takes about a minute."""
 
 from deploy import demo
 

@@ -171,7 +171,7 @@ def test_words_that_training_never_saw_are_answered_and_counted(client: Client, 
     done = subprocess.run([*command, "--address", address], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0
     assert [float(line) for line in done.stdout.splitlines()[1:]] == pytest.approx(found.values[:, 0].tolist())
-    assert "2 cells of 1 column hold words that training never saw" in done.stderr
+    assert "2 cells of 1 column hold words that the model does not know" in done.stderr
 
 
 def test_tuned_and_continued_versions_have_the_gap_inputs_too(folder: Path, tmp_path: Path) -> None:

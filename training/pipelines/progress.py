@@ -22,7 +22,7 @@ class ProgressBar(Watcher):
 
     def __init__(self, recipe: Recipe, console: Console) -> None:
         self._recipe, self._console = recipe, console
-        self._plan = recipe.fit
+        self._plan, self._loss = recipe.fit, "validation loss"
         self._steps = self._plan.steps * len(self._plan.grids)
         if self._plan.refit_with_validation:
             self._steps *= 2
@@ -83,12 +83,12 @@ class ProgressBar(Watcher):
             is_start = state.best_loss < kept.validation_loss
             self._show(last, "best: the start" if is_start else f"best {self._score(kept)}", done)
             if state.step == 0 and state.share_done is None:
-                start = f"validation loss {state.best_loss:.3g} before the first step"
+                start = f"{self._loss} {state.best_loss:.3g} before the first step"
                 self._leave_line(last, start if is_start else self._describe_kept(kept, last))
 
     def on_refit(self, dataset: Dataset, recipe: Recipe) -> None:
         """Start the bar anew, and print the warnings about all rows, unless they are those of the first fit."""
-        self._plan = recipe.fit
+        self._plan, self._loss = recipe.fit, "out-of-fold loss"  # all rows train, each in all members but one
         self._steps = self._plan.steps * len(self._plan.grids)
         self._bar.reset(self._task, total=self._steps, numbers="")
         line = f"refit: all {len(dataset.train)} rows train now, the test rows too"
@@ -133,7 +133,7 @@ class ProgressBar(Watcher):
 
     def _validated(self, record: Record) -> str:
         when = f"after {record.step} steps" if record.step else "before the first step"
-        return f"validation loss {record.validation_loss:.3g}  {self._score(record)} {when}"
+        return f"{self._loss} {record.validation_loss:.3g}  {self._score(record)} {when}"
 
     def _score(self, record: Record) -> str:
         return f"{LossFunction.of(self._recipe.task).metric} {record.validation_score:.4f}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from kan_api.metric_names import shown_name
 from kan_api.network_text import size_text
@@ -17,6 +17,7 @@ from training.publishing.repository import (
     withdrawn_versions,
 )
 
+_MODEL: Final = "model.onnx"  # not from training.publishing.export, which loads torch: a list is quick
 State = Literal["newest", "older", "withdrawn", "unreadable", "refused"]
 
 
@@ -33,7 +34,7 @@ class ListedVersion:
         version: Its number.
         state: "newest" is the newest version that kan-serve may answer with, "older" ones come before it; "withdrawn"
             ones were taken back by a rollback; the manifest of an "unreadable" one is absent or damaged; that of a
-            "refused" one names another model or version.
+            "refused" one names another model or version, or its model.onnx is absent or of another size.
         created: When it was published, as RFC 3339.
         task: "regression" or "classification".
         score: The first metric on the test rows, "R² 0.93" for example; empty if no test rows were held out.
@@ -118,7 +119,8 @@ def _versions_of(folder: Path) -> Iterator[ListedVersion]:
 def _listed(model: str, version: int, folder: Path, state: State) -> ListedVersion:
     if (manifest := read_manifest(folder)) is None:
         return ListedVersion(model, version, "unreadable", "", "", "", "", str(folder))
-    fault = "" if state == "withdrawn" else describe_other_identity(manifest, model, version)
+    fault = describe_other_identity(manifest, model, version) or _damage(folder, manifest)
+    fault = "" if state == "withdrawn" else fault
     return ListedVersion(
         model,
         version,
@@ -130,6 +132,18 @@ def _listed(model: str, version: int, folder: Path, state: State) -> ListedVersi
         str(folder),
         fault,
     )
+
+
+def _damage(folder: Path, manifest: ModelManifest) -> str:
+    """What is wrong with model.onnx, by its size alone: a list reads no large files. "" if nothing is."""
+    sizes = [file.size_bytes for file in manifest.files if file.name == _MODEL]
+    if len(sizes) != 1:
+        return f"its manifest.json lists {_MODEL} {len(sizes)} times, wanted once"
+    try:
+        found = (folder / _MODEL).stat().st_size
+    except OSError as error:
+        return f"{_MODEL} cannot be read: {error.strerror}"
+    return "" if found == sizes[0] else f"{_MODEL} has {found} bytes, its manifest.json says {sizes[0]}"
 
 
 def _score(manifest: ModelManifest) -> str:

@@ -7,10 +7,12 @@ import threading
 import time
 from contextlib import closing
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 
+from service.access.validity import first_certificate, read_validity
 from service.client.access.access import TLS
-from service.client.channel import NAME_OF_SEVERAL
+from service.client.channel import NAME_OF_SEVERAL, ip_version
 from service.client.errors import ClientError, NotConnected
 
 # A look connects and then shakes hands: the longest time of one step, and the longest that a call waits for the look.
@@ -25,8 +27,11 @@ _HTTP_PORT = "does not speak gRPC: it is the HTTP port of a kan-serve, for metri
 class PortLook:
     """Tells how the TLS of a port and of this client differ if no connection can be made: gRPC does not tell it.
 
-    A look is one more connection, to the first address, in a thread of its own. There is at most one in 30 s, and none
+    A look is one more connection, to the first server, in a thread of its own. There is at most one in 30 s, and none
     after the first answer: then the TLS fits, and the server has other troubles. Any thread may call.
+
+    A name such as localhost may have several addresses, with a server at one. If gRPC tells that another one refused,
+    the look takes the first address that accepts.
 
     Args:
         address: the servers, as messages name them.
@@ -37,6 +42,7 @@ class PortLook:
         host, _, port = address.split(",")[0].removeprefix(NAME_OF_SEVERAL).rpartition(":")
         self._address: Final = address
         self._host, self._port, self._tls = host.strip("[]"), int(port) if port.isdecimal() else 0, tls
+        self._is_name: Final = ip_version(self._host) is None
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._next_at = 0.0
@@ -49,7 +55,9 @@ class PortLook:
 
     def explained(self, error: ClientError, seconds_left: float) -> ClientError:
         """The error, or one that says how TLS differs, if that is known within the seconds that are left."""
-        if self._is_over or not isinstance(error, NotConnected) or not error.is_reachable or not seconds_left:
+        if self._is_over or not isinstance(error, NotConnected) or not seconds_left:
+            return error
+        if not error.is_reachable and not (error.is_refused and self._is_name):
             return error
         with self._lock:
             if self._thread is None or time.monotonic() >= self._next_at:
@@ -100,12 +108,22 @@ def _difference(host: str, port: int, tls: TLS | None) -> str:
         return f"{misfit} speaks TLS, and the client plain text; give --ca (in Python tls=TLS(ca=…)){more}"
     if alert and tls.cert is None:
         return f"{misfit} asks callers for a certificate (mTLS); give --cert and --key"
+    if (alert or hangs_up) and (fault := _own_fault(tls)):
+        return f"{distrust} does not accept the certificate of --cert, which {fault}"
     if alert:
         return f"{distrust} does not accept the certificate of --cert ({alert})"
     # gRPC's servers send no alert, so this may have other causes.
     how = "asks callers for a certificate (mTLS): give --cert and --key"
     how = how if tls.cert is None else "does not accept the certificate of --cert"
     return f"hangs up after the TLS handshake: it stops, is full, or {how}" if hangs_up else ""
+
+
+def _own_fault(tls: TLS) -> str:
+    """Why the client's certificate is not valid now; "" if it is, or cannot be read, or there is none."""
+    try:
+        return "" if tls.cert is None else read_validity(first_certificate(Path(tls.cert).read_bytes()) or b"").fault()
+    except (OSError, ValueError):
+        return ""
 
 
 def _is_for_metrics(host: str, port: int) -> bool:

@@ -37,6 +37,6 @@ class OtherWords:
         columns = "1 column" if len(self._cells) == 1 else f"{len(self._cells)} columns"
         verb = "holds a word" if self.cells == 1 else "hold words"
         return (
-            f"{cells} of {columns} {verb} that training never saw or pooled as rare: taken as other; the first is "
+            f"{cells} of {columns} {verb} that the model does not know: taken as other; the first is "
             f"{shown} in column {quoted(column)}"
         )

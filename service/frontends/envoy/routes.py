@@ -26,6 +26,17 @@ _FILTERS = "type.googleapis.com/envoy.extensions.filters.http"
 # The transcoder's own; Envoy drops what a caller sends under that name.
 ORIGINAL_PATH = "x-envoy-original-path"
 
+# The transcoder found no JSON, or none of this method's message.
+_NO_JSON: Mapping[str, Any] = {
+    "extension_filter": {
+        "name": "envoy.access_loggers.extension_filters.cel",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+            "expression": 'response.code_details.startsWith("grpc_json_transcode_failure") && response.code == 400',
+        },
+    }
+}
+
 _SERVICE = prediction_pb2.DESCRIPTOR.services_by_name["PredictionService"]
 
 # gRPC and gRPC-Web.
@@ -114,7 +125,7 @@ def _held(match: Mapping[str, Any], filters: Mapping[str, Any], most_bytes: int)
 
 
 def refusals(max_message_bytes: int) -> list[dict[str, Any]]:
-    """What Envoy says where a body passes its bound or its deadline: what the methods say.
+    """What Envoy says where a body passes its bound or its deadline, as the methods do; and where one is no JSON.
 
     Args:
         max_message_bytes: As for :func:`routes`.
@@ -137,6 +148,7 @@ def refusals(max_message_bytes: int) -> list[dict[str, Any]]:
         _in_grpc(size, refused, large),
         _in_grpc(time, LATE.code, LATE.message),
         *(_in_json(*each) for each in in_json),
+        _in_json(_NO_JSON, HTTPStatus.BAD_REQUEST, Code.INVALID_ARGUMENT, None),
     ]
 
 
@@ -152,17 +164,24 @@ def _in_grpc(which: Mapping[str, Any], code: Code, text: str) -> dict[str, Any]:
         "filter": {"and_filter": {"filters": [which, {"header_filter": {"header": _IS_GRPC}}]}},
         "status_code": int(HTTPStatus.OK),
         "body_format_override": {"text_format_source": {"inline_string": ""}, "content_type": "application/grpc"},
-        "headers_to_add": [
-            {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
-            for key, value in headers.items()
-        ],
+        "headers_to_add": _overwritten(headers),
     }
 
 
-def _in_json(which: Mapping[str, Any], status: HTTPStatus, code: Code, text: str) -> dict[str, Any]:
+def _in_json(which: Mapping[str, Any], status: HTTPStatus, code: Code, text: str | None) -> dict[str, Any]:
+    """As the transcoder writes an error. Without a text Envoy's own stays."""
     return {
         "filter": which,
         "status_code": int(status),
-        "body": {"inline_string": text},
+        **({} if text is None else {"body": {"inline_string": text}}),
         "body_format_override": {"json_format": {"code": int(code), "message": "%LOCAL_REPLY_BODY%", "details": []}},
+        # For the access log, which would make a code of the HTTP status: INTERNAL of 400, UNAVAILABLE of 504.
+        "headers_to_add": _overwritten({"grpc-status": str(int(code))}),
     }
+
+
+def _overwritten(headers: Mapping[str, str]) -> list[dict[str, Any]]:
+    return [
+        {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        for key, value in headers.items()
+    ]

@@ -98,7 +98,8 @@ def _of_workers(worker: Numbers) -> Iterator[Metric]:
     yield traces({str(path[1]): int(number) for path, number in worker.items() if path[0] == "traces"})
     valid = {str(path[2]): bool(number) for path, number in worker.items() if path[:2] == ("now", "file_valid")}
     lost = worker.get(("log_lost",))
-    yield from access_families(valid, None if lost is None else int(lost))
+    ends = worker.get(("now", "certificate_ends"))
+    yield from access_families(valid, ends, None if lost is None else int(lost))
 
 
 def _read(folder: Path) -> tuple[Numbers, dict[Version, Numbers]]:

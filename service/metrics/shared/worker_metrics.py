@@ -31,6 +31,8 @@ class WorkerMetrics(Metrics):
         self._remove_retired()
         for kind, is_valid in self.access.valid().items():
             self._worker.write(key("now", "file_valid", kind), is_valid)
+        if (ends := self.access.certificate_ends()) is not None:
+            self._worker.write(key("now", "certificate_ends"), ends)
         if (lost := self.access.lost_lines()) is not None:
             self._worker.write(key("log_lost"), lost)
         for series in list(self._versions.values()):

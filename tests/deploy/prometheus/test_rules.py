@@ -211,6 +211,7 @@ def _exported() -> Iterator[str]:
     metrics.model_ready("digits", 1, ready=True)
     metrics.model_refused("digits", 2, "checksum")
     metrics.access.watch_files("tokens", SimpleNamespace(is_current=True))
+    metrics.access.watch_certificate(lambda: 0.0)
     workers = WorkerCounts(lambda: 2, 2, lambda: 0)
     for family in (*metrics.registry.collect(), *workers.collect()):
         for sample in family.samples:

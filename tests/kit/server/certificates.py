@@ -88,6 +88,11 @@ def serial(pem: bytes) -> int:
     return x509.load_pem_x509_certificate(pem).serial_number
 
 
+def ends(pem: bytes) -> float:
+    """When a certificate ends, as Unix time."""
+    return x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
+
+
 def _name(text: str, *units: str) -> x509.Name:
     of_units = [x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, each) for each in units]
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text), *of_units])

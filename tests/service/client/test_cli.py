@@ -362,6 +362,14 @@ def test_a_token_in_place_of_its_file_is_not_shown(
     assert "secret" not in shown.out + shown.err
 
 
+def test_a_token_file_that_is_not_there_is_named_once(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """With the reason in words, without the number of the error."""
+    absent = str(tmp_path / "nix.token")
+    assert cli.main(["models", "--token-file", absent]) == 2
+    told = f"the token file {absent!r} cannot be read: No such file or directory\n"
+    assert capsys.readouterr().err.endswith(told)
+
+
 def test_a_reader_that_leaves_is_no_mistake(address: str, tmp_path: Path) -> None:
     """`| head -1` ends it quietly, long before the end of the file."""
     path = tmp_path / "large.csv"

@@ -530,7 +530,9 @@ def test_a_browser_is_told_where_it_is(server: KanServe) -> None:
 def test_the_access_log_has_what_envoy_answers_itself(
     kan_serve: Start, write_model: WriteModel, tmp_path: Path
 ) -> None:
-    """A message that is too long and JSON that is none never reach Python: Envoy writes their lines, and no others."""
+    """A message that is too long and JSON that is none never reach Python: Envoy writes their lines, and no others. The
+    caller gets an error in JSON, as Python's are, with the reason.
+    """
     write_model("affine")
     file = tmp_path / "access.log"
     server = kan_serve("--frontend", "envoy", "--access-log", str(file), "--max-message-bytes", "100000")
@@ -543,7 +545,9 @@ def test_the_access_log_has_what_envoy_answers_itself(
     )
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(request, timeout=60)
-    caught.value.close()
+    with caught.value as error:
+        assert error.headers["content-type"] == "application/json"
+        answer = json.load(error)
     assert server.stop()[0] == 0
     text = file.read_bytes().splitlines()
     assert max(map(len, text)) < MOST_LINE_BYTES
@@ -553,7 +557,9 @@ def test_the_access_log_has_what_envoy_answers_itself(
         ("grpc_json_transcode_failure", 400),
     ]
     assert {line["method"] for line in lines} == {"/kan_api.v1.PredictionService/Predict"}
-    assert lines[0]["code"] == "RESOURCE_EXHAUSTED"
+    assert [line["code"] for line in lines] == ["RESOURCE_EXHAUSTED", "INVALID_ARGUMENT"]
+    assert (answer["code"], answer["details"]) == (3, [])
+    assert "end of string" in answer["message"]
 
 
 def test_lines_of_envoy_and_python_do_not_mix(kan_serve: Start, write_model: WriteModel, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from tests.kit.callers.protocols import KanApi
 from tests.kit.callers.tokens import bearer, secret
 from tests.kit.models.graphs import Answer
 from tests.kit.models.repository import WriteModel, write_version
-from tests.kit.server.certificates import Authority, Key, Pair, serial, shown_serial
+from tests.kit.server.certificates import Authority, Key, Pair, ends, serial, shown_serial
 from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve, starter
 from tests.kit.server.relay import relayed
 from tests.kit.waiting import until_elsewhere, wait_for
@@ -289,9 +289,13 @@ def test_the_authority_of_callers_rotates(
 
 
 def test_broken_certificates_change_nothing(start: Start, write_model: WriteModel, authority: Authority) -> None:
-    """A key that does not fit, half a file, or none: the old pair stays in use, and log and metric say so."""
+    """A key that does not fit, half a file, none, or a certificate that has expired: the old pair stays in use, and log
+    and metric say so.
+    """
     write_model("affine")
-    pair = authority.issue("server")
+    key = ec.generate_private_key(ec.SECP256R1())
+    expired = authority.issue("expired", days=-1, key=key).cert.read_bytes()
+    pair = authority.issue("server", key=key)
     server = start(*_flags(pair))
     before, cert = shown_serial(server.grpc), pair.cert.read_bytes()
     foreign = authority.issue("other")
@@ -302,7 +306,7 @@ def test_broken_certificates_change_nothing(start: Start, write_model: WriteMode
     def is_valid() -> bool:
         return not is_refused()
 
-    for broken in (foreign.cert.read_bytes(), cert[: len(cert) // 2], b""):
+    for broken in (foreign.cert.read_bytes(), cert[: len(cert) // 2], b"", expired):
         pair.cert.write_bytes(broken)
         wait_for(is_refused)
         assert shown_serial(server.grpc) == before
@@ -310,7 +314,30 @@ def test_broken_certificates_change_nothing(start: Start, write_model: WriteMode
         wait_for(is_valid)
     code, log = server.stop()
     assert code == 0
-    assert log.count("the last valid content stays in use") == 3
+    assert log.count("the last valid content stays in use") == 4
+    assert "the certificate expired on" in log
+
+
+def test_a_start_with_an_expired_certificate_is_a_warning(
+    start: Start, write_model: WriteModel, authority: Authority
+) -> None:
+    """The server starts, since not to start would help no caller. Log and metric have the date, until a renewal."""
+    write_model("affine")
+    pair = authority.issue("server", days=-1)
+    server = start(*_flags(pair))
+    name = "kan_certificate_expires_timestamp_seconds"
+    assert server.sample(name) == ends(pair.cert.read_bytes())
+    renewed = authority.issue("server")
+    wait_for(lambda: server.sample(name) == ends(renewed.cert.read_bytes()), "the metric")
+
+    async def check() -> None:
+        async with _channel(server.grpc, authority.file) as channel:
+            assert await _code(channel) == "OK"
+
+    asyncio.run(check())
+    warnings = [line for line in server.stop()[1].splitlines() if "WARNING" in line]
+    assert len(warnings) == 1
+    assert "the certificate of the gRPC port expired on" in warnings[0]
 
 
 @pytest.mark.parametrize(

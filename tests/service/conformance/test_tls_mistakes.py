@@ -59,7 +59,7 @@ _MISTAKES = [
     ("tls", "http", "does not speak gRPC: it is the HTTP port of a kan-serve"),
     ("plain", "http", "does not speak gRPC: is it the HTTP port?"),
     ("tls", "mutual", "asks callers for a certificate (mTLS)"),
-    ("old", "mutual", "does not accept the certificate of --cert"),
+    ("old", "mutual", "the server does not accept the certificate of --cert, which expired on 20"),
     ("foreign", "mutual", "does not accept the certificate of --cert"),
     ("other", "tls", "the server's certificate is not accepted (unable to get local issuer certificate); check --ca"),
     ("elsewhere", "tls", "give the name in it as --server-name"),

@@ -56,6 +56,8 @@ _METRICS = {
 }
 # Of a server with several workers.
 _WORKER_METRICS = {"kan_workers", "kan_workers_configured", "kan_worker_restarts_total"}
+# Of a server with TLS.
+_TLS_METRICS = {"kan_certificate_expires_timestamp_seconds"}
 
 
 def test_probes_follow_the_server(serving: Serving, write_model: WriteModel) -> None:
@@ -146,7 +148,9 @@ def test_the_operations_manual_has_every_metric_and_setting() -> None:
     manual = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
     counters = {name for name, (kind, _) in _METRICS.items() if kind == "counter"}
     metrics = {f"{name}_total" if name in counters else name for name in _METRICS}
-    assert sorted(re.findall(r"^\| `(kan_\w+)` ", manual, re.MULTILINE)) == sorted(metrics | _WORKER_METRICS)
+    assert sorted(re.findall(r"^\| `(kan_\w+)` ", manual, re.MULTILINE)) == sorted(
+        metrics | _WORKER_METRICS | _TLS_METRICS
+    )
     flags = {f"--{name.replace('_', '-')}" for name in FLAGS}
     assert sorted(re.findall(r"^\| `(--[\w-]+)` ", manual, re.MULTILINE)) == sorted(flags)
 

@@ -90,7 +90,7 @@ def test_a_table_as_it_is_goes_through_without_an_edit_and_every_row_is_answered
     assert done.returncode == 0, done.stderr
     assert np.isfinite([float(line) for line in done.stdout.splitlines()[1:]]).all()
     assert len(done.stdout.splitlines()) == 501
-    assert "500 cells of 1 column hold words that training never saw" in done.stderr
+    assert "500 cells of 1 column hold words that the model does not know" in done.stderr
 
 
 @pytest.mark.slow

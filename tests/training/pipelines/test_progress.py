@@ -90,7 +90,9 @@ def told(recipe_path: Path, tell: Callable[[ProgressBar], None]) -> str:
 
 
 def test_a_fit_that_got_worse_shows_the_network_that_is_kept(write_recipe: Callable[..., Path]) -> None:
-    """Also of an ensemble: that of an earlier step, of an earlier grid, or the start."""
+    """Also of an ensemble: that of an earlier step, of an earlier grid, or the start. In a refit no part of the rows is
+    for validation, and the loss has the name of the rows that it is of.
+    """
     path = write_recipe(grids="[3, 5]", steps=4)
     path.write_text(path.read_text() + "[ensemble]\nmembers = 3\n")
     recipe = load_recipe(path)
@@ -111,6 +113,13 @@ def test_a_fit_that_got_worse_shows_the_network_that_is_kept(write_recipe: Calla
     assert "; kept: validation loss 0.125 before the first step\n" in told(
         path, lambda progress: progress.on_step(state)
     )
+
+    def refit(progress: ProgressBar) -> None:
+        progress.on_refit(dataset, recipe)
+        progress.on_step(state)
+
+    last = told(path, refit).splitlines()[-1]
+    assert "  out-of-fold loss 0.75  R² 0.5000 after 4 steps; kept: out-of-fold loss 0.125 before" in last
 
 
 def test_the_number_beside_the_bar_is_that_of_the_best_step_of_the_fit(write_recipe: Callable[..., Path]) -> None:

@@ -56,6 +56,21 @@ def test_versions_copied_by_hand_are_told_as_those_that_kan_serve_refuses(tmp_pa
     assert version_lines(found)[5:] == [f"{first.with_name(n)}: kan-serve refuses it: {fault}" for n in "32"]
 
 
+def test_a_model_of_another_size_is_told_as_one_that_kan_serve_refuses(tmp_path: Path) -> None:
+    """One that grew by a byte, and one that is gone; the version before them is the newest."""
+    first, second, third = (write_version(tmp_path, "affine", version) for version in (1, 2, 3))
+    size_bytes = (second / "model.onnx").stat().st_size
+    with (second / "model.onnx").open("ab") as file:
+        file.write(b"x")
+    (third / "model.onnx").unlink()
+    found = list_versions(tmp_path)
+    assert [(each.folder, each.state, each.fault) for each in found] == [
+        (str(third), "refused", "model.onnx cannot be read: No such file or directory"),
+        (str(second), "refused", f"model.onnx has {size_bytes + 1} bytes, its manifest.json says {size_bytes}"),
+        (str(first), "newest", ""),
+    ]
+
+
 def test_a_manifest_without_fields_is_told_as_that(tmp_path: Path) -> None:
     """Not as one of version 0 of a model without a name."""
     (write_version(tmp_path, "affine") / "manifest.json").write_text("{}")

@@ -16,7 +16,7 @@ import pytest
 
 from service.client import TLS, AsyncClient, Client, Unavailable
 from service.client.access import PortLook
-from service.client.errors import NotConnected
+from service.client.errors import ClientError, NotConnected, from_status
 from tests.kit.server.certificates import Authority
 from tests.kit.waiting import wait_for
 
@@ -117,9 +117,9 @@ def test_a_look_ends_no_call_late() -> None:
         wait_for(lambda: not _looking())
 
 
-def test_a_port_that_hangs_up_may_have_other_reasons(tmp_path: Path) -> None:
-    """A server without mTLS that stops after the handshake is not said to ask for a certificate."""
-    authority = Authority(tmp_path)
+@contextmanager
+def _hanging_up(authority: Authority) -> Iterator[int]:
+    """The number of a port of 127.0.0.1 alone that speaks TLS, and hangs up after each handshake."""
     pair = authority.issue("server")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.cert, pair.key)
@@ -135,14 +135,53 @@ def test_a_port_that_hangs_up_may_have_other_reasons(tmp_path: Path) -> None:
 
         thread = threading.Thread(target=serve)
         thread.start()
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def test_a_port_that_hangs_up_may_have_other_reasons(tmp_path: Path) -> None:
+    """A server without mTLS that stops after the handshake is not said to ask for a certificate."""
+    authority = Authority(tmp_path)
+    pair = authority.issue("caller")
+    with _hanging_up(authority) as port:
         for tls in (TLS(authority.file), TLS(authority.file, pair.cert, pair.key)):
-            with Client(address, tls=tls, max_attempts=1) as client, pytest.raises(Unavailable) as caught:
+            with Client(f"127.0.0.1:{port}", tls=tls, max_attempts=1) as client, pytest.raises(Unavailable) as caught:
                 client.models()
             assert "do not" not in str(caught.value)
             assert "stops, is full, or" in str(caught.value)
-        listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
+
+
+def test_the_dates_of_the_callers_certificate_explain_a_port_that_hangs_up(tmp_path: Path) -> None:
+    """Servers of gRPC send no alert, so the client looks at its own certificate."""
+    authority = Authority(tmp_path)
+    pair = authority.issue("caller", days=-1)
+    with _hanging_up(authority) as port:
+        error = _told(f"127.0.0.1:{port}", TLS(authority.file, pair.cert, pair.key), "Socket closed")
+        assert "the server does not accept the certificate of --cert, which expired on 20" in str(error)
+
+
+@pytest.mark.parametrize("reason", ["Connection refused (111)", "recvmsg:Connection reset by peer (104)"])
+def test_the_address_of_which_grpc_tells_does_not_matter(tmp_path: Path, reason: str) -> None:
+    """Of localhost, which is ::1 too, where nobody listens, gRPC tells the error of either. A number has no other
+    address, so there is no look.
+    """
+    authority = Authority(tmp_path)
+    with _hanging_up(authority) as port:
+        for tls, told in ((None, "the port speaks TLS, and the client plain text"), (TLS(authority.file), "hangs up")):
+            assert told in str(_told(f"localhost:{port}", tls, reason))
+        is_refused = "refused" in reason
+        assert ("no server at" in str(_told(f"127.0.0.1:{port}", None, reason))) == is_refused
+    assert "is kan-serve running?" in str(_told(f"localhost:{port}", None, reason))
+
+
+def _told(address: str, tls: TLS | None, reason: str) -> ClientError:
+    """What a client says where gRPC gives this reason."""
+    details = f"failed to connect to all addresses; last error: UNKNOWN: ipv6:%5B::1%5D:1: Failed to connect: {reason}"
+    error = from_status(grpc.StatusCode.UNAVAILABLE, details, address, 10)
+    return PortLook(address, tls).explained(error, 60)
 
 
 def _looking() -> bool:

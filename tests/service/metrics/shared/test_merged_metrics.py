@@ -208,6 +208,19 @@ def test_files_are_valid_if_they_are_for_all(folder: Path, merged: MergedMetrics
     assert value(merged, "kan_access_log_lost_total") == 7
 
 
+def test_the_certificate_that_ends_first_is_shown(folder: Path, merged: MergedMetrics, new_worker: NewWorker) -> None:
+    """Two workers may have different ones in the seconds of a rotation; without TLS there is no such series."""
+    workers = [new_worker(str(place)) for place in range(3)]
+    workers[2].flush()
+    assert value(merged, "kan_certificate_expires_timestamp_seconds") is None
+    for worker, ends in zip(workers, (2e9, 1e9), strict=False):
+        worker.access.watch_certificate(lambda ends=ends: ends)  # type: ignore[misc]
+        worker.flush()
+    assert value(merged, "kan_certificate_expires_timestamp_seconds") == 1e9
+    merged.end(folder / "1")
+    assert value(merged, "kan_certificate_expires_timestamp_seconds") == 2e9
+
+
 def test_the_index_is_that_of_the_rows_of_all_workers(merged: MergedMetrics, new_worker: NewWorker) -> None:
     """Rows by cell are added, and the index of drift is computed from the sums: no worker has 1,000 rows by itself."""
     rng = np.random.default_rng(0)
