@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import os
-import shutil
 import signal
 import socket
 import threading
@@ -33,6 +32,7 @@ from service.process.output import log
 from service.process.reload import Reload
 from service.process.stop import LEFT, Stop
 from service.process.threads import where_threads_are, within
+from service.process.workers.folder import remove
 from service.rpc.bounds import bounds
 from service.rpc.calls import Method
 from service.rpc.entrance import Entrance
@@ -76,8 +76,9 @@ class Application:
         asyncio.get_running_loop().set_exception_handler(_report)
         control = BlockingControl(socket.socket(fileno=int(os.environ[FD_VARIABLE])))
         orders = _Orders(settings)
+        above = "the process that watches Envoy" if worker else "kan-serve"
         # In a thread, so that orders are read while a run blocks the event loop.
-        threading.Thread(target=_obey, args=(control, orders), name="orders", daemon=True).start()
+        threading.Thread(target=_obey, args=(control, orders, above), name="orders", daemon=True).start()
         await self._live_under(control, orders, settings, worker, receive, send)
 
     async def _live_under(
@@ -204,18 +205,18 @@ class _Orders:
             self.stop.ask_at_once()
 
 
-def _obey(control: BlockingControl, orders: _Orders) -> None:
-    """Carry out the orders of kan-serve. If kan-serve ends, end Envoy and remove its folder in its place."""
+def _obey(control: BlockingControl, orders: _Orders, above: str) -> None:
+    """Carry out the orders of the process above. If that one ends, end Envoy and remove its folder in its place."""
     try:
         for order in control.messages():
             orders.take(order)
             if "why" in order:
                 control.send(hangs=where_threads_are())
-        why = "kan-serve has gone"
+        why = f"{above} has gone"
     except Exception as error:
-        why = f"kan-serve sent an invalid order ({error!r})"
+        why = f"{above} sent an invalid order ({error!r})"
     orders.stop.ask_at_once()
-    shutil.rmtree(os.environ.get(FOLDER_VARIABLE, ""), ignore_errors=True)
+    remove(Path(os.environ[FOLDER_VARIABLE]))
     within(_LOG_SECONDS, lambda: _log.error("%s: stopping at once", why))
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(LEFT.after_at_once_seconds)
