@@ -76,9 +76,10 @@ class Application:
         asyncio.get_running_loop().set_exception_handler(_report)
         control = BlockingControl(socket.socket(fileno=int(os.environ[FD_VARIABLE])))
         orders = _Orders(settings)
-        above = "the process that watches Envoy" if worker else "kan-serve"
+        # The parent of several workers reports itself that the process that watches this Envoy has ended.
+        why = "" if worker else "kan-serve has gone"
         # In a thread, so that orders are read while a run blocks the event loop.
-        threading.Thread(target=_obey, args=(control, orders, above), name="orders", daemon=True).start()
+        threading.Thread(target=_obey, args=(control, orders, why), name="orders", daemon=True).start()
         await self._live_under(control, orders, settings, worker, receive, send)
 
     async def _live_under(
@@ -205,19 +206,25 @@ class _Orders:
             self.stop.ask_at_once()
 
 
-def _obey(control: BlockingControl, orders: _Orders, above: str) -> None:
-    """Carry out the orders of the process above. If that one ends, end Envoy and remove its folder in its place."""
+def _obey(control: BlockingControl, orders: _Orders, why: str) -> None:
+    """Carry out the orders of the process above. If it ends, end Envoy and remove its folder in its place.
+
+    Args:
+        control: The connection to it.
+        orders: Are carried out.
+        why: Is logged if it ends; "" logs nothing.
+    """
     try:
         for order in control.messages():
             orders.take(order)
             if "why" in order:
                 control.send(hangs=where_threads_are())
-        why = f"{above} has gone"
     except Exception as error:
-        why = f"{above} sent an invalid order ({error!r})"
+        why = f"kan-serve sent an invalid order ({error!r})"
     orders.stop.ask_at_once()
     remove(Path(os.environ[FOLDER_VARIABLE]))
-    within(_LOG_SECONDS, lambda: _log.error("%s: stopping at once", why))
+    if why:
+        within(_LOG_SECONDS, lambda: _log.error("%s: stopping at once", why))
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(LEFT.after_at_once_seconds)
     os.kill(os.getpid(), signal.SIGKILL)  # Envoy, or the server inside it, hangs
