@@ -27,7 +27,7 @@ from service.frontends.envoy.control import (
     BlockingControl,
 )
 from service.metrics.metrics import Metrics
-from service.process import server
+from service.process import life, server
 from service.process.output import log
 from service.process.reload import Reload
 from service.process.stop import LEFT, Stop
@@ -91,7 +91,10 @@ class Application:
         receive: Receive,
         send: Send,
     ) -> None:
-        """Start, serve, and end when Envoy ends."""
+        """Start, serve, and end when Envoy ends. A start that fails, which was reported, ends Envoy.
+
+        ASGI's "lifespan.startup.failed" would end it too, with five lines of Envoy's own before the reason.
+        """
         membership = None
         if worker is not None:
             from service.process.workers.membership import Membership
@@ -101,8 +104,7 @@ class Application:
             started = await server.start(settings, self._start_front, membership)
         except StartupError as error:
             control.send(failed=str(error))
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            return
+            life.leave(1)
         if membership is not None:
             membership.beat(started.registry)
         serving = asyncio.create_task(self._serve(started, settings, control, orders, membership), name="serve")
@@ -110,8 +112,7 @@ class Application:
         await asyncio.wait({serving, may_listen}, return_when=asyncio.FIRST_COMPLETED)
         may_listen.cancel()
         if not self._may_listen.is_set():
-            await send({"type": "lifespan.startup.failed", "message": "the server ended before it listened"})
-            return
+            life.leave(1)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         orders.stop.ask_at_once()  # Envoy is ending: it answers no calls any more, but waits for this application

@@ -257,6 +257,7 @@ def test_a_second_server_fails_with_port_in_use(two_workers: Start, write_model:
     [
         ("grpcio", [], "model repository"),
         ("grpcio", ["--tls-cert", "absent", "--tls-key", "absent"], "certificates: 'absent' cannot be read"),
+        ("envoy", [], "model repository"),
         ("envoy", ["--tls-cert", "absent", "--tls-key", "absent"], "certificates: 'absent' cannot be read"),
     ],
 )
