@@ -30,8 +30,8 @@ _log = logging.getLogger(__name__)
 _BEAT_SECONDS = 0.5
 # Between the two signals that end a worker without its parent: signals of one kind that wait are one.
 _SIGNAL_SECONDS = 0.2
-# The kernel closes the connections of a killed process before it releases its locks. On a busy machine more than a tenth
-# of a second passed between the two.
+# The kernel closes the connections of a killed process before it releases its locks. On a busy machine more than
+# a tenth of a second passed between the two.
 _LOCK_SECONDS = 1.0
 
 
