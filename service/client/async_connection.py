@@ -11,8 +11,8 @@ from google.protobuf.message import Message
 
 from service.client.access import Access, PortLook
 from service.client.channel import Options, Target
-from service.client.connection import Deadline, Rpc, Steps, Wait, serialize, stream_error
-from service.client.errors import ClientError, NotConnected, cancellation, from_rpc_error
+from service.client.connection import Deadline, Rpc, Steps, Wait, serialize
+from service.client.errors import ClientError, NotConnected, cancellation, from_rpc_error, stream_error
 
 _CLOSED = "the client is closed"
 
@@ -77,7 +77,8 @@ class AsyncConnection:
                 async for answer in call:
                     arrived.put_nowait(answer)
             except grpc.aio.AioRpcError as error:
-                raise await self._explained(stream_error(error, self.address, deadline), deadline) from error
+                failure = stream_error(error, self.address, deadline.seconds, deadline.left())
+                raise await self._explained(failure, deadline) from error
             finally:
                 arrived.put_nowait(None)
 

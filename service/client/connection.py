@@ -1,5 +1,6 @@
 """A gRPC channel for threads, with deadlines and without generated stubs."""
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -10,11 +11,7 @@ from google.protobuf.message import Message
 
 from service.client.access import Access, PortLook
 from service.client.channel import Options, Target
-from service.client.errors import ClientError, ConnectionLost, Overloaded, from_rpc_error, from_status
-
-# The details that grpc gives if the server ends a stream and its status does not reach us. The first comes from
-# grpc.aio while a request is being sent (as INTERNAL), the second before the handler was called.
-_ENDED = ("Internal error from Core", "CANCELLED")
+from service.client.errors import ClientError, ConnectionLost, NotConnected, Overloaded, from_rpc_error, stream_error
 
 # A wait takes at most this share of the remaining time; the rest is for the call.
 _TRY_SHARE = 0.8
@@ -43,14 +40,22 @@ class Rpc(Generic[_Response]):
         gRPC does not repeat a call whose answer has begun. If the connection is lost then, the call is begun anew once:
         all calls only read. So is one whose last attempt ends like that, since gRPC tells no difference.
 
+        gRPC's attempts end some 7 s after a server took a connection and said nothing. The call is begun anew until the
+        deadline: the next connection may meet another worker, or a server that goes on.
+
         Raises:
             ClientError: when the call fails.
         """
-        try:
-            return cast(_Response, (yield self))
-        except ConnectionLost as error:
-            yield Pause(0.0, error, least=0.0)
-            return cast(_Response, (yield self))
+        lost = 0
+        while True:
+            try:
+                return cast(_Response, (yield self))
+            except ConnectionLost as error:
+                lost += 1
+                pause = Pause(0.0, error, least=0.0 if lost == 1 else math.inf)
+            except NotConnected as error:
+                pause = Pause(0.5, error, least=0.5 if error.is_silent else math.inf)
+            yield pause
 
 
 @dataclass(frozen=True)
@@ -197,7 +202,7 @@ class Connection:
             yield from call
             self._look.end()
         except grpc.RpcError as error:
-            failure = stream_error(error, self.address, deadline)
+            failure = stream_error(error, self.address, deadline.seconds, deadline.left())
             raise self._look.explained(failure, deadline.left()) from error
         finally:
             call.cancel()
@@ -240,11 +245,3 @@ def drive(steps: Generator[_Step, Message | None, _Result], take: Callable[[_Ste
 def serialize(message: Message) -> bytes:
     """The message as bytes."""
     return message.SerializeToString()
-
-
-def stream_error(error: grpc.RpcError, address: str, deadline: Deadline) -> ClientError:
-    """The error of this client for a stream that failed."""
-    if cast(grpc.Call, error).details() not in _ENDED:
-        return from_rpc_error(error, address, deadline.seconds)
-    code = grpc.StatusCode.UNAVAILABLE if deadline.left() else grpc.StatusCode.DEADLINE_EXCEEDED
-    return from_status(code, "the server ended the stream", address, deadline.seconds)

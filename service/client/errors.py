@@ -9,6 +9,11 @@ from kan_api.cells import quoted
 _PUSHBACK = "grpc-retry-pushback-ms"
 # gRPC's details of a call whose connection ended.
 _LOST = ("Stream removed", "Socket closed", "recvmsg:", "sendmsg:")
+# gRPC's reasons when a connection was made and nothing came on it within 5 s, in plain text and in a TLS handshake.
+_SILENT = ("timed out before receiving SETTINGS", "Handshake read failed (Endpoint closing")
+# The details that grpc gives if the server ends a stream and its status does not reach us. The first comes from
+# grpc.aio while a request is being sent (as INTERNAL), the second before the handler was called.
+_ENDED = ("Internal error from Core", "CANCELLED")
 _SHOWN_NAMES = 10
 
 
@@ -83,10 +88,10 @@ class NotConnected(Unavailable):
 
     is_reachable  whether something listens at the address
     is_refused    whether nothing listens at one address of the name; gRPC tells the error of any one
+    is_silent     whether connections were made, and nothing came on them
     """
 
-    is_reachable = False
-    is_refused = False
+    is_reachable = is_refused = is_silent = False
 
 
 # Ends of a table after which its rest can be asked for: nothing is wrong with its rows.
@@ -106,6 +111,14 @@ def from_rpc_error(error: grpc.RpcError, address: str, timeout_seconds: float) -
     """
     call = cast(grpc.Call, error)
     return from_status(call.code(), call.details() or "", address, timeout_seconds, _pushback_seconds(call))
+
+
+def stream_error(error: grpc.RpcError, address: str, timeout_seconds: float, seconds_left: float) -> ClientError:
+    """As :func:`from_rpc_error`, for a stream, with the time that is left of its own."""
+    if cast(grpc.Call, error).details() not in _ENDED:
+        return from_rpc_error(error, address, timeout_seconds)
+    code = grpc.StatusCode.UNAVAILABLE if seconds_left else grpc.StatusCode.DEADLINE_EXCEEDED
+    return from_status(code, "the server ended the stream", address, timeout_seconds)
 
 
 def from_status(
@@ -169,7 +182,15 @@ def _unavailable(address: str, details: str) -> Unavailable:
         reason = details.rstrip(".]) ").rpartition(": ")[2]
         if "Failed parsing HTTP/2" in details:
             return NotConnected(f"{address} does not speak gRPC: is it the HTTP port? kan-serve's line says both ports")
-        error = NotConnected(f"no server at {address}: is kan-serve running? ({reason})")
+        is_silent = any(words in reason for words in _SILENT)
+        what = f"no server at {address}: is kan-serve running? ({reason})"
+        if is_silent:
+            what = (
+                f"{address} takes connections and says nothing: is its process stopped or overloaded, or is it no gRPC "
+                f"server? ({reason}); try again in a moment"
+            )
+        error = NotConnected(what)
+        error.is_silent = is_silent
         if "last error: " in details:
             error.is_refused = "refused" in reason
             error.is_reachable = not error.is_refused

@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import os
-import shutil
 import signal
 import socket
 import threading
@@ -28,11 +27,12 @@ from service.frontends.envoy.control import (
     BlockingControl,
 )
 from service.metrics.metrics import Metrics
-from service.process import server
+from service.process import life, server
 from service.process.output import log
 from service.process.reload import Reload
 from service.process.stop import LEFT, Stop
 from service.process.threads import where_threads_are, within
+from service.process.workers.folder import remove
 from service.rpc.bounds import bounds
 from service.rpc.calls import Method
 from service.rpc.entrance import Entrance
@@ -76,8 +76,10 @@ class Application:
         asyncio.get_running_loop().set_exception_handler(_report)
         control = BlockingControl(socket.socket(fileno=int(os.environ[FD_VARIABLE])))
         orders = _Orders(settings)
+        # The parent of several workers reports itself that the process that watches this Envoy has ended.
+        why = "" if worker else "kan-serve has gone"
         # In a thread, so that orders are read while a run blocks the event loop.
-        threading.Thread(target=_obey, args=(control, orders), name="orders", daemon=True).start()
+        threading.Thread(target=_obey, args=(control, orders, why), name="orders", daemon=True).start()
         await self._live_under(control, orders, settings, worker, receive, send)
 
     async def _live_under(
@@ -89,7 +91,10 @@ class Application:
         receive: Receive,
         send: Send,
     ) -> None:
-        """Start, serve, and end when Envoy ends."""
+        """Start, serve, and end when Envoy ends. A start that fails, which was reported, ends Envoy.
+
+        ASGI's "lifespan.startup.failed" would end it too, with five lines of Envoy's own before the reason.
+        """
         membership = None
         if worker is not None:
             from service.process.workers.membership import Membership
@@ -99,8 +104,7 @@ class Application:
             started = await server.start(settings, self._start_front, membership)
         except StartupError as error:
             control.send(failed=str(error))
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-            return
+            life.leave(1)
         if membership is not None:
             membership.beat(started.registry)
         serving = asyncio.create_task(self._serve(started, settings, control, orders, membership), name="serve")
@@ -108,8 +112,7 @@ class Application:
         await asyncio.wait({serving, may_listen}, return_when=asyncio.FIRST_COMPLETED)
         may_listen.cancel()
         if not self._may_listen.is_set():
-            await send({"type": "lifespan.startup.failed", "message": "the server ended before it listened"})
-            return
+            life.leave(1)
         await send({"type": "lifespan.startup.complete"})
         await receive()
         orders.stop.ask_at_once()  # Envoy is ending: it answers no calls any more, but waits for this application
@@ -204,19 +207,25 @@ class _Orders:
             self.stop.ask_at_once()
 
 
-def _obey(control: BlockingControl, orders: _Orders) -> None:
-    """Carry out the orders of kan-serve. If kan-serve ends, end Envoy and remove its folder in its place."""
+def _obey(control: BlockingControl, orders: _Orders, why: str) -> None:
+    """Carry out the orders of the process above. If it ends, end Envoy and remove its folder in its place.
+
+    Args:
+        control: The connection to it.
+        orders: Are carried out.
+        why: Is logged if it ends; "" logs nothing.
+    """
     try:
         for order in control.messages():
             orders.take(order)
             if "why" in order:
                 control.send(hangs=where_threads_are())
-        why = "kan-serve has gone"
     except Exception as error:
         why = f"kan-serve sent an invalid order ({error!r})"
     orders.stop.ask_at_once()
-    shutil.rmtree(os.environ.get(FOLDER_VARIABLE, ""), ignore_errors=True)
-    within(_LOG_SECONDS, lambda: _log.error("%s: stopping at once", why))
+    remove(Path(os.environ[FOLDER_VARIABLE]))
+    if why:
+        within(_LOG_SECONDS, lambda: _log.error("%s: stopping at once", why))
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(LEFT.after_at_once_seconds)
     os.kill(os.getpid(), signal.SIGKILL)  # Envoy, or the server inside it, hangs

@@ -8,7 +8,6 @@ import http.client
 import json
 import logging
 import os
-import shutil
 import signal
 import socket
 import tempfile
@@ -27,6 +26,7 @@ from service.frontends.envoy.tls import write_secrets
 from service.process.envoy.access_lines import AccessLines
 from service.process.envoy.installed import find_envoy, python_environment
 from service.process.stop import KILLED, Stop
+from service.process.workers.folder import LockedFolder, remove
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class EnvoyProcess:
     def __init__(
         self,
         process: asyncio.subprocess.Process,
-        folder: "tempfile.TemporaryDirectory[str]",
+        folder: LockedFolder,
         access_lines: AccessLines | None,
     ) -> None:
         self.port = 0
@@ -94,14 +94,14 @@ class EnvoyProcess:
                 await self._process.wait()
         if self._access_lines is not None:
             await asyncio.to_thread(self._access_lines.close, deadline - time.monotonic())
-        self._folder.cleanup()
+        self._folder.remove()
 
     def kill(self) -> None:
         """Kill the process and remove its folder, without a wait. Any thread may call it."""
         if self._process.returncode is None:
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, signal.SIGKILL)
-        shutil.rmtree(self._folder.name, ignore_errors=True)
+        remove(self._folder.path)
 
     async def _listening(self) -> None:
         """Wait until it listens, and set the port."""
@@ -120,7 +120,7 @@ class EnvoyProcess:
 
     async def _admin(self, method: str, path: str) -> bytes:
         """Call Envoy's admin API, which only this user can reach."""
-        return await asyncio.to_thread(_ask, str(admin_path(Path(self._folder.name))), method, path)
+        return await asyncio.to_thread(_ask, str(admin_path(self._folder.path)), method, path)
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -173,29 +173,29 @@ async def start(
     addresses, port = addresses_for(settings.host, settings.grpc_port, shared=settings.workers != 1)
     in_place = in_place_of_files(settings, last_valid)  # what is wrong with them Envoy would tell in many lines
     try:
-        folder = tempfile.TemporaryDirectory(prefix="kan-serve-")  # mode 0700: the admin socket is in it
+        folder = LockedFolder.make(Path(tempfile.gettempdir()), "kan-serve-")  # the admin socket is in it
     except OSError as error:
         raise StartupError(f"the Envoy front end needs a temporary folder that it may write in: {error}") from error
     access_lines: AccessLines | None = None
     try:
         if settings.access_log:
-            access_lines = AccessLines(settings.access_log, access_pipe(Path(folder.name)))
-        path = Path(folder.name) / "envoy.json"
-        content = configuration(application, module, settings, addresses, port, Path(folder.name))
+            access_lines = AccessLines(settings.access_log, access_pipe(folder.path))
+        path = folder.path / "envoy.json"
+        content = configuration(application, module, settings, addresses, port, folder.path)
         path.write_text(json.dumps(content, indent=1))
-        write_secrets(settings, Path(folder.name), in_place)
+        write_secrets(settings, folder.path, in_place)
         process = await asyncio.create_subprocess_exec(
             envoy,
             *("--config-path", str(path), "--concurrency", "1", "--disable-hot-restart"),
             *("--log-level", "error", "--drain-strategy", "immediate"),
-            env={**os.environ, **python_environment(), **environment, FOLDER_VARIABLE: folder.name},
-            pass_fds=pass_fds,
+            env={**os.environ, **python_environment(), **environment, FOLDER_VARIABLE: str(folder.path)},
+            pass_fds=[*pass_fds, folder.lock],
             start_new_session=True,  # otherwise Ctrl-C would end Envoy before it is drained
         )
     except BaseException:
         if access_lines is not None:
             access_lines.close()
-        folder.cleanup()
+        folder.remove()
         raise
     if hasattr(os, "SCHED_BATCH"):
         # Its two threads wake each other all the time. Without preemption at each wake-up that costs a fifth less.

@@ -114,6 +114,7 @@ class Fleet:
                     task.result()  # raises
             return await self._end(keeping)
         finally:
+            self._stop.ask()  # no worker that is killed now is started again
             self.kill()
             # asyncio warns of a child whose end it learns after its loop is closed.
             await asyncio.gather(*(slot.process.wait() for slot in self._slots if slot.process is not None))
@@ -220,7 +221,7 @@ class Fleet:
                     if len(self._have_listened) == len(self._slots):
                         self.all_listen.set()
                 case {"pid": pid}:
-                    process.inner_pid = pid
+                    process.serves_in(pid)
                 case {"failed": reason}:
                     slot.failed = reason
                 case _:

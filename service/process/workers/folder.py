@@ -1,25 +1,70 @@
-"""The folder of the workers' counts, in memory. One that a killed kan-serve left is removed by the next."""
+"""Temporary folders of a running server. What a killed server left is removed by a next one.
+
+A folder has a lock, which the processes that use it hold and which the kernel releases when they end. So nobody has to
+guess from process numbers whether a folder is still used.
+"""
 
 import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 from service.errors import StartupError
 
 # Memory that looks like a file system: counts are written there thousands of times a second.
 MEMORY = Path("/dev/shm")
-_PREFIX = "kan-serve-workers-"
-# Locked for as long as its kan-serve lives.
-_LOCK = "lock"
+# The file in a folder that is locked.
+LOCK = "kan-serve.lock"
+_COUNTS = "kan-serve-workers-"
+_POLL_SECONDS = 0.01
+
+
+class LockedFolder:
+    """An empty folder that only this user can enter. Made by :meth:`make`.
+
+    Attributes:
+        path: Where it is.
+        lock: File descriptor of its lock. A process that inherits it holds the lock too.
+    """
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self.path = path
+        self.lock = lock
+
+    @classmethod
+    def make(cls, above: Path, prefix: str) -> Self:
+        """Make one, and remove the abandoned ones with this prefix.
+
+        Between `os.open` and `flock` a server that starts at the same moment may lock the file itself and remove the
+        folder. Then another one is made.
+
+        Raises:
+            OSError: There is no place for it.
+        """
+        for other in above.glob(f"{prefix}*"):
+            remove_abandoned(other)
+        while True:
+            path = Path(tempfile.mkdtemp(prefix=prefix, dir=above))
+            lock = os.open(path / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if (path / LOCK).exists():
+                return cls(path, lock)
+            os.close(lock)
+
+    def remove(self) -> None:
+        """Remove it with all that is in it."""
+        remove(self.path)
+        os.close(self.lock)
 
 
 @contextmanager
 def counts_folder(where: Path = MEMORY) -> Iterator[Path]:
-    """An empty folder during a with block. Only this user can read it.
+    """An empty folder for the workers' counts during a with block.
 
     Args:
         where: The folder above it; the usual place for temporary files if it cannot be written.
@@ -29,43 +74,64 @@ def counts_folder(where: Path = MEMORY) -> Iterator[Path]:
     """
     try:
         above = where if os.access(where, os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
-        _remove_abandoned(above)
-        path, lock = _make_locked(above)
+        folder = LockedFolder.make(above, _COUNTS)
     except OSError as error:
         raise StartupError(f"several workers need a temporary folder that they may write in: {error}") from error
     try:
-        yield path
+        yield folder.path
     finally:
-        shutil.rmtree(path, ignore_errors=True)
-        os.close(lock)
+        folder.remove()
 
 
-def _make_locked(above: Path) -> tuple[Path, int]:
-    """A new folder and its lock.
+def remove(path: Path) -> None:
+    """Remove a folder, its lock last: a next server finds what this process leaves if it is killed meanwhile."""
+    try:
+        inside = [each for each in path.iterdir() if each.name != LOCK]
+    except OSError:  # it has gone already
+        return
+    for each in inside:
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                each.unlink()
+    shutil.rmtree(path, ignore_errors=True)
 
-    Between `os.open` and `flock` a server that starts at the same moment may lock the file itself and remove the
-    folder. Then another one is made.
+
+def remove_abandoned(path: Path, seconds: float = 0.0) -> None:
+    """Remove a folder if it is one of this user's :class:`LockedFolder` that no process holds.
+
+    Args:
+        path: The folder. Links and folders of other users or modes are left alone.
+        seconds: How long to wait for a process that is ending.
     """
-    while True:
-        path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=above))
-        lock = os.open(path / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if (path / _LOCK).exists():
-            return path, lock
-        os.close(lock)
-
-
-def _remove_abandoned(above: Path) -> None:
-    """Remove the folders of servers that were killed with all their workers."""
-    for path in above.glob(f"{_PREFIX}*"):
-        try:
-            lock = os.open(path / _LOCK, os.O_RDWR)
-        except OSError:  # another user's, or one that is just being made
-            continue
+    deadline = time.monotonic() + seconds
+    while (lock := _open_lock(path)) is not None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(path, ignore_errors=True)
+            remove(path)
+            return
         except BlockingIOError:
-            pass
+            if time.monotonic() >= deadline:
+                return
         finally:
             os.close(lock)
+        time.sleep(_POLL_SECONDS)
+
+
+def _open_lock(path: Path) -> int | None:
+    """The lock of a folder of this user; None if the folder is another one, or is just being made."""
+    try:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return None
+    try:
+        found = os.fstat(folder)
+        # Below a folder with the set-group-ID bit, such as a volume of Kubernetes, new folders have that bit too.
+        if found.st_uid != os.geteuid() or found.st_mode & 0o777 != 0o700:
+            return None
+        return os.open(LOCK, os.O_RDWR | os.O_NOFOLLOW, dir_fd=folder)
+    except OSError:
+        return None
+    finally:
+        os.close(folder)

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import shutil
 import signal
 import socket
 import threading
@@ -22,6 +21,7 @@ from service.process.stop import LEFT
 from service.process.workers.agreement.flags import Flags
 from service.process.workers.agreement.worker_orders import WorkerOrders
 from service.process.workers.agreement.worker_versions import WorkerVersions
+from service.process.workers.folder import remove_abandoned
 from service.process.workers.messages import Start, WorkerControl
 from service.registry.registry import Registry
 
@@ -30,6 +30,9 @@ _log = logging.getLogger(__name__)
 _BEAT_SECONDS = 0.5
 # Between the two signals that end a worker without its parent: signals of one kind that wait are one.
 _SIGNAL_SECONDS = 0.2
+# The kernel closes the connections of a killed process before it releases its locks. On a busy machine more than
+# a tenth of a second passed between the two.
+_LOCK_SECONDS = 1.0
 
 
 class Membership:
@@ -124,7 +127,8 @@ class Membership:
                 self._loop.call_soon_threadsafe(self._take, order)
             except RuntimeError:  # the loop is closed: this process is ending
                 return
-        shutil.rmtree(self._folder.parent, ignore_errors=True)
+        # All workers share this folder. The parent may live, and may have hung up on this worker alone.
+        remove_abandoned(self._folder.parent, _LOCK_SECONDS)
         threading.Thread(target=_log.error, args=("kan-serve has gone: stopping at once",), daemon=True).start()
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(_SIGNAL_SECONDS)

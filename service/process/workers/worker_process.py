@@ -23,15 +23,15 @@ class WorkerProcess:
     Attributes:
         folder: Has its metrics; the worker makes it.
         tell: Sends it a message; one that is sent before the start waits for it.
-        inner_pid: The process that serves, as that one says: with Envoy a child of the worker's. 0 before it said so.
     """
 
     _process: asyncio.subprocess.Process
 
     def __init__(self, control: Control, theirs: socket.socket, folder: Path) -> None:
         self.folder = folder
-        self.inner_pid = 0
         self.tell = control.send
+        self._inner_pid = 0
+        self._inner: int | None = None
         self._control = control
         self._theirs = theirs
 
@@ -76,15 +76,31 @@ class WorkerProcess:
     @property
     def pids(self) -> set[int]:
         """Its processes."""
-        return {self._process.pid, self.inner_pid or self._process.pid}
+        return {self._process.pid, self._inner_pid or self._process.pid}
+
+    def serves_in(self, pid: int) -> None:
+        """Note the process that serves, as that one says: with Envoy a child of the worker's."""
+        self._inner_pid = pid
+        if self._inner is None and pid != self._process.pid:
+            with suppress(OSError):  # it has ended, or the system does not allow this
+                self._inner = os.pidfd_open(pid)
 
     def messages(self) -> AsyncIterator[dict[str, Any]]:
         """What it sends, until it ends."""
         return self._control.messages()
 
     async def wait(self) -> int:
-        """Wait until it has ended. Gives its exit code, or the number of the signal that killed it, negative."""
+        """Wait until it has ended. Gives its exit code, or the number of the signal that killed it, negative.
+
+        An Envoy whose watcher was killed is killed too. By itself it would end within 2 s. The parent forgets a worker
+        that ended, so for so long callers of two workers could see a version go back.
+        """
         code = await self._process.wait()
+        if self._inner is not None:
+            inner, self._inner = self._inner, None
+            with suppress(OSError):  # it has ended
+                signal.pidfd_send_signal(inner, signal.SIGKILL)
+            os.close(inner)
         self._control.close()
         return code
 

@@ -9,6 +9,7 @@ import grpc
 import psutil
 
 from open_inference import grpc_predict_v2_pb2
+from service.process.workers.folder import LOCK
 from tests.kit.callers.protocols import KanApi, Rows
 from tests.kit.server.kan_serve import KanServe
 from tests.kit.waiting import wait_for
@@ -63,7 +64,7 @@ def kill_worker(server: KanServe, worker: psutil.Process) -> None:
 def counts_folder(server: KanServe) -> Path:
     """The folder where its workers count: it keeps a lock in it open."""
     files = (Path(each.path) for each in psutil.Process(server.process.pid).open_files())
-    (folder,) = {file.parent for file in files if file.name == "lock"}
+    (folder,) = {file.parent for file in files if file.name == LOCK}
     return folder
 
 

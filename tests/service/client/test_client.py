@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import numpy as np
@@ -186,8 +187,8 @@ def test_a_new_server_with_other_inputs_is_noticed(kan_serve: Start, write_model
 
 
 @contextlib.contextmanager
-def forwarding(to: str, cut: int, cut_after_bytes: int = 0) -> Iterator[tuple[str, list[int]]]:
-    """A TCP forwarder that cuts the first connections after some bytes.
+def forwarding(to: str, cut: int, cut_after_bytes: int = 0, *, silent: bool = False) -> Iterator[tuple[str, list[int]]]:
+    """A TCP forwarder that cuts the first connections after some bytes, or says nothing on them.
 
     Gives its address and a count of connections.
     """
@@ -215,7 +216,10 @@ def forwarding(to: str, cut: int, cut_after_bytes: int = 0) -> Iterator[tuple[st
                 came[0] += 1
                 most_bytes = cut_after_bytes if came[0] <= cut else float("inf")
                 if not most_bytes:
-                    caller.close()
+                    if silent:
+                        stack.enter_context(caller)
+                    else:
+                        caller.close()
                     continue
                 callee = socket.create_connection((host, int(port)))
                 ways = ((caller, callee, most_bytes), (callee, caller))
@@ -253,6 +257,27 @@ def test_a_call_of_megabytes_is_sent_again_too(server: KanServe) -> None:
         assert came[0] == 3
 
 
+@pytest.mark.slow
+def test_a_server_that_says_nothing_is_asked_again_until_the_deadline(server: KanServe, answer: Answer) -> None:
+    """Connections are made, and nothing comes on them, as from a stopped worker: the next one is answered, long
+    after the attempts of gRPC are over. With a single attempt the error says that somebody listens.
+    """
+
+    def ask_once() -> str:
+        with forwarding(server.grpc, cut=9, silent=True) as (address, _), Client(address, max_attempts=1) as client:
+            with pytest.raises(Unavailable) as silent:
+                client.predict("affine", ROWS, timeout_seconds=60)
+            return str(silent.value).replace(address, "it")
+
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(ask_once)
+        with forwarding(server.grpc, cut=3, silent=True) as (address, came), Client(address) as client:
+            got = client.predict("affine", ROWS, timeout_seconds=60)
+            assert came[0] == 4  # one of them was the look whether TLS differs
+        np.testing.assert_allclose(got.values, answer("affine", ROWS), atol=1e-5)
+        assert asking.result().startswith("it takes connections and says nothing: ")
+
+
 def test_nobody_there_is_told_within_seconds() -> None:
     """The message has the address and advice."""
     (port,) = free_ports(1)
@@ -277,8 +302,6 @@ def test_a_server_that_says_nothing_is_left_at_the_deadline() -> None:
 
 def test_another_grpc_server_is_told_apart() -> None:
     """A server without our service is named as such."""
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(1) as pool:
         server = grpc.server(pool)
         port = server.add_insecure_port("127.0.0.1:0")

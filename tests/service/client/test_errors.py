@@ -1,9 +1,9 @@
-"""What the client says of a server's refusal."""
+"""What the client says of a server's refusal, and of a server without any answer."""
 
 import grpc
 import pytest
 
-from service.client.errors import from_status
+from service.client.errors import NotConnected, from_status
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,27 @@ def test_a_refusal_ends_with_what_helps(details: str, advice: str) -> None:
     """Fewer rows help with a full queue, and not where the server says itself what to do."""
     error = from_status(grpc.StatusCode.RESOURCE_EXHAUSTED, details, "kan:8001", 10.0)
     assert str(error) == f"kan:8001 has refused the call: {details}{advice}"
+
+
+@pytest.mark.parametrize(
+    ("reason", "is_silent", "message"),
+    [
+        (
+            "Failed to connect to remote host: connect: Connection refused (111)",
+            False,
+            "no server at kan:8001: is kan-",
+        ),
+        (
+            "connection attempt timed out before receiving SETTINGS frame",
+            True,
+            "kan:8001 takes connections and says not",
+        ),
+        ("Handshake read failed (Endpoint closing)", True, "kan:8001 takes connections and says nothing"),
+    ],
+)
+def test_a_server_that_says_nothing_is_not_taken_for_none(reason: str, is_silent: bool, message: str) -> None:
+    """A refused connection shows that nobody listens; one that is made, and silent, shows a server in trouble."""
+    details = f"failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:8001: {reason}"
+    error = from_status(grpc.StatusCode.UNAVAILABLE, details, "kan:8001", 10.0)
+    assert isinstance(error, NotConnected)
+    assert (error.is_silent, str(error).startswith(message)) == (is_silent, True)

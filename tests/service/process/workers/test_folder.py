@@ -1,4 +1,4 @@
-"""The folder of the workers' counts."""
+"""The folders of a running server, that of the workers' counts among them."""
 
 import fcntl
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import StartupError
-from service.process.workers.folder import counts_folder
+from service.process.workers.folder import LOCK, LockedFolder, counts_folder, remove_abandoned
 
 
 def test_a_folder_lasts_as_long_as_its_server(tmp_path: Path) -> None:
@@ -65,3 +65,47 @@ def test_without_a_place_the_server_says_so(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "absent"))
     with pytest.raises(StartupError, match="temporary folder"), counts_folder(tmp_path / "absent too"):
         pass
+
+
+def test_only_abandoned_folders_of_this_user_are_removed(tmp_path: Path) -> None:
+    """A folder stays that others may enter, that has no lock, or to which a link leads: it may be anybody's. So does
+    one whose lock is held by a process that has inherited it.
+    """
+    made = [LockedFolder.make(tmp_path, f"{name}-") for name in ("open", "unlocked", "linked", "inherited", "left")]
+    opened, unlocked, linked, inherited, left = (each.path for each in made)
+    for each in made:
+        (each.path / "socket").touch()
+    opened.chmod(0o755)
+    (unlocked / LOCK).unlink()
+    link = tmp_path / "a link"
+    link.symlink_to(linked)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[made[3].lock]) as heir:
+        for each in made:
+            os.close(each.lock)
+        for path in (opened, unlocked, link, inherited, left, tmp_path / "absent"):
+            remove_abandoned(path)
+        assert [each.path.exists() for each in made] == [True, True, True, True, False]
+        assert heir.stdin is not None
+        heir.stdin.close()
+    remove_abandoned(inherited)
+    assert not inherited.exists()
+    assert (linked / "socket").exists()
+
+
+def test_a_removal_that_is_killed_is_ended_by_the_next_server(tmp_path: Path) -> None:
+    """The lock goes last, so what is left is found. Links inside lead to nothing that is removed."""
+    keep = tmp_path / "keep"
+    keep.mkdir()
+    program = (
+        "import os, pathlib, shutil, sys\nfrom service.process.workers.folder import LockedFolder, remove\n"
+        "folder = LockedFolder.make(pathlib.Path(sys.argv[1]), 'x-')\n(folder.path / 'inside').mkdir()\n"
+        "(folder.path / 'link').symlink_to(sys.argv[2])\n"
+        "end = shutil.rmtree\nshutil.rmtree = lambda path, **_: end(path) or os.kill(os.getpid(), 9)\n"
+        "remove(folder.path)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program, str(tmp_path), str(keep)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    (left,) = tmp_path.glob("x-*")
+    assert (left / LOCK).is_file()
+    LockedFolder.make(tmp_path, "x-").remove()
+    assert list(tmp_path.iterdir()) == [keep]
