@@ -22,6 +22,7 @@ from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.rows.jacobian import parameter_columns
 from kan_model.symbolic.derivatives import FormulaFunction
 from kan_model.symbolic.invariance import invariance_of
+from kan_model.symbolic.redundant import remove_redundant
 
 Vector = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -65,7 +66,7 @@ def simplify_constants(
     Returns:
         The network, or None if it has no finite answer to some row.
     """
-    problem = _Problem(kan, rows, targets)
+    problem = _Problem(remove_redundant(kan, rows) if hold else kan, rows, targets)
     free = problem.free
     place, error = problem.fit(problem.start, free, _STEPS if hold else _FEWER_STEPS)
     if not error < math.inf:
