@@ -40,28 +40,31 @@ def pull_scales(expression: sympy.Expr) -> sympy.Expr:
 
 
 def _best(number: sympy.Expr, factor: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
-    """The scale of a factor and the rest of it, with the fewest numbers in both and in the number in front."""
+    """The scale of a factor and the rest of it, with the fewest numbers in front of the product and in the rest.
+
+    The sign in front does not count: the scales of the other factors may change it.
+    """
     base, power = factor.as_base_exp()
     if not (base.is_Add and power.is_Rational and base.atoms(sympy.Float)):
         return sympy.S.One, factor
-    best, fewest = (sympy.S.One, factor), _count(number) + _count(base) + 1
+    best, fewest = (sympy.S.One, factor), _count(abs(number)) + _count(base) + 1
     # Terms with a column come first: (a + 3)·b, not (a/3 + 1)·b.
-    terms = sorted(base.args, key=lambda each: (each.is_number, sympy.default_sort_key(each)))
+    terms = sorted(base.args, key=lambda each: (each.is_number, -abs(each.as_coeff_Mul()[0])))
     for term in terms[:_MOST_TRIED]:
         scale = term.as_coeff_Mul()[0]
         # No real number is the root of a negative one.
         scale = scale if power.is_Integer else sympy.Float(abs(scale))
         rest = sympy.Add(*(each / scale for each in base.args))
         outside = scale**power
-        if (count := _count(number * outside) + _count(rest)) < fewest:
+        if (count := _count(abs(number * outside)) + _count(rest)) < fewest:
             best, fewest = (outside, rest**power), count
     return best
 
 
 def _count(expression: sympy.Expr) -> int:
-    """How many numbers of its terms a person reads; those of the exponents and functions within are left out."""
+    """The numbers in front of its terms, 2 for each that is not whole, and 1 for each minus."""
     numbers = (term.as_coeff_Mul()[0] for term in sympy.Add.make_args(expression))
-    return sum(2 if not _is_whole(number) else int(bool(number < 0)) for number in numbers)
+    return sum(2 * (not _is_whole(number)) + bool(number < 0) for number in numbers)
 
 
 def _is_whole(number: sympy.Expr) -> bool:

@@ -36,6 +36,25 @@ def remove_redundant(kan: KAN, rows: Tensor) -> KAN:
     return kan.with_layers(layers)
 
 
+def remove_idle(kan: KAN) -> KAN:
+    """The network without symbolic edges of c = 0; their shifts d are in the biases.
+
+    Args:
+        kan: The network; it is not changed.
+    """
+    return kan.with_layers([_without_idle(layer) for layer in kan.layers])
+
+
+def _without_idle(layer: KANLayer) -> KANLayer:
+    idle = [edge for edge in layer.symbolic if edge.c == 0]
+    if not idle:
+        return layer
+    bias = layer.base_weight.new_zeros(layer.sums) if layer.bias is None else layer.bias.detach().clone()
+    for edge in idle:
+        bias[edge.output] += edge.d
+    return layer.changed(symbolic=[edge for edge in layer.symbolic if edge.c != 0], bias=bias)
+
+
 def _plain(layer: KANLayer, x: Tensor) -> KANLayer:
     if not layer.symbolic:
         return layer
@@ -44,7 +63,7 @@ def _plain(layer: KANLayer, x: Tensor) -> KANLayer:
 
 def _plain_edge(edge: SymbolicEdge, x: Tensor) -> SymbolicEdge:
     """With f(a·x + b) = m·f(a'·x + b') + o for the plainest a' and b'."""
-    if edge.a == 0 or not torch.isfinite(x).all():
+    if edge.a == 0 or not torch.isfinite(x).all() or x.min() == x.max():
         return edge
     a, b = invariance_of(edge.function).canonical(edge.a, edge.b, float(x.min()), float(x.max()))
     if (a, b) == (edge.a, edge.b):
