@@ -30,7 +30,7 @@ class Formula:
 
     Attributes:
         expressions: One per output, in ``symbols``, with the network's numbers in float64.
-        shown: The same formulas for people: after ``one_scale``, ``near``, ``simplify`` and ``digits`` of :func:`formula`.
+        shown: The same formulas for people: after the options of :func:`formula`.
         symbols: One per feature, in raw units; their names are Python identifiers.
         names: The original names of the features.
         text: ``shown`` as plain text, with the original names.
@@ -94,8 +94,7 @@ def formula(
         near: In ``shown``, a number this close to a whole number becomes the whole number: 0 to 0.5.
         simplify: In ``shown``, each formula takes the shortest of the forms of
             :func:`kan_model.formula.short.shorten`.
-        one_scale: In ``shown``, each product has one number in front, as in
-            :func:`kan_model.formula.one_scale.pull_scales`.
+        one_scale: In ``shown``, each product has one number in front (:mod:`kan_model.formula.one_scale`).
         max_terms: The most paths from a feature to an output, over all outputs; this bounds the formulas' length.
 
     Returns:
