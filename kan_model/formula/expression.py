@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kan_model.formula.one_scale import pull_scales
 from kan_model.formula.short import round_numbers, shorten
-from kan_model.formula.steps import Values, line, node_expressions, node_function, number
+from kan_model.formula.steps import Values, drop_rounding, line, node_expressions, node_function, number
 from kan_model.formula.text import columns, to_latex, to_text
 from kan_model.network.connections import Flags, active_edges, edges_from_inputs, edges_to_outputs
 from kan_model.network.network import KAN
@@ -146,7 +146,7 @@ def _expressions(
         values = node_expressions(index, layer, live[index], values)
     if isinstance(outputs, Affine | Exponential):
         values = [
-            line(scale, value, center)
+            drop_rounding(line(scale, value, center), center)
             for value, scale, center in zip(values, _numbers(outputs.scale), _numbers(outputs.center), strict=True)
         ]
     return tuple(map(sympy.exp, values)) if isinstance(outputs, Exponential) else tuple(values)

@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 import sympy
+import torch
 
+from kan_model import KAN, KANConfig
+from kan_model.formula.expression import formula
 from kan_model.formula.one_scale import pull_scales
 from kan_model.formula.short import round_numbers, shorten
+from kan_model.network.symbolic_edge import SymbolicEdge
+from kan_model.network.transform import Affine
 
 A, B = sympy.symbols("a b", real=True)
 
@@ -58,3 +63,26 @@ def test_long_sums_take_no_long_time() -> None:
     terms = sympy.Add(*((index + 0.5) * sympy.sin((index + 2) * A) for index in range(100)))
     found = pull_scales(2.5 * B * (terms + 0.7))
     assert sympy.count_ops(found) < 4 * 100 + 10
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_text_of_a_network_is_the_network(seed: int) -> None:
+    """A product of sums below a function, in raw units: the text without rounding equals float64, and in four digits
+    to the third.
+    """
+    random = np.random.default_rng(seed)
+    names = random.choice(["x", "x^2", "exp", "sin"], 4).tolist()
+    places = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    numbers = random.uniform(0.3, 1.5, (4, 4)).tolist()
+    inner = [SymbolicEdge(*place, name, *four) for place, name, four in zip(places, names, numbers, strict=True)]
+    outer = SymbolicEdge(0, 0, ["sqrt", "1/x", "log"][seed % 3], 0.7, 0.4, -1.3, 0.2)
+    kan = KAN(KANConfig((2, (0, 1), 1)), seed=0, dtype=torch.float64)
+    kan = kan.with_layers([kan.layers[0].with_symbolic(inner), kan.layers[1].with_symbolic([outer])])
+    outputs = Affine(np.array([5.0], np.float32), np.array([2.5], np.float32))
+    rows = random.uniform(0.1, 1.0, (200, 2))
+    with torch.no_grad():
+        wanted = outputs(kan(torch.from_numpy(rows))).numpy()[:, 0]
+    for digits, tolerance in ((None, 1e-12), (4, 2e-3)):
+        (text,) = formula(kan, outputs=outputs, names=("a", "b"), digits=digits, near=1e-12, one_scale=True).text
+        answers = np.broadcast_to(sympy.lambdify((A, B), read(text), "numpy")(*rows.T), len(rows))
+        np.testing.assert_allclose(answers, wanted, rtol=tolerance, atol=tolerance * np.abs(wanted).max())
