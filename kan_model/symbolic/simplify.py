@@ -35,6 +35,8 @@ _STEPS, _FEWER_STEPS = 60, 15
 _EXACT = float(torch.finfo(torch.float32).eps)
 # The singular values of scaled derivatives below this are those of constants that do the work of others.
 _DEPENDENT = 1e-9
+# An edge whose c is so many standard errors from 0 is tried with no c of 0.
+_CERTAIN = 20.0
 # A step is tried with this many dampings, each 4 times the one before.
 _TRIES = 8
 # A fit ends when a step lowers the sum of squares by a smaller share.
@@ -148,9 +150,10 @@ class _Problem:
 
     def plain_values(self, place: Vector, free: Flags) -> Iterator[tuple[int, tuple[float, ...]]]:
         """The free constants, each with the values to try: whole edges first, then shifts, then factors."""
-        order = np.argsort(self._significance(place, free), kind="stable").tolist()
+        significance = self._significance(place, free)
+        order = np.argsort(significance, kind="stable").tolist()
         for index in order:
-            if free[index] and self._kinds[index] == "c":
+            if free[index] and self._kinds[index] == "c" and significance[index] < _CERTAIN:
                 yield index, (0.0,)
         for kind in "dbac":
             for index in order:
