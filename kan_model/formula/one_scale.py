@@ -1,8 +1,8 @@
 """Products with one scale each, so that no constant in a formula does the work of another.
 
 Of 0.32·(1.01·a − 3.1)·(2·b + 1) three numbers are scales, and the product has one: 0.6464·(a − 3.069)·(b + 0.5). So a
-sum inside a product gives one of its numbers to the number in front, and so does a sum below a power: of 3/(2·a + 4)
-becomes 1.5/(a + 2), of sqrt(4·a**2 + b**2) 2·sqrt(a**2 + b**2/4). The value of the formula stays, up to rounding.
+sum inside a product gives one of its numbers to the number in front, and so does a sum below a power: 3/(2.5·a + 4)
+becomes 1.2/(a + 1.6), and 1.2·sqrt(4.1·a² + 4.1·b²) becomes 2.43·sqrt(a² + b²). The value stays, up to rounding.
 """
 
 import sympy

@@ -35,7 +35,7 @@ _STEPS, _FEWER_STEPS = 60, 15
 _EXACT = float(torch.finfo(torch.float32).eps)
 # The singular values of scaled derivatives below this are those of constants that do the work of others.
 _DEPENDENT = 1e-9
-# An edge whose c is so many standard errors from 0 is tried with no c of 0.
+# An edge with a c so many standard errors from 0 adds something; no fit without it is tried.
 _CERTAIN = 20.0
 # A step is tried with this many dampings, each 4 times the one before.
 _TRIES = 8
@@ -224,12 +224,13 @@ class _Problem:
     def _significance(self, place: Vector, free: Flags) -> Vector:
         """How many standard errors each free constant is from 0; next to 0 where others do its work."""
         found = np.zeros(len(place))
-        _, jacobian = self._derivatives(place, free)
+        residuals, jacobian = self._derivatives(place, free)
         if not free.any() or not np.isfinite(jacobian).all():
             return found
         scale = np.sqrt((jacobian**2).sum(axis=0)) + 1e-300
         _, values, right = np.linalg.svd(jacobian / scale, full_matrices=False)
-        errors = np.linalg.norm(right.T / np.maximum(values, _DEPENDENT), axis=1) / scale
+        spread = math.sqrt(max(float((residuals**2).mean()), self._exact))
+        errors = spread * np.linalg.norm(right.T / np.maximum(values, _DEPENDENT), axis=1) / scale
         found[free] = np.abs(place[free]) / errors
         return found
 
