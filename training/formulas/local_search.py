@@ -15,6 +15,7 @@ import torch
 from kan_model import FUNCTIONS, KAN
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.symbolic.fit import fit_functions
+from kan_model.symbolic.invariance import invariance_of
 from kan_model.symbolic.simplify import simplify_constants
 from training.data.samples import Samples
 from training.formulas.descent import error
@@ -93,14 +94,14 @@ def improve(form: Form, train: Samples, functions: Sequence[str], work: Work) ->
 
 
 def _exchanges(kan: KAN, train: Samples, functions: Sequence[str], work: Work, *, cheaper: bool) -> Iterator[KAN]:
-    """The network with another function on one edge, best fitted to the edge's values; ``cheaper``: a simpler one."""
+    """The network with another function on one edge, best fitted to the edge's values; ``cheaper``: of fewer parts."""
     x = train.x.double()
     for index, layer in enumerate(kan.layers):
         with torch.no_grad():
             values = layer.edge_outputs(x.to(kan.dtype)).double()
         for place, edge in enumerate(layer.symbolic):
-            most = FUNCTIONS[edge.function].complexity if cheaper else math.inf
-            others = [each for each in functions if each != edge.function and FUNCTIONS[each].complexity < most]
+            most = _price(edge.function) if cheaper else math.inf
+            others = [each for each in functions if each != edge.function and _price(each) < most]
             if not others:
                 continue
             work.add(STEPS_OF_A_FUNCTION * len(others))
@@ -116,6 +117,10 @@ def _exchanges(kan: KAN, train: Samples, functions: Sequence[str], work: Work, *
                 yield kan.with_layers(layers)
         with torch.no_grad():
             x = layer(x.to(kan.dtype)).double()
+
+
+def _price(function: str) -> int:
+    return FUNCTIONS[function].complexity + invariance_of(function).free_constants
 
 
 def _complexity(kan: KAN) -> int:
