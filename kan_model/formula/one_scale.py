@@ -62,7 +62,7 @@ def _best(number: sympy.Expr, factor: sympy.Expr) -> tuple[sympy.Expr, sympy.Exp
 
 
 def _count(expression: sympy.Expr) -> int:
-    """The numbers in front of its terms: 2 for each that is not whole, 1 for a whole one but 1, and 1 for each minus."""
+    """The numbers of its terms: 2 for each that is not whole, 1 for a whole one other than 1, and 1 for each minus."""
     numbers = (term.as_coeff_Mul()[0] for term in sympy.Add.make_args(expression))
     return sum(_price(abs(number)) + bool(number < 0) for number in numbers)
 
