@@ -1,6 +1,6 @@
 """Products with one scale each, so that no constant in a formula does the work of another.
 
-Of 0.32·(1.01·a − 3.1)·(2·b + 1) three numbers are scales, and the product has one: 0.6464·(a − 3.069)·(b + 0.5). So a
+Of 0.32·(1.01·a − 3.1)·(2.2·b + 1.5) three numbers are scales; the product has one: 0.711·(a − 3.069)·(b + 0.6818). So a
 sum inside a product gives one of its numbers to the number in front, and so does a sum below a power: 3/(2.5·a + 4)
 becomes 1.2/(a + 1.6), and 1.2·sqrt(4.1·a² + 4.1·b²) becomes 2.43·sqrt(a² + b²). The value stays, up to rounding.
 """
@@ -62,15 +62,15 @@ def _best(number: sympy.Expr, factor: sympy.Expr) -> tuple[sympy.Expr, sympy.Exp
 
 
 def _count(expression: sympy.Expr) -> int:
-    """The numbers in front of its terms, 2 for each that is not whole, and 1 for each minus."""
+    """The numbers of its terms: 2 for each that is not whole, 1 for a whole one other than 1, and 1 for each minus."""
     numbers = (term.as_coeff_Mul()[0] for term in sympy.Add.make_args(expression))
-    return sum(2 * (not _is_whole(number)) + bool(number < 0) for number in numbers)
+    return sum(_price(abs(number)) + bool(number < 0) for number in numbers)
 
 
-def _is_whole(number: sympy.Expr) -> bool:
-    return bool(number.is_Rational) or (
-        abs(number) < _MOST_PLAIN and float(f"{float(number):.{_DIGITS}g}").is_integer()
-    )
+def _price(number: sympy.Expr) -> int:
+    shown = float(f"{float(number):.{_DIGITS}g}")
+    is_whole = number.is_Integer or (number < _MOST_PLAIN and shown.is_integer())
+    return int(shown != 1) if is_whole else 2
 
 
 def _is_in_range(expression: sympy.Expr) -> bool:
