@@ -37,6 +37,9 @@ _EXACT = float(torch.finfo(torch.float32).eps)
 _DEPENDENT = 1e-9
 # An edge with a c so many standard errors from 0 adds something; no fit without it is tried.
 _CERTAIN = 20.0
+# Half numbers are plain only where so many standard errors lie between two of them: closer ones, as 10.5 and 11 beside
+# 10.7 ± 0.4, would make any constant plain.
+_APART = 20.0
 # A step is tried with this many dampings, each 4 times the one before.
 _TRIES = 8
 # A fit ends when a step lowers the sum of squares by a smaller share.
@@ -159,8 +162,9 @@ class _Problem:
             for index in order:
                 if free[index] and self._kinds[index] == kind:
                     one = math.copysign(1.0, place[index])
-                    half = round(2 * place[index]) / 2
-                    yield index, (0.0,) if kind in "bd" else tuple(dict.fromkeys((one, half or one)))
+                    is_told = significance[index] >= 2 * _APART * abs(place[index])
+                    half = (round(2 * place[index]) / 2 or one) if is_told else one
+                    yield index, (0.0,) if kind in "bd" else tuple(dict.fromkeys((one, half)))
 
     def is_last_edge(self, index: int, place: Vector) -> bool:
         """Whether this is c of the only edge that feeds a sum: a network keeps a path from its inputs."""

@@ -117,6 +117,21 @@ def test_a_small_shift_stays_where_the_rows_tell_it_from_0(noise: float, stays: 
     assert at_zero == (pytest.approx(0.01, rel=0.02) if stays else 0.0)
 
 
+@pytest.mark.parametrize(("noise", "is_held"), [(0.1, True), (5.0, False)])
+def test_a_half_number_is_plain_where_the_rows_tell_it_from_its_neighbours(noise: float, is_held: bool) -> None:
+    """2.5·x: its standard error is 0.01 or 0.4, and of the latter any slope has a half number within its errors."""
+    random = np.random.default_rng(3)
+    x = torch.from_numpy(random.uniform(-1, 1, (400, 1)))
+    y = 2.5 * x + noise * torch.from_numpy(random.standard_normal((400, 1)))
+    kan = KAN(KANConfig((1, 1)), seed=0, dtype=torch.float64)
+    edge = SymbolicEdge(0, 0, "x", 1.0, 0.0, 2.0, 0.1)
+    found = simplify_constants(kan.with_layers([kan.layers[0].with_symbolic([edge])]), x, y)
+    assert found is not None
+    ((left,),) = (layer.symbolic for layer in found.kan.layers)
+    assert (left.c == 2.5) == is_held
+    assert found.free_constants == (0 if is_held else 1)
+
+
 def test_one_row_and_equal_rows_give_a_network() -> None:
     """Derivatives that depend on each other, or a spread of 0, end in no error; the row keeps its answer."""
     x = torch.tensor([[0.5, 2.0]], dtype=torch.float64)
