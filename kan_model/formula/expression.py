@@ -9,8 +9,9 @@ import sympy
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from kan_model.formula.one_scale import pull_scales
 from kan_model.formula.short import round_numbers, shorten
-from kan_model.formula.steps import Values, line, node_expressions, node_function, number
+from kan_model.formula.steps import Values, drop_rounding, line, node_expressions, node_function, number
 from kan_model.formula.text import columns, to_latex, to_text
 from kan_model.network.connections import Flags, active_edges, edges_from_inputs, edges_to_outputs
 from kan_model.network.network import KAN
@@ -29,7 +30,7 @@ class Formula:
 
     Attributes:
         expressions: One per output, in ``symbols``, with the network's numbers in float64.
-        shown: The same formulas for people: after ``near``, ``simplify`` and ``digits`` of :func:`formula`.
+        shown: The same formulas for people: after the options of :func:`formula`.
         symbols: One per feature, in raw units; their names are Python identifiers.
         names: The original names of the features.
         text: ``shown`` as plain text, with the original names.
@@ -74,6 +75,7 @@ def formula(
     splines: Literal["refuse", "keep"] = "refuse",
     near: float = 0.0,
     simplify: bool = False,
+    one_scale: bool = False,
     max_terms: int = 2000,
 ) -> Formula:
     """The formulas of a network whose edges are symbolic, from raw features to raw outputs.
@@ -92,6 +94,7 @@ def formula(
         near: In ``shown``, a number this close to a whole number becomes the whole number: 0 to 0.5.
         simplify: In ``shown``, each formula takes the shortest of the forms of
             :func:`kan_model.formula.short.shorten`.
+        one_scale: In ``shown``, each product has one number in front (:mod:`kan_model.formula.one_scale`).
         max_terms: The most paths from a feature to an output, over all outputs; this bounds the formulas' length.
 
     Returns:
@@ -111,7 +114,8 @@ def formula(
     _check_terms(kan, live, max_terms)
     own = columns(names)
     expressions = _expressions(kan, live, inputs, outputs, own.symbols)
-    short = [shorten(each, near=near, simplify=simplify) for each in expressions]
+    pulled = map(pull_scales, expressions) if one_scale else expressions
+    short = [shorten(each, near=near, simplify=simplify) for each in pulled]
     shown = tuple(round_numbers(each, digits) for each in short)
     return Formula(
         expressions,
@@ -142,7 +146,7 @@ def _expressions(
         values = node_expressions(index, layer, live[index], values)
     if isinstance(outputs, Affine | Exponential):
         values = [
-            line(scale, value, center)
+            drop_rounding(line(scale, value, center), center)
             for value, scale, center in zip(values, _numbers(outputs.scale), _numbers(outputs.center), strict=True)
         ]
     return tuple(map(sympy.exp, values)) if isinstance(outputs, Exponential) else tuple(values)

@@ -17,6 +17,8 @@ from kan_model.rows.blocks import answers
 
 Values = NDArray[np.float64]
 Place = tuple[int, int, int]
+# What differences of float64 leave, as a share of the numbers.
+_ROUNDING = 4 * float(np.finfo(np.float64).eps)
 # sympy writes e^(x + b) as e^b·e^x. This is allowed up to |b| = 50: e^50 is 5e21.
 _LARGE_EXPONENT = 50
 
@@ -31,6 +33,12 @@ def number(value: float) -> sympy.Expr:
 def line(factor: sympy.Expr, value: sympy.Expr, shift: sympy.Expr) -> sympy.Expr:
     """factor·value + shift, expanded: 2·(x + 1) + 3 becomes 2·x + 5."""
     return _restore_integers(sympy.Add(*(factor * term for term in sympy.Add.make_args(value)), shift))
+
+
+def drop_rounding(value: sympy.Expr, shift: sympy.Expr) -> sympy.Expr:
+    """Without a constant that is what rounding left of a shift: of x − 251655.5 + 251655.5 the 3e-11."""
+    constant, rest = value.as_coeff_Add()
+    return rest if constant.is_Float and abs(constant) <= _ROUNDING * abs(shift) else value
 
 
 def _restore_integers(value: sympy.Expr) -> sympy.Expr:

@@ -2,6 +2,8 @@
 
 Noise leaves a constant beside its true value: 1.03·(x + 0.004)² + 0.0002 for x². Each constant in turn is held at a
 plain value, and the others are fitted to the rows again. The plain value stays if the rows do not speak against it.
+First the edges of a sum that add nothing go, then shifts, then factors; of each kind the constant with the fewest
+standard errors from 0 comes first.
 
 With n rows and the sum S of squared errors, n·log S may grow by log n for each constant that is held: this is the
 Bayesian information criterion (Schwarz 1978). Example: a constant that is truly 0 makes n·log S grow by about 1; one
@@ -22,13 +24,22 @@ from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.rows.jacobian import parameter_columns
 from kan_model.symbolic.derivatives import FormulaFunction
 from kan_model.symbolic.invariance import invariance_of
+from kan_model.symbolic.redundant import remove_idle, remove_redundant
 
 Vector = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 _STEPS, _FEWER_STEPS = 60, 15
-# Errors below this share of the deviation of the targets are rounding, and equally good.
-_EXACT = 1e-8
+# A table is read, and a formula is served, in float32: errors below this share of the targets are rounding, and equally
+# good. Without it, constants of 1e-8 would stand in the formula of rows without noise.
+_EXACT = float(torch.finfo(torch.float32).eps)
+# The singular values of scaled derivatives below this are those of constants that do the work of others.
+_DEPENDENT = 1e-9
+# An edge with a c so many standard errors from 0 adds something; no fit without it is tried.
+_CERTAIN = 20.0
+# Half numbers are plain only where so many standard errors lie between two of them: closer ones, as 10.5 and 11 beside
+# 10.7 ± 0.4, would make any constant plain.
+_APART = 20.0
 # A step is tried with this many dampings, each 4 times the one before.
 _TRIES = 8
 # A fit ends when a step lowers the sum of squares by a smaller share.
@@ -65,7 +76,7 @@ def simplify_constants(
     Returns:
         The network, or None if it has no finite answer to some row.
     """
-    problem = _Problem(kan, rows, targets)
+    problem = _Problem(remove_redundant(kan, rows) if hold else kan, rows, targets)
     free = problem.free
     place, error = problem.fit(problem.start, free, _STEPS if hold else _FEWER_STEPS)
     if not error < math.inf:
@@ -75,12 +86,15 @@ def simplify_constants(
     while changed:
         changed = False
         for index, values in problem.plain_values(place, free):
+            if not free[index]:
+                continue
             check()
-            fewer = free.copy()
-            fewer[index] = False
             for value in values:
-                tried = place.copy()
+                if value == 0 and problem.is_last_edge(index, place):
+                    continue
+                tried, fewer = place.copy(), free.copy()
                 tried[index] = value
+                fewer[problem.held_with(index, value)] = False
                 tried, after = problem.fit(tried, fewer, _FEWER_STEPS)
                 if problem.deviance(after) - problem.deviance(error) <= allowed:
                     place, error, free, changed = tried, after, fewer, True
@@ -109,6 +123,8 @@ class _Problem:
         self._given, y = kan, targets.detach().double()
         spread = float((y - y.mean(dim=0)).square().mean().sqrt())
         self._y, self._scale = y, spread or 1.0
+        size = float(y.square().mean().sqrt())
+        self._exact = (_EXACT * max(size / self._scale, 1.0)) ** 2
         parts = {
             name: part.detach().double()
             for name, part in kan.named_parameters()
@@ -119,36 +135,56 @@ class _Problem:
         self.count = y.numel()
         self.start = np.concatenate([part.numpy().ravel() for part in parts.values()])
         self._kinds, free = "", []
+        sums: list[int] = []  # Of each c the sum that its edge feeds; of the others none.
         for name in parts:
             layer = kan.layers[int(name.split(".")[1])]
             if name.endswith("bias"):
                 self._kinds += "d" * layer.sums
+                sums += [-1] * layer.sums
                 free += [True] * layer.sums
                 continue
             self._kinds += "abcd" * len(layer.symbolic_functions)
-            for function in layer.symbolic_functions:
+            for function, (output, _) in zip(layer.symbolic_functions, layer.symbolic_places, strict=True):
+                sums += [-1, -1, int(name.split(".")[1]) << 32 | output, -1]
                 invariance = invariance_of(function)
                 free += [not invariance.scale, not invariance.shift, True, True]
         self.free: Flags = np.array(free)
+        self._sums = np.array(sums)
 
     def plain_values(self, place: Vector, free: Flags) -> Iterator[tuple[int, tuple[float, ...]]]:
-        """The free constants, each with the values to try: shifts first, then factors."""
+        """The free constants, each with the values to try: whole edges first, then shifts, then factors."""
+        significance = self._significance(place, free)
+        order = np.argsort(significance, kind="stable").tolist()
+        for index in order:
+            if free[index] and self._kinds[index] == "c" and significance[index] < _CERTAIN:
+                yield index, (0.0,)
         for kind in "dbac":
-            for index in np.flatnonzero(free):
-                if self._kinds[index] == kind:
+            for index in order:
+                if free[index] and self._kinds[index] == kind:
                     one = math.copysign(1.0, place[index])
-                    half = round(2 * place[index]) / 2
-                    yield int(index), (0.0,) if kind in "bd" else tuple(dict.fromkeys((one, half or one)))
+                    is_told = significance[index] >= 2 * _APART * abs(place[index])
+                    half = (round(2 * place[index]) / 2 or one) if is_told else one
+                    yield index, (0.0,) if kind in "bd" else tuple(dict.fromkeys((one, half)))
+
+    def is_last_edge(self, index: int, place: Vector) -> bool:
+        """Whether this is c of the only edge that feeds a sum: a network keeps a path from its inputs."""
+        own = self._sums == self._sums[index]
+        own[index] = False
+        return self._kinds[index] == "c" and not place[own].any()
+
+    def held_with(self, index: int, value: float) -> slice:
+        """The constants that are held where this one is held at a value: with c = 0 also a and b of the edge."""
+        return slice(index - 2, index + 1) if self._kinds[index] == "c" and value == 0 else slice(index, index + 1)
 
     def deviance(self, error: float) -> float:
         """n·log of a mean squared error; errors of rounding are equally small."""
-        return self.count * math.log(max(error, _EXACT**2))
+        return self.count * math.log(max(error, self._exact))
 
     def fit(self, place: Vector, free: Flags, steps: int) -> tuple[Vector, float]:
         """Levenberg–Marquardt steps along the free constants: the best place, and its mean squared error there."""
         error, damping = self._error(place), 1e-3
         for _ in range(steps):
-            if not math.isfinite(error) or error <= _EXACT**2 / 100 or not free.any():
+            if not math.isfinite(error) or error <= self._exact / 1e4 or not free.any():
                 break
             residuals, jacobian = self._derivatives(place, free)
             if not np.isfinite(jacobian).all():
@@ -187,7 +223,20 @@ class _Problem:
                     for (where, function), four in zip(edges, numbers, strict=True)
                 ]
             layers.append(layer.changed(**parts))
-        return self._given.with_layers(layers)
+        return remove_idle(self._given.with_layers(layers))
+
+    def _significance(self, place: Vector, free: Flags) -> Vector:
+        """How many standard errors each free constant is from 0; next to 0 where others do its work."""
+        found = np.zeros(len(place))
+        residuals, jacobian = self._derivatives(place, free)
+        if not free.any() or not np.isfinite(jacobian).all():
+            return found
+        scale = np.sqrt((jacobian**2).sum(axis=0)) + 1e-300
+        _, values, right = np.linalg.svd(jacobian / scale, full_matrices=False)
+        spread = math.sqrt(max(float((residuals**2).mean()), self._exact))
+        errors = spread * np.linalg.norm(right.T / np.maximum(values, _DEPENDENT), axis=1) / scale
+        found[free] = np.abs(place[free]) / errors
+        return found
 
     def _error(self, place: Vector) -> float:
         answers = self._function.answers(torch.from_numpy(place))

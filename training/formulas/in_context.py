@@ -6,7 +6,7 @@ candidates of an edge are tried: the edge becomes the candidate, the whole netwo
 too, and the networks with the best criterion stay. Then the next edge follows.
 
 Source: greedy in-context symbolic regression, arXiv 2603.15250. Ours adds the price of a function to the loss, and
-keeps two networks instead of one.
+keeps networks of two kinds instead of one.
 """
 
 import math
@@ -21,7 +21,7 @@ from training.formulas.shapes import EXACT, count_edges
 from training.formulas.work import STEPS_OF_A_FUNCTION, Work
 
 _TRIED, _STEPS = 5, 15
-# Networks that are kept after each edge, where their criterion is close to the best one's.
+# Kinds of networks that are kept after each edge, where their criterion is close to the best one's.
 _BEAM, _MARGIN = 2, 20.0
 # Tried on each edge beside the best few: what the other edges can make up for.
 _ALWAYS = ("x", "x^2")
@@ -52,7 +52,7 @@ def choose_in_context(kan: KAN, train: Samples, functions: Sequence[str], work: 
         work: Counts each fit.
 
     Returns:
-        A few networks, the best first.
+        A few networks, those of the best kind first.
 
     Raises:
         WorkSpent: before all edges were functions.
@@ -63,8 +63,19 @@ def choose_in_context(kan: KAN, train: Samples, functions: Sequence[str], work: 
             place = (layer, output, input_)
             found = [tried for each in kept for tried in _try_edge(each, train, place, functions, work)]
             found.sort(key=lambda each: each.criterion)
-            kept = [each for each in found[:_BEAM] if each.criterion <= found[0].criterion + _MARGIN] or kept
+            kept = _best_kinds([each for each in found if each.criterion <= found[0].criterion + _MARGIN]) or kept
     return [each.kan for each in kept]
+
+
+def _best_kinds(found: Sequence[_Partial]) -> list[_Partial]:
+    """The best networks, of which a sine and a cosine count as one: each is the other with another shift."""
+    kept = dict[tuple[str, ...], list[_Partial]]()
+    for each in found:
+        names = (name for layer in each.kan.layers for name in layer.symbolic_functions)
+        kind = tuple("wave" if invariance_of(name).wave else name for name in names)
+        if kind in kept or len(kept) < _BEAM:
+            kept.setdefault(kind, []).append(each)
+    return [each for twins in kept.values() for each in twins[:2]]
 
 
 def _try_edge(

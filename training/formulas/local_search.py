@@ -15,8 +15,10 @@ import torch
 from kan_model import FUNCTIONS, KAN
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.symbolic.fit import fit_functions
+from kan_model.symbolic.invariance import invariance_of
 from kan_model.symbolic.simplify import simplify_constants
 from training.data.samples import Samples
+from training.formulas.descent import error
 from training.formulas.shapes import count_edges
 from training.formulas.work import STEPS_OF_A_FUNCTION, Work, WorkSpent
 
@@ -27,6 +29,9 @@ _ROUNDS = 4
 _STEPS = 15
 # A criterion has to fall by this.
 _GAIN = 1.0
+# Errors below this share of the deviation are equally small: a graph in float32 computes no formula much closer.
+# Without noise the logarithm of the error would otherwise buy any number of constants.
+_EXACT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -36,10 +41,12 @@ class Form:
     Attributes:
         kan: The network.
         criterion: Bayesian information criterion with the complexity of the functions; lower is better.
+        free_constants: How many constants are neither redundant nor held at a plain value.
     """
 
     kan: KAN
     criterion: float
+    free_constants: int
 
 
 def make_form(kan: KAN, train: Samples, work: Work, *, hold: bool = True) -> Form | None:
@@ -57,7 +64,11 @@ def make_form(kan: KAN, train: Samples, work: Work, *, hold: bool = True) -> For
     edges = count_edges(kan)
     work.add(_STEPS, edges)
     found = simplify_constants(kan, train.x, train.y, hold=hold, check=lambda: work.add(_STEPS, edges))
-    return None if found is None else Form(found.kan, found.criterion + _price(found.kan, len(train.x)))
+    if found is None:
+        return None
+    price = math.log(len(train.x)) * (found.free_constants + _complexity(found.kan))
+    mean_square = max(error(found.kan, train), _EXACT) ** 2
+    return Form(found.kan, len(train.x) * math.log(mean_square) + price, found.free_constants)
 
 
 def improve(form: Form, train: Samples, functions: Sequence[str], work: Work) -> Form:
@@ -71,7 +82,7 @@ def improve(form: Form, train: Samples, functions: Sequence[str], work: Work) ->
     """
     with suppress(WorkSpent):
         for _ in range(_ROUNDS):
-            tried = _exchanges(form.kan, train, functions, work)
+            tried = _exchanges(form.kan, train, functions, work, cheaper=error(form.kan, train) <= _EXACT)
             quick = [found for kan in tried if (found := make_form(kan, train, work, hold=False)) is not None]
             quick.sort(key=lambda each: each.criterion)
             finished = [make_form(each.kan, train, work) for each in quick[:_FINALISTS]]
@@ -82,20 +93,23 @@ def improve(form: Form, train: Samples, functions: Sequence[str], work: Work) ->
     return form
 
 
-def _exchanges(kan: KAN, train: Samples, functions: Sequence[str], work: Work) -> Iterator[KAN]:
+def _exchanges(kan: KAN, train: Samples, functions: Sequence[str], work: Work, *, cheaper: bool) -> Iterator[KAN]:
+    """The network with another function on one edge, best fitted to the edge's values; ``cheaper``: of fewer parts."""
     x = train.x.double()
     for index, layer in enumerate(kan.layers):
         with torch.no_grad():
             values = layer.edge_outputs(x.to(kan.dtype)).double()
         for place, edge in enumerate(layer.symbolic):
-            work.add(STEPS_OF_A_FUNCTION * len(functions))
+            most = _price(edge.function) if cheaper else math.inf
+            others = [each for each in functions if each != edge.function and _price(each) < most]
+            if not others:
+                continue
+            work.add(STEPS_OF_A_FUNCTION * len(others))
             try:
-                fits = fit_functions(x[:, edge.input], values[:, edge.output, edge.input], functions, dtype=kan.dtype)
+                fits = fit_functions(x[:, edge.input], values[:, edge.output, edge.input], others, dtype=kan.dtype)
             except ValueError:  # Some value is not finite.
                 continue
             for fit in fits:
-                if fit.function == edge.function:
-                    continue
                 edges = list(layer.symbolic)
                 edges[place] = SymbolicEdge(edge.output, edge.input, fit.function, fit.a, fit.b, fit.c, fit.d)
                 layers = list(kan.layers)
@@ -105,6 +119,9 @@ def _exchanges(kan: KAN, train: Samples, functions: Sequence[str], work: Work) -
             x = layer(x.to(kan.dtype)).double()
 
 
-def _price(kan: KAN, rows: int) -> float:
-    names = [name for layer in kan.layers for name in layer.symbolic_functions]
-    return math.log(rows) * sum(FUNCTIONS[name].complexity for name in names)
+def _price(function: str) -> int:
+    return FUNCTIONS[function].complexity + invariance_of(function).free_constants
+
+
+def _complexity(kan: KAN) -> int:
+    return sum(FUNCTIONS[name].complexity for layer in kan.layers for name in layer.symbolic_functions)

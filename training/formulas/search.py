@@ -15,8 +15,10 @@ from kan_model.symbolic.one_constant import gather_constants
 from training.data.samples import Samples
 from training.formulas.descent import error
 from training.formulas.in_context import choose_in_context
+from training.formulas.lack_of_fit import speaks_against
 from training.formulas.local_search import Form, improve, make_form
-from training.formulas.shapes import EXACT, Shape, count_edges, fit_shape, shape_text, shapes
+from training.formulas.networks import Fitted, fit_networks, worth
+from training.formulas.shapes import EXACT, Shape, shape_text, shapes
 from training.formulas.work import Work
 
 # The common functions. Rare ones, such as x^1.5 or arccos, are close to these on most ranges, and each costs time.
@@ -27,18 +29,16 @@ COMMON = (
 # fmt: on
 # The budget of one search without another given: see :class:`training.formulas.work.Work`.
 BUDGET = 2e5
-# Training rows of a search, and those that the constants of its formula are fitted to at the end.
+# Rows of a search, and those that the constants of its formula are fitted to at the end.
 _ROWS, _FIT_ROWS = 2_000, 10_000
-# Networks with a larger error than so many times the lowest, and than this share of the deviation, are worth no search.
-# Their splines are coarse: even without noise that of 1/x is beside it. Nor are networks with more edges. Of the others
-# so many are searched, those with the fewest edges.
-_WORTH, _WORTH_ALWAYS, _MOST_EDGES, _MOST_SEARCHED = 1.5, 0.02, 8, 4
+# Networks with more edges are worth no search. Of the others so many are searched, those with the fewest constants.
+_MOST_EDGES, _MOST_SEARCHED = 8, 4
 # A formula is as good as the splines if its error on the validation rows is at most so many times theirs.
 _AS_GOOD = 1.02
 # Forms whose functions are exchanged.
 _IMPROVED = 2
-# Shares of the budget: for the shapes, and for these and the choice of functions. The rest is for exchanges.
-_FOR_SHAPES, _FOR_FUNCTIONS = 0.4, 0.8
+# Share of the budget for the shapes and the choice of functions. The rest is for exchanges.
+_FOR_FUNCTIONS = 0.8
 
 
 @dataclass(frozen=True)
@@ -79,23 +79,6 @@ class NoFormula:
     inputs: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Fitted:
-    """A network of splines.
-
-    Attributes:
-        shape: Its width before edges were taken off.
-        kan: The network.
-        error: Its error on the validation rows.
-        edges: How many it has.
-    """
-
-    shape: Shape
-    kan: KAN
-    error: float
-    edges: int
-
-
 def search_formula(
     train: Samples,
     validation: Samples,
@@ -111,7 +94,7 @@ def search_formula(
     Args:
         train: Rows in units in which the one target has the deviation 1. Its mean stays: without it a product is no
             product any more.
-        validation: Rows that choose the splines and take off edges.
+        validation: Rows that choose the splines and take off edges. Functions and constants are of both.
         functions: Names of the functions to try; None: the common ones.
         seeds: Of the searches; one at least.
         budget: The most work of one search, in edges times steps (:class:`training.formulas.work.Work`).
@@ -119,17 +102,20 @@ def search_formula(
         on_message: Is told of each search and of each shape in it.
     """
     some, judges = _thin(train, _ROWS), _thin(validation, _ROWS)
+    # Splines need rows that they are not fitted to. Functions have a price for each constant instead.
+    every = Samples(torch.cat([train.x, validation.x]), torch.cat([train.y, validation.y]))
+    rows = _thin(every, _ROWS)
     results = []
     for number, seed in enumerate(seeds, 1):
         tell = partial(_tell, on_message, f"search {number} of {len(seeds)} (seed {seed})")
         work, start = Work(budget, check), time.monotonic()
-        results.append(_search(some, judges, functions or COMMON, seed, work, tell))
+        results.append(_search(some, judges, rows, functions or COMMON, seed, work, tell))
         tell(f"took {time.monotonic() - start:.0f} s and {work.share:.0%} of its budget")
     found = [each for each in results if isinstance(each, FormulaSearch)]
     if not found:
         return next(each for each in results if isinstance(each, NoFormula))
-    best = min(found, key=lambda each: each.criterion)
-    fitted = _fit_to_more(best, train, judges, check)
+    best = min(found, key=_criterion)
+    fitted = _fit_to_more(best, every, judges, check)
     return replace(
         fitted,
         # An idle edge that was taken off is a constant, which may cancel that of another edge.
@@ -144,53 +130,57 @@ def _tell(on_message: Callable[[str], None], which: str, text: str) -> None:
     on_message(f"symbolic: {which} {text}")
 
 
-def _fit_to_more(found: FormulaSearch, train: Samples, validation: Samples, check: Callable[[], None]) -> FormulaSearch:
+def _fit_to_more(found: FormulaSearch, every: Samples, validation: Samples, check: Callable[[], None]) -> FormulaSearch:
     """With the constants fitted to more rows than the search had, if there are more."""
-    if len(train.x) <= _ROWS:
+    if len(every.x) <= _ROWS:
         return found
-    form = make_form(found.kan, _thin(train, _FIT_ROWS), Work(math.inf, check))
+    form = make_form(found.kan, _thin(every, _FIT_ROWS), Work(math.inf, check))
     return found if form is None else replace(found, kan=form.kan, error=error(form.kan, validation))
 
 
 def _search(
     train: Samples,
     validation: Samples,
+    rows: Samples,
     functions: Sequence[str],
     seed: int,
     work: Work,
     tell: Callable[[str], None],
 ) -> FormulaSearch | NoFormula:
-    fitted, every = [], shapes(train.x.shape[1])
+    every = shapes(train.x.shape[1])
     tell(f"fits networks of {len(every)} shapes")
-    with work.up_to(_FOR_SHAPES):
-        for shape in every:
-            if (kan := fit_shape(shape, train, validation, seed, work)) is not None:
-                # Not extend: what was fitted before the budget was spent is kept.
-                fitted.append(_Fitted(shape, kan, error(kan, validation), count_edges(kan)))  # noqa: PERF401
+    fitted = fit_networks(every, train, validation, seed, work)
     if not fitted:
         spent = "no network could be fitted within the budget; raise it" if work.is_spent else "every fit diverged"
         return NoFormula(spent)
     lowest = min(each.error for each in fitted)
-    close = sorted((each for each in fitted if each.error <= _worth(lowest)), key=lambda each: each.edges)
+    close = sorted((each for each in fitted if each.error <= worth(lowest)), key=lambda each: each.price)
     good = [each for each in close if each.edges <= _MOST_EDGES]
     forms: list[tuple[Form, Shape]] = []
     with work.up_to(_FOR_FUNCTIONS):
         for each in good[:_MOST_SEARCHED]:
             edges = "1 edge" if each.edges == 1 else f"{each.edges} edges"
             tell(f"chooses functions in shape {shape_text(each.shape)}, {edges}; {work.share:.0%} of its budget used")
-            for kan in choose_in_context(each.kan, train, functions, work):
+            own = list[Form]()
+            for kan in choose_in_context(each.kan, rows, functions, work):
                 is_whole = not any((layer.edge_mask != 0).any() for layer in kan.layers)
-                if is_whole and (form := make_form(kan, train, work)) is not None:
-                    forms.append((form, each.shape))
-            if any(error(form.kan, validation) <= max(EXACT, _AS_GOOD * lowest) for form, _ in forms):
+                if is_whole and (form := make_form(kan, rows, work)) is not None:
+                    own.append(form)
+            forms += [(form, each.shape) for form in own]
+            as_good = [form for form in own if error(form.kan, validation) <= max(EXACT, _AS_GOOD * lowest)]
+            if as_good and not speaks_against(min(as_good, key=_criterion), each.kan, rows, work):
                 break  # The other shapes have more edges.
     if not forms:
         return _explain(close, good, work)
     tell(f"exchanges functions; {work.share:.0%} of its budget used")
-    better = [(improve(form, train, functions, work), shape) for form, shape in _different(forms)[:_IMPROVED]]
+    better = [(improve(form, rows, functions, work), shape) for form, shape in _different(forms)[:_IMPROVED]]
     form, shape = min(better, key=lambda each: each[0].criterion)
-    kan = _without_idle_edges(form, train)
+    kan = _without_idle_edges(form, rows)
     return FormulaSearch(kan, shape, form.criterion, error(kan, validation), max(EXACT, lowest), work.is_spent)
+
+
+def _criterion(found: Form | FormulaSearch) -> float:
+    return found.criterion
 
 
 def _different(forms: Sequence[tuple[Form, Shape]]) -> list[tuple[Form, Shape]]:
@@ -201,12 +191,7 @@ def _different(forms: Sequence[tuple[Form, Shape]]) -> list[tuple[Form, Shape]]:
     return list(best.values())
 
 
-def _worth(lowest: float) -> float:
-    """The largest error of a network that is worth a search, where the lowest error is known."""
-    return max(_WORTH_ALWAYS, _WORTH * lowest)
-
-
-def _explain(close: Sequence[_Fitted], good: Sequence[_Fitted], work: Work) -> NoFormula:
+def _explain(close: Sequence[Fitted], good: Sequence[Fitted], work: Work) -> NoFormula:
     """Why no network became functions."""
     if work.is_spent and good:
         return NoFormula("the budget was spent before all edges were functions; raise it")

@@ -66,6 +66,7 @@ def whole_formula(
             names=features,
             digits=_DIGITS,
             near=_NEAR,
+            one_scale=True,
             max_terms=_MOST_TERMS,
         )
     except ValueError as error:
@@ -79,7 +80,9 @@ def _standard_errors(
     trained: Trained, features: Sequence[str], outputs: Sequence[str], rows: Numbers, targets: Numbers
 ) -> Iterator[str]:
     """A note for each output whose constants have standard errors, if a person would read it."""
-    exact = formula(trained.kan, inputs=trained.inputs, outputs=trained.outputs, names=features, near=_NEAR)
+    exact = formula(
+        trained.kan, inputs=trained.inputs, outputs=trained.outputs, names=features, near=_NEAR, one_scale=True
+    )
     for name, text in zip(outputs, text_with_errors(exact, rows, targets), strict=True):
         if text is not None and len(text) <= _MOST_CHARACTERS:
             yield f"± one standard error of this form: {name} = {text}"

@@ -483,3 +483,13 @@ def test_rows_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"wanted \[rows, 3\]"):
         found.evaluate(np.zeros(shape))
     assert found.evaluate(np.zeros((0, 3))).shape == (0, 2)
+
+
+@pytest.mark.parametrize("mean", [260872.4, 504118.0, -1010321.5, 0.3])
+def test_a_mean_that_cancels_leaves_no_rounding(mean: float) -> None:
+    """A network that takes the mean of the targets out again is 2·x + 0, not 2·x − 3e-11."""
+    outputs = Affine(np.array([mean], np.float32), np.array([7.3], np.float32))
+    shift = float(outputs.center[0]) / float(outputs.scale[0])
+    edge = SymbolicEdge(0, 0, "x", 1, 0, 2 / float(outputs.scale[0]), 0)
+    kan = KAN.of_layers([_layer([edge], 1, 1, [-shift])])
+    assert formula(kan, outputs=outputs, digits=4, near=1e-12).text == ("2*x_0",)

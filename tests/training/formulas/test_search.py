@@ -9,6 +9,7 @@ import torch
 from kan_model import KAN, KANConfig
 from kan_model.formula.expression import formula
 from kan_model.network.symbolic_edge import SymbolicEdge
+from kan_model.symbolic.fit import fit_functions
 from training.data.samples import Samples
 from training.formulas import FormulaSearch, NoFormula, search_formula
 from training.formulas.descent import error
@@ -101,6 +102,43 @@ def test_a_search_in_many_rows_takes_few_and_fits_constants_to_more() -> None:
     deviation = float(np.std(2 * np.random.default_rng(0).uniform(-1, 1, (13_000, 1))))
     answers = found.kan(torch.tensor([[-1.0], [1.0]], dtype=torch.float64)).detach().numpy()[:, 0] * deviation
     np.testing.assert_allclose(answers, [-1, 3], atol=1e-3)
+
+
+def test_the_rows_of_both_parts_choose_the_functions() -> None:
+    """50 training rows prefer 1/sqrt to log, which 1,000 validation rows tell apart: the logarithm is found."""
+    random = np.random.default_rng(1)
+    x = random.uniform(0.5, 3, (1050, 1))
+    truth = np.log(x[:, 0])
+    rows = samples(x, truth + 0.05 * truth.std() * random.standard_normal(1050))
+    train, validation = rows.take(torch.arange(50)), rows.take(torch.arange(50, 1050))
+    functions, criteria = ("log", "1/sqrt(x)"), dict[str, float]()
+    for function in functions:
+        layer = KAN(KANConfig((1, 1)), seed=0, dtype=torch.float64).layers[0]
+        start = fit_functions(train.x[:, 0], train.y[:, 0], [function], dtype=torch.float64)[0]
+        edge = SymbolicEdge(0, 0, function, start.a, start.b, start.c, start.d)
+        form = make_form(KAN.of_layers([layer.with_symbolic([edge])]), train, Work(1e9, lambda: None))
+        assert form is not None
+        criteria[function] = form.criterion
+    assert criteria["1/sqrt(x)"] < criteria["log"]
+    found = search_formula(train, validation, functions=functions)
+    assert isinstance(found, FormulaSearch)
+    assert found.kan.layers[0].symbolic_functions == ("log",)
+
+
+@pytest.mark.slow
+def test_a_formula_that_a_few_rows_cannot_tell_from_the_law_does_not_end_the_search() -> None:
+    """a/(1 + b²) with 5 % noise: a Gaussian in a simpler shape is as good on 75 validation rows, and is not taken."""
+    random = np.random.default_rng(11)
+    x = random.uniform([-1, -2], [1, 2], (400, 2))
+    truth = x[:, 0] / (1 + x[:, 1] ** 2)
+    rows = samples(x, truth + 0.05 * truth.std() * random.standard_normal(400))
+    train, validation = rows.take(torch.arange(325)), rows.take(torch.arange(325, 400))
+    found = search_formula(train, validation, functions=("x", "x^2", "1/x", "gaussian"))
+    assert isinstance(found, FormulaSearch)
+    with torch.no_grad():
+        answers = found.kan(rows.x)[:, 0].numpy()
+    # A Gaussian's error is 0.02 of the deviation.
+    assert np.corrcoef(answers, truth)[0, 1] > 1 - 0.007**2 / 2
 
 
 @pytest.mark.slow

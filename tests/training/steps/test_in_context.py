@@ -1,5 +1,6 @@
 """[symbolic] choice = "in-context" in a recipe."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,8 @@ def test_init_and_run_end_in_the_formula_of_the_table(
     assert "volts**2/ohms" in text
     written = (tmp_path / "runs" / "ohm" / "formula.txt").read_text().strip()
     assert written.startswith("watts = ")
+    # One scale, and nothing that the rows cannot tell from 0.
+    assert re.fullmatch(r"watts = (0\.99\d+\*|1\.0\d+\*)?volts\*\*2/ohms", written)
     asked = {"volts": 6.0, "ohms": 2.0}
     with serving(tmp_path / "models", log=tmp_path / "log") as server, Client(server.grpc) as client:
         answer = client.predict("ohm", [asked]).values
