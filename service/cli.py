@@ -94,10 +94,10 @@ def _tell_check(settings: Settings, origins: Mapping[str, str], *, only_settings
     """Say on standard error whether a start would find all that the settings name. Returns the exit code."""
     mistakes, warnings = [], [absent_models(settings), unknown_variables()]
     if not only_settings:
-        from service.process.preflight import empty_repository, find_mistakes
+        from service.process.preflight import find_mistakes, find_warnings
 
         mistakes = find_mistakes(settings, origins)
-        warnings.append(empty_repository(settings))
+        warnings += find_warnings(settings)
     for warning in filter(None, warnings):
         print(f"kan-serve: warning: {warning}", file=sys.stderr)
     for mistake in mistakes:

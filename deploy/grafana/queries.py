@@ -35,11 +35,14 @@ def rate(metric: str, selector: str, *labels: str) -> str:
 def came_up(metric: str, selector: str, label: str) -> str:
     """What a counter gains in a second, by a label whose values must have come up within the time that is shown.
 
-    Servers show codes and reasons from their start, at zero. A legend of all of them would hide those that matter. A
-    value that came up is drawn with its zeros, because a comparison of the rate itself would cut its line.
+    Servers show many codes and reasons from their start, at zero. A legend of all of them would hide those that matter.
+    A value that came up is drawn with its zeros, because a comparison of the rate itself would cut its line. Others are
+    there only once they came up, perhaps in one burst between two scrapes, of which no increase tells.
     """
-    ever = f"sum by ({label}) (increase({metric}{{{selector}}}[$__range] @ end()))"
-    return f"{rate(metric, selector, label)} and {ever} > 0"
+    series = f"{metric}{{{selector}}}"
+    gained = f"sum by ({label}) (increase({series}[$__range] @ end())) > 0"
+    new = f"(sum by ({label}) ({series} @ end()) > 0 unless sum by ({label}) ({series} @ start()))"
+    return f"{rate(metric, selector, label)} and ({gained} or {new})"
 
 
 def known(expression: str, label: str = "model") -> str:

@@ -106,8 +106,14 @@ def certificates_of(found: Sequence[bytes]) -> Certificates:
 
 def warn_if_refused(certificates: Certificates) -> None:
     """Log a warning if callers refuse the server's certificate by its dates."""
-    if fault := certificates.validity.fault():
-        _log.warning("the certificate of the gRPC port %s: callers refuse it; renew it (docs/security.md)", fault)
+    if warning := refusal_by_callers(certificates):
+        _log.warning("%s", warning)
+
+
+def refusal_by_callers(certificates: Certificates) -> str:
+    """Why callers refuse the server's certificate by its dates; "" if they do not."""
+    fault = certificates.validity.fault()
+    return fault and f"the certificate of the gRPC port {fault}: callers refuse it; renew it (docs/security.md)"
 
 
 def _follow(old: Certificates, new: Certificates) -> None:

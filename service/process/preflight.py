@@ -6,11 +6,12 @@ Nothing is started or written, no port is bound, no model is loaded, and object 
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from service.access.authorizer import Authorizer
-from service.access.certificates import check_authorities, read_certificates
+from service.access.certificates import check_authorities, read_certificates, refusal_by_callers
 from service.access.reloaded import ReloadedFiles
 from service.errors import StartupError
 from service.process.envoy.installed import check_installed
@@ -51,14 +52,17 @@ def find_mistakes(settings: Settings, origins: Mapping[str, str]) -> list[str]:
     return lines
 
 
-def empty_repository(settings: Settings) -> str:
-    """A warning of a folder without versions, with which a server starts and is not ready; "" if there is no reason."""
-    if not isinstance(settings.models, Path):
-        return ""
-    try:
-        return "" if list_models(settings.models) else f"no model would answer: {explain_no_versions(settings.models)}"
-    except StartupError:  # a mistake
-        return ""
+def find_warnings(settings: Settings) -> list[str]:
+    """What is wrong with parts with which a server starts all the same: no model, or a certificate that has expired."""
+    found = []
+    with suppress(StartupError):  # a mistake
+        if isinstance(settings.models, Path) and not list_models(settings.models):
+            found.append(f"no model would answer: {explain_no_versions(settings.models)}")
+    with suppress(StartupError):
+        certificates = read_certificates(settings)
+        if certificates is not None and (refusal := refusal_by_callers(certificates.value)):
+            found.append(refusal)
+    return found
 
 
 def _files_of_callers(settings: Settings) -> Iterator[Mistake]:
@@ -124,7 +128,7 @@ def _check_log(file: str) -> None:
         path = os.path.dirname(path)
         if not os.path.isdir(path):
             raise StartupError(f"the access log {file!r} cannot be made: there is no folder {path!r}; make it first")
-    if not os.access(path, os.W_OK):
+    if not os.access(path, os.W_OK | os.X_OK if os.path.isdir(path) else os.W_OK):
         raise StartupError(f"the access log {file!r} cannot be written: {path!r} is closed to this user")
 
 

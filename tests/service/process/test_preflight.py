@@ -131,6 +131,20 @@ def test_a_folder_without_a_version_is_a_warning(tmp_path: Path, capsys: pytest.
     assert ok.startswith("kan-serve: ok: ")
 
 
+def test_an_expired_certificate_is_a_warning(
+    tmp_path: Path, named: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server starts with it too, but callers refuse it."""
+    pair = Authority(tmp_path).issue("old", days=-1)
+    assert (
+        main(["--check-config", *_write(tmp_path, {**named, "tls_cert": str(pair.cert), "tls_key": str(pair.key)})])
+        == 0
+    )
+    warning, ok = capsys.readouterr().err.splitlines()
+    assert warning.startswith("kan-serve: warning: the certificate of the gRPC port expired on ")
+    assert ok.startswith("kan-serve: ok: ")
+
+
 def test_object_storage_is_not_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The line says so. Its cache is not made either; a file in the place of its folder is told."""
     cache = tmp_path / "cache"
