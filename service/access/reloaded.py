@@ -77,7 +77,7 @@ class ReloadedFiles(Generic[_Value]):
         known = None if start is None else start.content
         try:
             self._seen = self._taken = self._read()
-            # Other processes would not take worse files in the place of what they have, so this one does not either.
+            # Where other processes would keep their content and not take these files, this one does the same.
             self.value = self._parsed(self._seen, [] if known is None else [(restore or parse)(known)])
             self._report_valid(self._seen)
         except StartupError as error:

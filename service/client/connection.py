@@ -9,6 +9,7 @@ from typing import Final, Generic, Self, TypeAlias, TypeVar, cast
 import grpc
 from google.protobuf.message import Message
 
+from service.client import errors
 from service.client.access import Access, PortLook
 from service.client.channel import Options, Target
 from service.client.errors import ClientError, ConnectionLost, NotConnected, Overloaded, from_rpc_error, stream_error
@@ -41,12 +42,12 @@ class Rpc(Generic[_Response]):
         all calls only read. So is one whose last attempt ends like that, since gRPC tells no difference.
 
         gRPC's attempts end some 7 s after a server took a connection and said nothing. The call is begun anew until the
-        deadline: the next connection may meet another worker, or a server that goes on.
+        deadline: the next connection may meet another worker. At the deadline the silence is told: it is the reason.
 
         Raises:
             ClientError: when the call fails.
         """
-        lost = 0
+        lost, silence = 0, None
         while True:
             try:
                 return cast(_Response, (yield self))
@@ -54,7 +55,9 @@ class Rpc(Generic[_Response]):
                 lost += 1
                 pause = Pause(0.0, error, least=0.0 if lost == 1 else math.inf)
             except NotConnected as error:
-                pause = Pause(0.5, error, least=0.5 if error.is_silent else math.inf)
+                silence, pause = error, Pause(0.5, error, least=0.5 if error.is_silent else math.inf)
+            except errors.DeadlineExceeded as error:
+                raise silence or error from error.__cause__
             yield pause
 
 

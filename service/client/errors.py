@@ -87,7 +87,7 @@ class NotConnected(Unavailable):
     """No connection could be made.
 
     is_reachable  whether something listens at the address
-    is_refused    whether nothing listens at one address of the name; gRPC tells the error of any one
+    is_refused    whether one address of the host name refused the connection; gRPC reports one address's error only
     is_silent     whether connections were made, and nothing came on them
     """
 

@@ -11,6 +11,8 @@ from typing import Self
 # A line each 10 s at first, so that nobody thinks that it hangs; then each half minute.
 _SOON_SECONDS, _LATER_SECONDS = 10.0, 30.0
 _SOON_UNTIL = 60.0
+# A pipe that nobody empties holds the thread for ever, and may not hold the end.
+_LONGEST_END_SECONDS = 1.0
 _COUNTED = re.compile(r"^(.*), (\d+) edges?$")
 
 
@@ -44,7 +46,7 @@ class SearchProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over.set()
-        self._thread.join()
+        self._thread.join(_LONGEST_END_SECONDS)
 
     def begin(self, step: str) -> None:
         """Pass on the line of a step that begins."""
@@ -69,7 +71,7 @@ class SearchProgress:
         start = self._now()
         while not self._over.wait(self._soon_seconds if self._now() - start < _SOON_UNTIL else _LATER_SECONDS):
             if self._step:
-                with suppress(OSError):  # nobody reads any more; the search goes on
+                with suppress(OSError, ValueError):  # the reader is gone, or the stream closed; the search goes on
                     self._tell(self.line())
 
 

@@ -119,7 +119,7 @@ def _versions_of(folder: Path) -> Iterator[ListedVersion]:
 def _listed(model: str, version: int, folder: Path, state: State) -> ListedVersion:
     if (manifest := read_manifest(folder)) is None:
         return ListedVersion(model, version, "unreadable", "", "", "", "", str(folder))
-    fault = describe_other_identity(manifest, model, version) or _damage(folder, manifest)
+    fault = manifest_fault(manifest, model, version) or _damage(folder, manifest)
     fault = "" if state == "withdrawn" else fault
     return ListedVersion(
         model,
@@ -134,16 +134,22 @@ def _listed(model: str, version: int, folder: Path, state: State) -> ListedVersi
     )
 
 
+def manifest_fault(manifest: ModelManifest, model: str, version: int) -> str:
+    """Why kan-serve refuses a version by its manifest alone: another identity, or not one model.onnx. "" if it fits."""
+    if other := describe_other_identity(manifest, model, version):
+        return other
+    count = sum(file.name == _MODEL for file in manifest.files)
+    return "" if count == 1 else f"its manifest.json lists {_MODEL} {count} times, wanted once"
+
+
 def _damage(folder: Path, manifest: ModelManifest) -> str:
     """What is wrong with model.onnx, by its size alone: a list reads no large files. "" if nothing is."""
-    sizes = [file.size_bytes for file in manifest.files if file.name == _MODEL]
-    if len(sizes) != 1:
-        return f"its manifest.json lists {_MODEL} {len(sizes)} times, wanted once"
+    [size] = [file.size_bytes for file in manifest.files if file.name == _MODEL]
     try:
         found = (folder / _MODEL).stat().st_size
     except OSError as error:
         return f"{_MODEL} cannot be read: {error.strerror}"
-    return "" if found == sizes[0] else f"{_MODEL} has {found} bytes, its manifest.json says {sizes[0]}"
+    return "" if found == size else f"{_MODEL} has {found} bytes, its manifest.json says {size}"
 
 
 def _score(manifest: ModelManifest) -> str:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from training.errors import TrainingError, kind_of
 from training.publishing.repository import (
-    describe_other_identity,
     locked,
     published_versions,
     read_manifest,
@@ -14,7 +13,7 @@ from training.publishing.repository import (
 )
 from training.publishing.staging import flush_folder
 from training.publishing.triton import configure_triton
-from training.versions.listing import model_folder, no_such_model
+from training.versions.listing import manifest_fault, model_folder, no_such_model
 
 
 class RollbackError(TrainingError):
@@ -108,8 +107,8 @@ def _tell_newest(folder: Path, newest: int, target: int) -> str:
             f"changed; --to goes back further ({fault})"
         )
     return (
-        f"this went back from version {newest}, the newest published one; only a server knows whether it refused that "
-        f"and answered with an older one: kan-client describe {folder.name}"
+        f"went back from version {newest}, the newest published one. A server may have refused {newest} and answered "
+        f"with an older version; check with: kan-client describe {folder.name}"
     )
 
 
@@ -132,10 +131,10 @@ def _fault(folder: Path, version: int) -> str:
     """
     here = folder / str(version)
     manifest = read_manifest(here)
-    if manifest is None or not manifest.files:
+    if manifest is None:
         return f"{here}: its manifest.json is absent or damaged"
-    if other := describe_other_identity(manifest, folder.name, version):
-        return f"{here}: {other}, so kan-serve refuses it (was the folder copied?)"
+    if fault := manifest_fault(manifest, folder.name, version):
+        return f"{here}: {fault}, so kan-serve refuses it (was the folder copied or edited?)"
     for file in manifest.files:
         if hashlib.sha256((here / file.name).read_bytes()).hexdigest() != file.sha256:
             return f"{here / file.name}: it was changed after publication"

@@ -73,8 +73,9 @@ def judge_curves(findings: Findings) -> Iterator[Judged]:
 
 
 def all_hold(judged: Sequence[Judged]) -> bool:
-    """Whether every bound that was measured holds. Of a part of the tables, classifications alone, some are not.
+    """Whether every bound that was measured holds.
 
+    A run over a part of the tables, for example classifications only, measures only some bounds.
     If there are bounds and none was measured, nothing holds.
     """
     measured = [each.verdict for each in judged if each.verdict.is_measured]

@@ -26,7 +26,7 @@ _FILTERS = "type.googleapis.com/envoy.extensions.filters.http"
 # The transcoder's own; Envoy drops what a caller sends under that name.
 ORIGINAL_PATH = "x-envoy-original-path"
 
-# The transcoder found no JSON, or none of this method's message.
+# The body is not valid JSON, or its fields have wrong types.
 _NO_JSON: Mapping[str, Any] = {
     "extension_filter": {
         "name": "envoy.access_loggers.extension_filters.cel",
@@ -125,7 +125,7 @@ def _held(match: Mapping[str, Any], filters: Mapping[str, Any], most_bytes: int)
 
 
 def refusals(max_message_bytes: int) -> list[dict[str, Any]]:
-    """What Envoy says where a body passes its bound or its deadline, as the methods do; and where one is no JSON.
+    """What Envoy says where a body passes its bound or its deadline, as the methods do; and where it is not valid JSON.
 
     Args:
         max_message_bytes: As for :func:`routes`.

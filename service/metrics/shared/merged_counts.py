@@ -14,8 +14,8 @@ from service.metrics.shared.cells import TOTAL, Place
 Numbers = dict[Place, float]
 
 # How a gauge of several workers becomes one. A version is ready or inline if it is so in every worker. A file is
-# valid if it is so for every worker. The repository was seen at the time at which every worker had seen it. The
-# certificate that ends first is that of which callers will complain first.
+# valid if it is so for every worker. The repository was seen at the time at which every worker had seen it. Of
+# several certificates the earliest end counts.
 _GAUGES: Mapping[str, Callable[[float, float], float]] = {
     "ready": min,
     "inline": min,

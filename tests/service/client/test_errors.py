@@ -1,9 +1,14 @@
 """What the client says of a server's refusal, and of a server without any answer."""
 
+from collections.abc import Iterator
+
 import grpc
 import pytest
+from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2
 
-from service.client.errors import NotConnected, from_status
+from service.client.connection import Deadline, Rpc, Wait, drive
+from service.client.errors import ClientError, ConnectionLost, DeadlineExceeded, NotConnected, from_status
 
 
 @pytest.mark.parametrize(
@@ -46,3 +51,23 @@ def test_a_server_that_says_nothing_is_not_taken_for_none(reason: str, is_silent
     error = from_status(grpc.StatusCode.UNAVAILABLE, details, "kan:8001", 10.0)
     assert isinstance(error, NotConnected)
     assert (error.is_silent, str(error).startswith(message)) == (is_silent, True)
+
+
+def test_a_deadline_after_a_silence_is_told_as_the_silence() -> None:
+    """A call begun anew that reaches its deadline tells the reason that is known; without one, the deadline."""
+    silence = NotConnected("says nothing")
+    silence.is_silent = True
+    late = DeadlineExceeded("late")
+    for known, told in (([silence], silence), ([], late), ([ConnectionLost("closed")], late)):
+        failures: Iterator[ClientError] = iter([*known, late])
+
+        def take(step: Rpc[Message] | Wait, failures: Iterator[ClientError] = failures) -> None:
+            if isinstance(step, Rpc):
+                raise next(failures)
+            step.within(Deadline.after(60.0), repeats=True)
+
+        rpc = Rpc("/Health/Check", health_pb2.HealthCheckRequest(), health_pb2.HealthCheckResponse)
+        with pytest.raises(ClientError) as raised:
+            drive(rpc.answer(), take)
+        assert raised.value is told
+        assert next(failures, None) is None

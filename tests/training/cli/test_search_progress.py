@@ -4,6 +4,7 @@ import io
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +49,33 @@ def test_a_step_that_gives_no_sign_is_told_too() -> None:
     assert told[1].startswith("fitting constants: goes on, ")
     progress.begin("next")
     assert len(told) == count + 1
+
+
+def test_a_reader_that_is_stuck_or_gone_does_not_hold_the_end() -> None:
+    """A full pipe holds the thread, not the search; a closed stream ends no thread with an error."""
+    full, emptied, closed = threading.Event(), threading.Event(), io.StringIO()
+    closed.close()
+
+    def tell_stuck(line: str) -> None:
+        if "goes on" in line:
+            full.set()
+            emptied.wait()
+
+    def tell_closed(line: str) -> None:
+        if "goes on" in line:
+            tries.append(line)
+            closed.write(line)
+
+    tries: list[str] = []
+    try:
+        with SearchProgress(tell_stuck, soon_seconds=0.001) as progress:
+            progress.begin("fitting constants")
+            assert full.wait(60)
+    finally:
+        emptied.set()
+    with SearchProgress(tell_closed, soon_seconds=0.001) as progress:
+        progress.begin("fitting constants")
+        wait_for(lambda: len(tries) > 1, "two lines to a closed stream")
 
 
 @pytest.mark.usefixtures("foreground")

@@ -39,7 +39,10 @@ def test_a_rollback_withdraws_the_newest_version_and_keeps_its_files(models: Pat
 @pytest.mark.parametrize(
     ("is_broken", "told"),
     [
-        (False, "this went back from version 3, the newest published one; only a server knows whether it refused that"),
+        (
+            False,
+            "went back from version 3, the newest published one. A server may have refused 3 and answered",
+        ),
         (
             True,
             "kan-serve refuses version 3, so version 2 may have answered before, and then nothing has changed; --to",
@@ -110,13 +113,16 @@ def test_a_version_can_be_named_and_naming_it_again_changes_nothing(models: Path
         ("../models/affine", None, "no model"),
         ("affine", 7, "no version 7; wanted one of 3, 2, 1"),
         ("affine", 2, "it was changed after publication"),
+        ("affine", 1, "1: its manifest.json lists model.onnx 2 times, wanted once, .* by --to"),
     ],
 )
 def test_what_cannot_be_done_is_refused_and_changes_nothing(
     models: Path, name: str, to: int | None, message: str
 ) -> None:
-    """No such model, a path for a name, no such version, a damaged version."""
+    """No such model, a path for a name, no such version, a damaged version, one that lists its model twice."""
     cut_short(models / "affine" / "2")
+    shutil.rmtree(models / "affine" / "1")
+    write_version(models, "affine", 1, change=lambda manifest: manifest.files.append(manifest.files[0]))
     with pytest.raises(TrainingError, match=message):
         roll_back(models, name, to)
     assert published_versions(models / "affine") == [1, 2, 3]
