@@ -48,12 +48,15 @@ def test_a_worker_without_a_parent_ends(tmp_path: Path, case: str, said: bytes) 
             stdout=subprocess.PIPE,
         ) as worker:
             assert worker.stdout is not None
-            assert worker.stdout.readline() == b"lives\n"
-            theirs.close()
-            ours.sendall(said)
-            if not said:
-                ours.close()
-            assert worker.wait(60) == -signal.SIGTERM
+            try:
+                assert worker.stdout.readline() == b"lives\n"
+                theirs.close()
+                ours.sendall(said)
+                if not said:
+                    ours.close()
+                assert worker.wait(60) == -signal.SIGTERM
+            finally:
+                worker.kill()
     assert folder.path.is_dir()
     folder.remove()
     flags.close()
