@@ -220,8 +220,8 @@ class Fleet:
                     self._have_listened.add(slot.number)
                     if len(self._have_listened) == len(self._slots):
                         self.all_listen.set()
-                case {"pid": pid}:
-                    process.serves_in(pid)
+                case {"pid": pid, "folder": folder}:
+                    process.serves_in(pid, folder)
                 case {"failed": reason}:
                     slot.failed = reason
                 case _:

@@ -29,7 +29,7 @@ class LockedFolder:
 
     Attributes:
         path: Where it is.
-        lock: File descriptor of its lock. A process that inherits it holds the lock too.
+        lock: File descriptor of its lock, -1 after the removal. A process that inherits it holds the lock too.
     """
 
     def __init__(self, path: Path, lock: int) -> None:
@@ -44,22 +44,28 @@ class LockedFolder:
         folder. Then another one is made.
 
         Raises:
-            OSError: There is no place for it.
+            OSError: There is no place for it, or files cannot be locked there.
         """
         for other in above.glob(f"{prefix}*"):
             remove_abandoned(other)
         while True:
             path = Path(tempfile.mkdtemp(prefix=prefix, dir=above))
-            lock = os.open(path / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            made = cls(path, os.open(path / LOCK, os.O_CREAT | os.O_RDWR, 0o600))
+            try:
+                fcntl.flock(made.lock, fcntl.LOCK_EX)
+            except OSError:
+                made.remove()
+                raise
             if (path / LOCK).exists():
-                return cls(path, lock)
-            os.close(lock)
+                return made
+            os.close(made.lock)
 
     def remove(self) -> None:
-        """Remove it with all that is in it."""
-        remove(self.path)
-        os.close(self.lock)
+        """Remove it with all that is in it. A second call does nothing."""
+        lock, self.lock = self.lock, -1
+        if lock >= 0:
+            remove(self.path)
+            os.close(lock)
 
 
 @contextmanager
@@ -102,7 +108,8 @@ def remove_abandoned(path: Path, seconds: float = 0.0) -> None:
     """Remove a folder if it is one of this user's :class:`LockedFolder` that no process holds.
 
     Args:
-        path: The folder. Links and folders of other users or modes are left alone.
+        path: The folder. Links and folders of other users or modes are left alone, and those whose lock cannot be asked
+            for, as on some network file systems.
         seconds: How long to wait for a process that is ending.
     """
     deadline = time.monotonic() + seconds
@@ -114,6 +121,8 @@ def remove_abandoned(path: Path, seconds: float = 0.0) -> None:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 return
+        except OSError:
+            return
         finally:
             os.close(lock)
         time.sleep(_POLL_SECONDS)

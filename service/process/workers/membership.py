@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from service.access.reloaded import LastValid
+from service.frontends.envoy.control import FOLDER_VARIABLE
 from service.metrics.shared.worker_metrics import WorkerMetrics
 from service.process.server import versions_that_answer
 from service.process.stop import LEFT
@@ -31,7 +32,7 @@ _BEAT_SECONDS = 0.5
 # Between the two signals that end a worker without its parent: signals of one kind that wait are one.
 _SIGNAL_SECONDS = 0.2
 # The kernel closes the connections of a killed process before it releases its locks. On a busy machine more than
-# a tenth of a second passed between the two.
+# a tenth of a second passed between the two. The wait begins at the first signal, so it ends before SIGKILL.
 _LOCK_SECONDS = 1.0
 
 
@@ -52,13 +53,14 @@ class Membership:
         self._folder = Path(start.folder)
         self._may_listen = asyncio.Event()
         self._beats: asyncio.Task[None] | None = None
+        self._removal: threading.Thread | None = None
         self._loop = asyncio.get_running_loop()
         self.metrics = WorkerMetrics(self._folder)
         self._given = start.read_given()
         os.close(start.given)
         self.versions = WorkerVersions(self._control.send, self._flags, self._given.unloaded)
         self._orders = WorkerOrders(self._control.send, self._flags, self.versions, self._leave)
-        self._control.send(pid=os.getpid())
+        self._control.send(pid=os.getpid(), folder=os.environ.get(FOLDER_VARIABLE, ""))
         threading.Thread(target=self._obey, name="orders of the parent", daemon=True).start()
 
     def last_valid(self, kind: str) -> LastValid:
@@ -91,12 +93,14 @@ class Membership:
         self._control.send(failed=reason)
 
     async def close(self) -> None:
-        """End the beats and the orders, and write the last counts."""
+        """End the beats and the orders, and write the last counts. Without a parent, wait until they are removed."""
         if self._beats is not None:
             self._beats.cancel()
             await asyncio.gather(self._beats, return_exceptions=True)
         await self._orders.close()
         self.metrics.close()
+        if self._removal is not None:
+            await asyncio.to_thread(self._removal.join)
 
     async def _beat(self, registry: Registry) -> None:
         while True:
@@ -122,16 +126,24 @@ class Membership:
 
     def _obey(self) -> None:
         """Carry out the orders of the parent. If the parent ends, end in its place, within 2 s."""
-        for order in self._control.messages():
-            try:
-                self._loop.call_soon_threadsafe(self._take, order)
-            except RuntimeError:  # the loop is closed: this process is ending
-                return
-        # All workers share this folder. The parent may live, and may have hung up on this worker alone.
-        remove_abandoned(self._folder.parent, _LOCK_SECONDS)
-        threading.Thread(target=_log.error, args=("kan-serve has gone: stopping at once",), daemon=True).start()
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(_SIGNAL_SECONDS)
-        os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(LEFT.after_at_once_seconds)
-        os.kill(os.getpid(), signal.SIGKILL)  # something hangs
+        why = "kan-serve has gone"
+        try:
+            for order in self._control.messages():
+                try:
+                    self._loop.call_soon_threadsafe(self._take, order)
+                except RuntimeError:  # the loop is closed: this process is ending
+                    return
+        except Exception as error:
+            why = f"kan-serve sent an invalid order ({error!r})"
+        try:
+            # All workers share this folder. The parent may live, and may have hung up on this worker alone.
+            removal = threading.Thread(target=remove_abandoned, args=(self._folder.parent, _LOCK_SECONDS), daemon=True)
+            removal.start()
+            self._removal = removal  # before the first signal: `close` waits for it
+            threading.Thread(target=_log.error, args=("%s: stopping at once", why), daemon=True).start()
+        finally:  # also if the system gives no more threads
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(_SIGNAL_SECONDS)
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(LEFT.after_at_once_seconds)
+            os.kill(os.getpid(), signal.SIGKILL)  # something hangs

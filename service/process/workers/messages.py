@@ -1,12 +1,12 @@
 """What the parent process and a worker tell each other: JSON objects, one a line, over a socket pair.
 
-From a worker: {"pid": of the process that serves}; {"beat": why it is not ready, or ""}, twice a second; {"loading" |
-"left": [model, version]}; {"armed": [model, version, flag]}; {"loaded": [model, version, digest, report]}; {"refused":
-[model, version, or 0 for all that it has not loaded, reason]}; {"withdrawn": [model, its latest version, the earlier
-one that it would go back to, report], or [model, version, 0, 0] if it would not any more}; {"loaded all": true};
-{"listening": the versions that answer}; {"failed": why it cannot start}; {"settings": the number of those that it has};
-{"did": [number of an order, error or null, value]}; {"ask": [number, "load" or "unload", model]}; {"valid": [kind of
-files, their bytes]}.
+From a worker: {"pid": of the process that serves, "folder": of its Envoy, or ""}; {"beat": why it is not ready, or ""},
+twice a second; {"loading" | "left": [model, version]}; {"armed": [model, version, flag]}; {"loaded": [model, version,
+digest, report]}; {"refused": [model, version, or 0 for all that it has not loaded, reason]}; {"withdrawn": [model, its
+latest version, the earlier one that it would go back to, report], or [model, version, 0, 0] if it would not any more};
+{"loaded all": true}; {"listening": the versions that answer}; {"failed": why it cannot start}; {"settings": the number
+of those that it has}; {"did": [number of an order, error or null, value]}; {"ask": [number, "load" or "unload",
+model]}; {"valid": [kind of files, their bytes]}.
 To it: {"arm" | "arm back": [model, version, flag, report]}, {"disarm" | "serve": [model, version, report]}, {"refuse":
 [model, version, reason, report]}, {"end back": [model, whether it is back, report]}, {"listen": how many "left" have
 come}, {"do": [number, order, …]}. `report` is the number of the worker's report that is answered. Orders are "prepare"

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,11 @@ from typing import Any
 
 from service.frontends.envoy.control import Control
 from service.process.workers.agreement.flags import Flags
+from service.process.workers.folder import remove_abandoned
 from service.process.workers.messages import Given, Start, in_memory
+
+# A killed process holds its locks for a moment. The removal of its folder may take longer than the next worker waits.
+_REMOVAL_SECONDS, _WAIT_SECONDS = 1.0, 0.2
 
 _MODULES = {"grpcio": "service.process.workers.worker", "envoy": "service.process.envoy.worker"}
 
@@ -32,6 +37,7 @@ class WorkerProcess:
         self.tell = control.send
         self._inner_pid = 0
         self._inner: int | None = None
+        self._inner_folder = ""
         self._control = control
         self._theirs = theirs
 
@@ -78,9 +84,9 @@ class WorkerProcess:
         """Its processes."""
         return {self._process.pid, self._inner_pid or self._process.pid}
 
-    def serves_in(self, pid: int) -> None:
-        """Note the process that serves, as that one says: with Envoy a child of the worker's."""
-        self._inner_pid = pid
+    def serves_in(self, pid: int, folder: str) -> None:
+        """Note the process that serves, as that one says: with Envoy a child of the worker's, with a folder."""
+        self._inner_pid, self._inner_folder = pid, folder
         if self._inner is None and pid != self._process.pid:
             with suppress(OSError):  # it has ended, or the system does not allow this
                 self._inner = os.pidfd_open(pid)
@@ -92,16 +98,23 @@ class WorkerProcess:
     async def wait(self) -> int:
         """Wait until it has ended. Gives its exit code, or the number of the signal that killed it, negative.
 
-        An Envoy whose watcher was killed is killed too. By itself it would end within 2 s. The parent forgets a worker
-        that ended, so for so long callers of two workers could see a version go back.
+        An Envoy whose watcher was killed is killed too. Otherwise Envoy would answer for up to 2 s more. The parent no
+        longer counts this worker, so a caller of two workers could see a version go back. Its folder, which may hold a
+        private key, is removed.
         """
         code = await self._process.wait()
-        if self._inner is not None:
-            inner, self._inner = self._inner, None
+        inner, self._inner = self._inner, None
+        if inner is not None:
             with suppress(OSError):  # it has ended
                 signal.pidfd_send_signal(inner, signal.SIGKILL)
             os.close(inner)
         self._control.close()
+        if inner is not None:
+            removal = threading.Thread(
+                target=remove_abandoned, args=(Path(self._inner_folder), _REMOVAL_SECONDS), daemon=True
+            )
+            removal.start()
+            await asyncio.to_thread(removal.join, _WAIT_SECONDS)
         return code
 
     def send_signal(self, number: signal.Signals) -> None:

@@ -1,5 +1,6 @@
 """The folders of a running server, that of the workers' counts among them."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -58,6 +59,38 @@ def test_a_folder_that_is_removed_before_it_is_locked_is_not_used(
     with counts_folder(tmp_path) as folder:
         assert list(tmp_path.iterdir()) == [folder]
         assert [each.exists() for each in removed] == [False]
+
+
+def test_where_files_cannot_be_locked_nothing_is_removed_or_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on some network file systems. A folder of another server stays as it is, and a new one is taken back."""
+    other = LockedFolder.make(tmp_path, "x-")
+    os.close(other.lock)
+    descriptors = len(os.listdir("/proc/self/fd"))
+
+    def unavailable(_descriptor: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", unavailable)
+    remove_abandoned(other.path, seconds=60)
+    with pytest.raises(OSError, match=os.strerror(errno.ENOLCK)):
+        LockedFolder.make(tmp_path, "x-")
+    assert list(tmp_path.iterdir()) == [other.path]
+    assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+def test_a_second_removal_closes_nothing(tmp_path: Path) -> None:
+    """By then the number of the descriptor may be another file's."""
+    folder = LockedFolder.make(tmp_path, "x-")
+    number = folder.lock
+    folder.remove()
+    with (tmp_path / "file").open("wb") as stranger:
+        os.dup2(stranger.fileno(), number)
+        folder.remove()
+        os.fstat(number)  # raises if it was closed
+        if number != stranger.fileno():
+            os.close(number)
 
 
 def test_without_a_place_the_server_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
