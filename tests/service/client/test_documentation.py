@@ -301,7 +301,10 @@ def test_json_errors(envoy: str) -> None:
     assert found == [(int(status), int(code)) for status, code, _ in table]
     assert [Code(code).name for _, code in found] == [name for _, _, name in table]
 
-    lines = [post(envoy, "Predict", b"no JSON"), post(envoy, "Absent", b"{}")]
+    status, text = post(envoy, "Predict", b"no JSON")
+    assert (status, json.loads(text)["code"]) == found[0]
+
+    lines = [post(envoy, "Absent", b"{}")]
     table = re.findall(r"^\| (\d+) \| a line of text \|", section("JSON over HTTP"), flags=re.MULTILINE)
     assert [status for status, _ in lines] == [int(status) for status in table]
 

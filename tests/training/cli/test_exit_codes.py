@@ -96,11 +96,16 @@ def test_a_full_disk_behind_standard_output_is_code_1(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
 def test_a_signal_ends_a_command_and_it_leaves_no_file(number: signal.Signals, tmp_path: Path) -> None:
-    """`init`, while it reads a table: in a shell 129 and 143."""
+    """`init`, while it reads a table: in a shell 129 and 143. Under `nohup` it would inherit that SIGHUP is ignored."""
     table = tmp_path / "table.csv"
     os.mkfifo(table)
     command = [sys.executable, "-m", "training", "init", str(table), "--target", "y", "--output", str(tmp_path / "r")]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+    inherited = signal.signal(number, signal.SIG_DFL)
+    try:
+        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(number, inherited)
+    with process:
         writer = wait_for(lambda: writer_of(table), "the command to read")
         process.send_signal(number)
         assert process.wait(timeout=60) == -number
