@@ -40,7 +40,7 @@ class ListedVersion:
         score: The first metric on the test rows, "R² 0.93" for example; empty if no test rows were held out.
         size: Parameters or functions of the network.
         folder: Where it is.
-        fault: Why kan-serve refuses a "refused" version; else empty.
+        fault: Why kan-serve refuses a "refused" or "unreadable" version; else empty.
     """
 
     model: str
@@ -118,7 +118,8 @@ def _versions_of(folder: Path) -> Iterator[ListedVersion]:
 
 def _listed(model: str, version: int, folder: Path, state: State) -> ListedVersion:
     if (manifest := read_manifest(folder)) is None:
-        return ListedVersion(model, version, "unreadable", "", "", "", "", str(folder))
+        fault = "" if state == "withdrawn" else "its manifest.json is absent or damaged"
+        return ListedVersion(model, version, "unreadable", "", "", "", "", str(folder), fault)
     fault = manifest_fault(manifest, model, version) or _damage(folder, manifest)
     fault = "" if state == "withdrawn" else fault
     return ListedVersion(

@@ -19,8 +19,8 @@ from service.client.errors import ClientError, NotConnected
 _PROBE_SECONDS, _WAIT_SECONDS = 1.0, 2.0
 # How long the result of a look is used.
 _KEPT_SECONDS = 30.0
-# OpenSSL's codes for a certificate of another host or IP address.
-_WRONG_NAME = (62, 64)
+# OpenSSL's codes for a certificate of another host or IP address, and for one that is not valid yet or has expired.
+_WRONG_NAME, _WRONG_TIME = (62, 64), (9, 10)
 _HTTP_PORT = "does not speak gRPC: it is the HTTP port of a kan-serve, for metrics and probes; its line says both ports"
 
 
@@ -87,6 +87,7 @@ def _difference(host: str, port: int, tls: TLS | None) -> str:
             hangs_up = not secure.recv(1)
     except ssl.SSLCertVerificationError as error:
         how = "give the name in it as --server-name" if error.verify_code in _WRONG_NAME else "check --ca"
+        how = "its operator has to renew it" if error.verify_code in _WRONG_TIME else how
         return f"{distrust}'s certificate is not accepted ({error.verify_message}); {how}"
     except ssl.SSLError as error:
         reason = error.reason or ""

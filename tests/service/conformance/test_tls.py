@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from service.access.access_log import MOST_LINE_BYTES
+from service.client import TLS, Client, Unavailable
 from tests.kit.callers import http2
 from tests.kit.callers.calls import predict
 from tests.kit.callers.protocols import KanApi
@@ -321,12 +322,20 @@ def test_broken_certificates_change_nothing(start: Start, write_model: WriteMode
 def test_a_start_with_an_expired_certificate_is_a_warning(
     start: Start, write_model: WriteModel, authority: Authority
 ) -> None:
-    """The server starts, since not to start would help no caller. Log and metric have the date, until a renewal."""
+    """The server starts, since not to start would help no caller. Log and metric have the date, until a renewal.
+
+    A caller learns who has to renew it.
+    """
     write_model("affine")
     pair = authority.issue("server", days=-1)
     server = start(*_flags(pair))
     name = "kan_certificate_expires_timestamp_seconds"
     assert server.sample(name) == ends(pair.cert.read_bytes())
+    with (
+        Client(server.grpc, tls=TLS(authority.file), max_attempts=1) as client,
+        pytest.raises(Unavailable, match=r"\(certificate has expired\); its operator has to renew it"),
+    ):
+        client.models()
     renewed = authority.issue("server")
     wait_for(lambda: server.sample(name) == ends(renewed.cert.read_bytes()), "the metric")
 

@@ -27,6 +27,7 @@ def test_versions_are_listed_by_model_newest_first_with_their_states(tmp_path: P
         ("affine", 1, "unreadable"),
         ("classifier", 1, "newest"),
     ]
+    assert [each.fault for each in found] == ["", "", "", "its manifest.json is absent or damaged", ""]
     assert (found[-1].task, found[-1].score) == ("classification", "accuracy 0.925")
     assert list_versions(tmp_path, "classifier") == found[-1:]
 

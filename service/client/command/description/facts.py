@@ -43,7 +43,7 @@ def _facts(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
             yield "promised", f"{quoted(feature.name)}: {promise}, and all else stays"
     if manifest.pairs:
         pairs = ", ".join(f"{quoted(pair.first)} with {quoted(pair.second)}" for pair in manifest.pairs)
-        yield "sum of", f"a curve for each column, and a term for {pairs}"
+        yield "pairs", f"a term of two columns for {pairs}"
     yield from _scores(manifest)
     yield from _calibration(manifest)
     data = manifest.data

@@ -178,9 +178,9 @@ def test_the_trees_beside_the_bounds() -> None:
 def test_pairs_are_a_fact() -> None:
     """One line names the columns that have a term together; a model without pairs has no such line."""
     manifest = ModelManifest(pairs=[Pair(first="age", second="town"), Pair(first="age", second="rooms")])
-    (line,) = [line for line in fact_lines(manifest) if line.startswith("sum of")]
-    assert line[19:] == 'a curve for each column, and a term for "age" with "town", "age" with "rooms"\n'
-    assert not [line for line in fact_lines(ModelManifest()) if line.startswith("sum of")]
+    (line,) = [line for line in fact_lines(manifest) if line.startswith("pairs")]
+    assert line[19:] == 'a term of two columns for "age" with "town", "age" with "rooms"\n'
+    assert not [line for line in fact_lines(ModelManifest()) if line.startswith("pairs")]
 
 
 def test_promises_are_facts() -> None:
