@@ -77,7 +77,7 @@ def test_calls_beyond_the_bound(path: str, start: Start, write_model: WriteModel
         wait_for(lambda: asyncio.run(condition()))
 
     # Those that Envoy waits for itself do not count there.
-    with _unfinished(server, path, 8 + 4, declared_bytes=100, sent_bytes=10):
+    with _unfinished(server, path, 8 + 24, declared_bytes=100, sent_bytes=10):
         eventually(refused)
         assert _health(server) == serving
         assert server.sample("kan_rejected_total", model="", reason="overload") >= 1
