@@ -41,7 +41,8 @@ def came_up(metric: str, selector: str, label: str) -> str:
     """
     series = f"{metric}{{{selector}}}"
     gained = f"sum by ({label}) (increase({series}[$__range] @ end())) > 0"
-    new = f"(sum by ({label}) ({series} @ end()) > 0 unless sum by ({label}) ({series} @ start()))"
+    before = f"sum by ({label}) ({series} @ end() offset $__range)"
+    new = f"(sum by ({label}) ({series} @ end()) > 0 unless {before})"
     return f"{rate(metric, selector, label)} and ({gained} or {new})"
 
 
