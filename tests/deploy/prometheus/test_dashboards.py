@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -174,8 +175,9 @@ def test_every_query_has_data(models: Path, servers: list[KanServe], envoy: Any,
     assert selections["serving"]["model"] == "(mean)"
     assert selections["serving"]["version"] == "(1|2|3)"
     for query in wanted:
-        found = prometheus.series(substituted(query.expression, selections[query.board]))
-        assert found, f"{query} with {selections[query.board]}"
+        expression = substituted(query.expression, selections[query.board])
+        # An alert may fire a moment later.
+        found = wait_for(partial(prometheus.series, expression), f"{query} with {selections[query.board]}")
         for label in re.findall(r"\{\{(\w+)\}\}", query.legend):
             assert all(series.get(label) for series in found), f"{query}: {label} in {found}"
         if query.legend not in ("", "__auto") and "{{" not in query.legend:
