@@ -24,7 +24,7 @@ class Closing:
 
     @property
     def models(self) -> Collection[LiveModel]:
-        """Those that are not closed yet."""
+        """The models that are not closed yet."""
         return self._models.values()
 
     def add(self, entry: Entry, model: LiveModel, why: str) -> None:

@@ -278,7 +278,7 @@ def test_rates_fit_the_zoom() -> None:
 
 
 def test_a_legend_lists_what_came_up() -> None:
-    """Counters of codes and reasons are there from the start, at zero. Those that never came up are noise."""
+    """Many counters of codes and reasons are there from the start, at zero: codes that never came up are left out."""
     fixed = re.compile(r"\{\{(code|grpc_code|reason|protocol)\}\}")
     drawn = [
         target["expr"]
