@@ -19,10 +19,7 @@ from service.registry.version_status import SERVED, State
 
 @dataclass(eq=False, slots=True)
 class Entry:
-    """One version that was tried, with its leases.
-
-    A with block leases the model: the model is not closed before the end of the block. Enter the block only if
-    `unready_reason` is "", in the same turn of the event loop. Any number of blocks may be open at once.
+    """One version that was tried.
 
     Attributes:
         load: The task that loads it now; None if there is none.
@@ -32,9 +29,6 @@ class Entry:
         fingerprint: Of its files when they were last read, or when the log told of a change; None before that.
         refusal: Why and when it was refused; None if it was not refused, or if its files have changed since.
         due: Whether it was refused and should be tried again.
-        users: Number of leases.
-        unused: Set when the last lease ends; None if nobody waits for that.
-        used_at: Time of the last lease in monotonic seconds; 0 if nobody asks for it.
         memory_bytes: What it took when it was loaded last; 0 before that, or if nobody asks for it.
         quota: Of the model that was let go: it is kept for the next one.
     """
@@ -52,21 +46,8 @@ class Entry:
     fingerprint: object = None
     refusal: Refusal | None = None
     due: bool = False
-    users: int = 0
-    unused: asyncio.Event | None = None
-    used_at: float = 0.0
     memory_bytes: int = 0
     quota: TokenBucket | None = None
-
-    def __enter__(self) -> LiveModel:
-        assert self.model is not None
-        self.users += 1
-        return self.model
-
-    def __exit__(self, *_: object) -> None:
-        self.users -= 1
-        if not self.users and self.unused is not None:
-            self.unused.set()
 
     def unready_reason(self) -> str:
         """Why it does not answer; "" if it answers."""
@@ -83,9 +64,6 @@ async def _come_never(_name: str, _version: int | None, _deadline: float | None)
 class Entries:
     """Entries by model and version. Used on one event loop. They may be changed during an iteration.
 
-    Args:
-        new_entry: Makes an entry of a name and a version.
-
     Attributes:
         draining: Whether the server is stopping: no version is loaded any more.
         complete: False while models are loading: an unknown version may still come.
@@ -93,8 +71,7 @@ class Entries:
             arguments of `lease_or_wait` and raises its errors.
     """
 
-    def __init__(self, new_entry: Callable[[str, int], Entry] = Entry) -> None:
-        self._new_entry = new_entry
+    def __init__(self) -> None:
         self.complete = self.draining = False
         self.wait_for: Callable[[str, int | None, float | None], Awaitable[bool]] = _come_never
         self._by_name: dict[str, dict[int, Entry]] = {}
@@ -134,7 +111,7 @@ class Entries:
         entries = self._by_name.setdefault(name, {})
         found = entries.get(version)
         if found is None:
-            found = entries[version] = self._new_entry(name, version)
+            found = entries[version] = Entry(name, version)
             self._known_names = ""
         return found
 
@@ -148,8 +125,8 @@ class Entries:
         self.choose_latest(entry.name)
 
     def replace(self, entry: Entry, **changed: Any) -> None:
-        """Put an entry with these changes in the place of one that answers. That keeps its leases."""
-        self._by_name[entry.name][entry.version] = replace(entry, users=0, unused=None, **changed)
+        """Put an entry with these changes in the place of one that answers."""
+        self._by_name[entry.name][entry.version] = replace(entry, **changed)
         self.choose_latest(entry.name)
 
     def choose_latest(self, name: str) -> None:
@@ -191,9 +168,9 @@ class Entries:
         reason = entry.unready_reason()
         if self._armed and version is None and self.answering(name) is None:
             reason = reason or "other workers are not ready for it yet"
-        if reason:
+        if reason or entry.model is None:
             raise ModelNotReady(f"model {name!r} version {entry.version} does not answer: {reason}")
-        return entry
+        return entry.model
 
     async def lease_or_wait(
         self, name: str, version: int | None = None, deadline: float | None = None, caller: Caller = ANYBODY

@@ -12,6 +12,7 @@ from service.metrics.metrics import Metrics
 from service.quota import Quotas
 from service.registry.agreement import OTHER_WORKER, Agreement, LoadAgain
 from service.registry.entries import Entry
+from service.registry.model.closing import Closing
 from service.registry.model.live_model import LiveModel, load
 from service.registry.model.session import Halt
 from service.registry.refusal import lacks_resources, refusal, unexpected
@@ -41,6 +42,7 @@ class Loader:
         versions: Gives the versions of a model that are in the repository.
         changed: Is called with a version when its load becomes slow, and when its load ends.
         arm: Lets a version take over before its load has ended (:meth:`service.registry.entries.Entries.arm`).
+        closing: Closes what the workers do not take.
         agreement: What other workers say of a version; None if this process is the only one.
 
     Attributes:
@@ -56,16 +58,16 @@ class Loader:
         versions: Callable[[str], Sequence[int]],
         changed: Callable[[Entry], None],
         arm: Callable[[Entry, Callable[[], bool] | None], None],
+        closing: Closing,
         agreement: Agreement | None = None,
     ) -> None:
         self.failure: StartupError | None = None
         self._storage_error: StorageError | None = None
-        self.settings = settings
-        self._source, self._metrics, self._versions = source, metrics, versions
-        self._changed, self._arm, self._agreement = changed, arm, agreement
+        self.settings, self._source, self._metrics, self._versions = settings, source, metrics, versions
+        self._changed, self._arm, self._closing, self._agreement = changed, arm, closing, agreement
         self._predecessors = Predecessors(source, settings.incompatible_models)
-        self._turns, self._quotas = Turns(), Quotas(1 / worker_count(settings))
-        self._slots = asyncio.Semaphore(_LOADS_AT_ONCE)
+        self._slots, self._turns = asyncio.Semaphore(_LOADS_AT_ONCE), Turns()
+        self._quotas = Quotas(1 / worker_count(settings))
         self._patience_seconds = min(_LONGEST_PATIENCE_SECONDS, _PATIENT_PART * settings.max_load_seconds)
         self._loading: dict[asyncio.Task[None], Entry] = {}
 
@@ -116,11 +118,10 @@ class Loader:
 
     async def close(self) -> None:
         """Cancel all loads. A thread that hangs is abandoned."""
-        tasks = list(self._loading)
-        for task, entry in list(self._loading.items()):
+        for task, entry in (loads := list(self._loading.items())):
             task.cancel()
             entry.load = None
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*dict(loads), return_exceptions=True)
 
     async def _run(self, entry: Entry) -> None:
         """Load one version. The load gives up its slot when it becomes slow, or waits for other workers."""
@@ -152,7 +153,8 @@ class Loader:
                 async with self._slots:
                     model = await self._open(entry)
         except StorageError as error:
-            entry.reason, entry.held, self._storage_error = str(error), True, error
+            # Without its frames, which may hold a model.
+            entry.reason, entry.held, self._storage_error = str(error), True, error.with_traceback(None)
             if self._agreement is not None:  # nobody knows when it is read again, and the others must not wait for it
                 self._agreement.refused(entry.name, entry.version, str(error))
         except ModelRefused as refused:
@@ -172,8 +174,7 @@ class Loader:
         """Read a version, compare it with its predecessors, open it and warm it up."""
         try:
             async with asyncio.timeout(self._source.read_seconds):
-                key = (entry.name, entry.version)
-                entry.fingerprint = (await self._source.fingerprints([key]))[key]
+                (entry.fingerprint,) = (await self._source.fingerprints([(entry.name, entry.version)])).values()
                 artefact = await self._source.read_version(entry.name, entry.version)
                 entry.manifest = artefact.manifest
                 await self._predecessors.check(artefact.manifest, self._versions(entry.name))
@@ -193,8 +194,7 @@ class Loader:
             raise self._too_slow() from error
         finally:
             if entry.load is None:
-                # The load was cancelled in the turn of the event loop in which it ends; the cancellation arrives in the
-                # next turn. Without this line an unloaded version would be reported as ready or refused.
+                # It was cancelled in the turn of the event loop in which it ends. The error itself comes a turn later.
                 raise asyncio.CancelledError
 
     async def _is_agreed(self, entry: Entry, model: LiveModel, agreement: Agreement) -> bool:
@@ -207,11 +207,11 @@ class Loader:
         try:
             await agreement.loaded(entry.name, entry.version, entry.digest, arm)
         except LoadAgain:
-            await model.close()
+            await self._closing.discard(model, "it is loaded with other settings")
             return False
         except BaseException:
             if entry.model is not model:  # an armed one is closed with its entry
-                await model.close()
+                await self._closing.discard(model, "the workers do not take it")
             raise
         return True
 

@@ -12,12 +12,12 @@ from service.registry.agreement import Agreement
 from service.registry.change_signal import ChangeSignal
 from service.registry.entries import Entries, Entry
 from service.registry.loader import Loader
+from service.registry.model.closing import Closing
 from service.registry.model.session import check_providers
 from service.registry.readiness import Readiness
 from service.registry.residency.awaited_versions import AwaitedVersions
 from service.registry.residency.requested_loads import RequestedLoads
 from service.registry.residency.residency import Residency
-from service.registry.residency.used_entry import UsedEntry
 from service.registry.retries import Retries
 from service.registry.scanning.changed_files import ChangedFiles
 from service.registry.scanning.listing import Listing
@@ -58,14 +58,16 @@ class Registry:
         self.callers_may_load = settings.allow_load
         self._source = open_source(settings)
         self._listing = Listing(settings.linger_seconds, settings.version_policy)
-        self._entries = Entries(UsedEntry if settings.loads_on_call else Entry)
+        self._entries = Entries()
         self.lease, self.lease_or_wait = self._entries.lease, self._entries.lease_or_wait
         self._readiness = Readiness(self._entries)
         self.ready, self.unready_reason = self._readiness.ready, self._readiness.unready_reason
         self.probe, self.statuses = self._readiness.probe, self._readiness.statuses
-        loads = (settings, metrics, self._listing.of, self._load_changed, self._entries.arm, agreement)
+        closing = Closing(metrics)
+        loads = (settings, metrics, self._listing.of, self._load_changed, self._entries.arm, closing, agreement)
         self._loader = Loader(self._source, *loads)
-        self._succession = Succession(self._entries, self._loader, metrics, settings, self._settle, agreement)
+        swaps = (metrics, settings, self._settle, closing, agreement)
+        self._succession = Succession(self._entries, self._loader, *swaps)
         self._changes = ChangeSignal()
         self._residency = Residency(self._entries, self._loader, self._succession, self._changes, settings)
         self._retries = Retries(self._entries, self._source)

@@ -1,9 +1,11 @@
 """A model that answers: a session that was checked against its manifest and warmed up, with a batcher before it."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +35,8 @@ from service.settings import Settings
 class LiveModel:
     """One version that answers: ``await model.submit(rows, deadline)``. Made by `load`.
 
+    A with block leases it: `retire` does not close it before the end of the block. Any number may be open at once.
+
     Attributes:
         name, version: As in the repository.
         manifest: As training wrote it.
@@ -47,6 +51,8 @@ class LiveModel:
         submit_for_attribution: As `submit`, for the contributions of the columns; None without `attribution`.
         metrics: The metrics of this version.
         attribution: Gives the contributions of the columns; None if the version has no attribution.onnx.
+        leases: Number of leases.
+        used_at: When the last lease began, in monotonic seconds.
     """
 
     def __init__(
@@ -66,8 +72,7 @@ class LiveModel:
         memory_bytes: int,
         attribution: Attribution | None = None,
     ) -> None:
-        self.name = manifest.name
-        self.version = manifest.version
+        self.name, self.version = manifest.name, manifest.version
         self.manifest = manifest
         self.tensors = Tensors.of(manifest, has_ground=ground.known is not None)
         self.ground = ground
@@ -85,9 +90,20 @@ class LiveModel:
         self._provider = provider
         self._allowance = allowance
         self.adopt(settings)
-        self._file_bytes = file_bytes
-        self._memory_bytes = memory_bytes
+        self._file_bytes, self._memory_bytes = file_bytes, memory_bytes
         self._executor = executor
+        self.leases, self.used_at = 0, time.monotonic()
+        self._unused = asyncio.Event()
+
+    def __enter__(self) -> Self:
+        self.leases += 1
+        self.used_at = time.monotonic()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.leases -= 1
+        if not self.leases:
+            self._unused.set()
 
     @property
     def file_bytes(self) -> int:
@@ -137,6 +153,14 @@ class LiveModel:
         await self.batcher.drain()
         if explanations is not None:
             await explanations
+
+    async def retire(self) -> None:
+        """Wait for the last lease, drain, and close. Give no lease any more before that."""
+        while self.leases:
+            self._unused.clear()
+            await self._unused.wait()
+        await self.drain()
+        await self.close()
 
     async def close(self) -> None:
         """Fail the rows that wait, wait for the current run, and release the thread. Drain first to lose no rows."""

@@ -12,6 +12,7 @@ from service.errors import Overloaded
 from service.registry.change_signal import ChangeSignal
 from service.registry.entries import Entries, Entry
 from service.registry.loader import Loader
+from service.registry.model.live_model import LiveModel
 from service.registry.naming import quote_name
 from service.registry.succession.succession import Succession
 from service.registry.version_status import State
@@ -94,12 +95,11 @@ class Residency:
         """Let others make room for a version that was loaded. If they cannot, it is let go itself."""
         if not self._is_bounded or entry.model is None:
             return
-        entry.used_at = time.monotonic()
         self._loaded.add((entry.name, entry.version))
         entry.memory_bytes = entry.model.memory_bytes
         is_pinned = self._is_pinned(entry)
         has_room = self._make_room(spared=entry, partly=is_pinned)
-        if has_room or is_pinned or entry.users or self._has_taken_over(entry):
+        if has_room or is_pinned or entry.model.leases or self._has_taken_over(entry):
             return
         _log.warning("model %s version %d finds no room (%s)", entry.name, entry.version, self._bounds())
         self._succession.let_go(entry)
@@ -162,7 +162,11 @@ class Residency:
         memory_bytes += sum(map(_bytes_of, held)) + sum(each.memory_bytes for each in loading)
         if not self._exceeds(models, memory_bytes):
             return True
-        oldest = [(each.used_at, number) for number, each in enumerate(held) if each is not spared and self._idle(each)]
+        oldest = [
+            (each.model.used_at, number)
+            for number, each in enumerate(held)
+            if each is not spared and each.model is not None and self._idle(each, each.model)
+        ]
         heapify(oldest)
         chosen: list[Entry] = []
         while oldest and self._exceeds(models, memory_bytes):
@@ -192,12 +196,12 @@ class Residency:
         is_known = self._entries.of(entry.name).get(entry.version) is entry
         return is_known and entry.state is State.COLD and entry.load is None
 
-    def _idle(self, entry: Entry) -> bool:
+    def _idle(self, entry: Entry, model: LiveModel) -> bool:
         """Whether nobody uses a version or waits for it, and its model is not pinned."""
         is_awaited = (entry.name, entry.version) in self._awaited or (
             (entry.name, None) in self._awaited and entry is self._entries.latest(entry.name)
         )
-        return not entry.users and not is_awaited and not self._is_pinned(entry)
+        return not model.leases and not is_awaited and not self._is_pinned(entry)
 
     def _is_pinned(self, entry: Entry) -> bool:
         return entry.state is State.READY and self._loader.settings.is_pinned(entry.name)

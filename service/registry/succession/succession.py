@@ -8,8 +8,8 @@ from service.metrics.metrics import Metrics
 from service.registry.agreement import Agreement
 from service.registry.entries import Entries, Entry
 from service.registry.loader import Loader
+from service.registry.model.closing import Closing
 from service.registry.model.live_model import LiveModel
-from service.registry.succession.closing import Closing
 from service.registry.succession.lingering import Lingering
 from service.registry.succession.withdrawals import Withdrawals
 from service.registry.version_status import COLD_REASON, State
@@ -30,6 +30,7 @@ class Succession:
         metrics: Counts swaps, and forgets versions that are gone.
         settings: How long superseded versions still answer by number, and the bounds on memory.
         settle_again: Calls `settle` for a model.
+        closing: Closes the models that answer no more.
         agreement: Learns which versions do not answer any more; None if this process is the only worker.
     """
 
@@ -40,13 +41,14 @@ class Succession:
         metrics: Metrics,
         settings: Settings,
         settle_again: Callable[[str], None],
+        closing: Closing,
         agreement: Agreement | None = None,
     ) -> None:
         self._entries = entries
         self._loader = loader
         self._metrics = metrics
         self._settings = settings
-        self._agreement = agreement
+        self._agreement, self._closing = agreement, closing
         self._limit_bytes = container_limit_bytes()
         if settings.linger_bytes and not linger_room_bytes(settings, self._limit_bytes, 0):
             _log.warning(
@@ -56,7 +58,6 @@ class Succession:
             )
         self._lingering = Lingering(settings.linger_seconds, self._linger_room_bytes, self._end_linger)
         self._withdrawals = Withdrawals(entries, agreement, self._go_back, settle_again, settings)
-        self._closing = Closing(metrics)
         self._gone: set[str] = set()  # models without files whose versions still answer
 
     def settle(self, name: str, wanted: Sequence[int], count: int) -> None:
@@ -125,7 +126,7 @@ class Succession:
         if entry.model is None:
             self._metrics.model_retired(entry.name, entry.version)
         else:
-            self._closing.add(entry, entry.model, why)
+            self._closing.add(entry.model, why)
 
     def let_go(self, entry: Entry) -> None:
         """Close a version that has no lease: the next call loads it again. A superseded version is retired."""
@@ -135,7 +136,7 @@ class Succession:
             cold = {"model": None, "manifest": None, "state": State.COLD, "reason": COLD_REASON}
             self._entries.replace(entry, **cold, quota=entry.model.quota)
             self._metrics.model_cold(entry.name, entry.version)
-            self._closing.add(entry, entry.model, f"{_ROOM}; the next call loads it again")
+            self._closing.add(entry.model, f"{_ROOM}; the next call loads it again")
 
     def replace(self, entry: Entry, model: LiveModel) -> None:
         """Put another model of the same version in the place of one that answers. Close that after its last lease."""
@@ -144,7 +145,7 @@ class Succession:
         self._entries.replace(entry, model=model)
         model.report()
         self._metrics.model_ready(entry.name, entry.version, ready=True, owner=model)
-        self._closing.add(entry, old, _OTHER_SETTINGS)
+        self._closing.add(old, _OTHER_SETTINGS)
 
     def forget_removed(self, there: Collection[str]) -> None:
         """Forget unloaded versions of models whose files are gone, and warn once of models that still answer."""

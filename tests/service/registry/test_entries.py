@@ -143,9 +143,9 @@ def test_an_armed_version_answers_after_its_switch_also_as_the_only_one() -> Non
     entries.arm(entry, lambda: switched[0])
     with pytest.raises(ModelNotReady, match="other workers are not ready for it yet"):
         entries.lease("affine")
-    assert entries.lease("affine", 2) is entry
+    assert entries.lease("affine", 2) is entry.model
     switched[0] = True
-    assert entries.lease("affine") is entry
+    assert entries.lease("affine") is entry.model
 
 
 def test_an_earlier_version_is_armed_and_disarmed() -> None:
