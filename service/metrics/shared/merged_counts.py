@@ -13,11 +13,14 @@ from service.metrics.shared.cells import TOTAL, Place
 
 Numbers = dict[Place, float]
 
-# How a gauge of several workers becomes one. A version is ready or inline if it is so in every worker. A file is
-# valid if it is so for every worker. The repository was seen at the time at which every worker had seen it. Of
-# several certificates the earliest end counts.
+# How a gauge of several workers becomes one. A version is ready if it is so in every worker that takes calls; to others
+# it is only known (`without_calls`). A version is inline if it is so in every worker. A file is valid if it is so for
+# every worker. The repository was seen at the time at which every worker had seen it. Of several certificates the
+# earliest end counts.
 _GAUGES: Mapping[str, Callable[[float, float], float]] = {
     "ready": min,
+    "known": min,
+    "takes_calls": max,
     "inline": min,
     "file_valid": min,
     "certificate_ends": min,
@@ -52,6 +55,14 @@ def merge(workers: Iterable[Numbers]) -> Numbers:
     return merged
 
 
+def without_calls(numbers: Numbers) -> Numbers:
+    """The numbers of a version in a worker that takes no calls: that worker knows the version, and nobody asks it."""
+    found = dict(numbers)
+    if found.pop(("now", "ready"), -1) >= 0:
+        found["now", "known"] = 0
+    return found
+
+
 def version_series(numbers: Numbers) -> VersionSeries:
     """The series of a version with these numbers."""
     counts = ModelMetrics(died=lambda: None)
@@ -62,7 +73,7 @@ def version_series(numbers: Numbers) -> VersionSeries:
         (counts.explanations.run_seconds, SECONDS, "explain_seconds"),
     ):
         buckets.add(_snapshot(numbers, bounds, name))
-    ready = numbers.get(("now", "ready"))
+    ready = numbers.get(("now", "ready"), numbers.get(("now", "known")))
     series = VersionSeries(counts, None if ready is None else bool(ready))
     for path, number in numbers.items():
         match path:

@@ -14,7 +14,14 @@ from service.metrics.access_metrics import access_families
 from service.metrics.exposition import build_info, families, ready_of, repository_seen, traces
 from service.metrics.reload_metrics import ReloadMetrics
 from service.metrics.shared.cells import read
-from service.metrics.shared.merged_counts import Numbers, is_gauge, merge, model_series, version_series
+from service.metrics.shared.merged_counts import (
+    Numbers,
+    is_gauge,
+    merge,
+    model_series,
+    version_series,
+    without_calls,
+)
 
 # As long as a single process shows a version after its end.
 _KEPT_SECONDS = 15 * 60
@@ -118,6 +125,8 @@ def _read(folder: Path) -> tuple[Numbers, dict[Version, Numbers]]:
                 version = (str(path[1]), str(path[2]))
                 versions[version] = merge([versions.get(version, {}), numbers])
                 break
+    if ("now", "takes_calls") not in worker:
+        versions = {version: without_calls(numbers) for version, numbers in versions.items()}
     return worker, versions
 
 

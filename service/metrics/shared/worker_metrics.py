@@ -62,6 +62,10 @@ class WorkerMetrics(Metrics):
         super().repository_seen()
         self._worker.write(key("now", "seen"), time.time())
 
+    def takes_calls(self) -> None:
+        """Report that this worker takes calls: from now on its versions answer."""
+        self._worker.write(key("now", "takes_calls"), 1)
+
     def model_ready(self, name: str, version: int, *, ready: bool, owner: object = None) -> None:
         """Report whether a version answers."""
         super().model_ready(name, version, ready=ready, owner=owner)

@@ -86,6 +86,7 @@ class Membership:
     def takes_calls(self, registry: Registry) -> None:
         """Report that this worker listens."""
         self._control.beat(registry.unready_reason())
+        self.metrics.takes_calls()
         self._control.send(listening=versions_that_answer(registry))
 
     def failed(self, reason: str) -> None:

@@ -83,6 +83,8 @@ def start(metrics: Metrics) -> None:
     counts.provider = "cpu"
     counts.placed(inline=True)
     metrics.model_ready("digits", 3, ready=True)
+    if isinstance(metrics, WorkerMetrics):
+        metrics.takes_calls()
 
 
 def record(metrics: Metrics, what: str, number: float) -> None:
@@ -189,6 +191,30 @@ def test_gauges_are_joined_by_their_meaning(folder: Path, merged: MergedMetrics,
     assert value(merged, "kan_queue_rows", **of) == 6
 
 
+@pytest.mark.parametrize("has_other_bytes", [True, False])
+def test_a_worker_that_takes_no_calls_says_nothing_of_ready(
+    merged: MergedMetrics, new_worker: NewWorker, has_other_bytes: bool
+) -> None:
+    """It starts, or is kept out. Whether it refused a version or has loaded it, those that take calls decide; a version
+    that none of them has does not answer.
+    """
+    other, serving = new_worker("0"), new_worker("1")
+    of = {"model": "digits", "version": "3"}
+    if has_other_bytes:
+        other.model_refused("digits", 3, "worker")
+    else:
+        other.model_ready("digits", 3, ready=True)
+    assert value(merged, "kan_model_ready", **of) == 0
+    start(serving)
+    assert value(merged, "kan_model_ready", **of) == 1
+    serving.model("digits", "3").died()
+    assert value(merged, "kan_model_ready", **of) == 0
+    serving.model_retired("digits", 3)
+    assert value(merged, "kan_model_ready", **of) == 0
+    other.model_retired("digits", 3)
+    assert value(merged, "kan_model_ready", **of) is None
+
+
 def test_files_are_valid_if_they_are_for_all(folder: Path, merged: MergedMetrics, new_worker: NewWorker) -> None:
     """One worker that finds the tokens invalid shows as 0; lost lines are added, and stay counted after an end."""
     workers = [new_worker(str(place)) for place in range(2)]
@@ -234,6 +260,8 @@ def test_the_index_is_that_of_the_rows_of_all_workers(merged: MergedMetrics, new
         counts = metrics.model("digits", "3")
         counts.served = counts.served_by(manifest)
         metrics.model_ready("digits", 3, ready=True)
+        if isinstance(metrics, WorkerMetrics):
+            metrics.takes_calls()
         assert counts.served is not None
         for part in served:
             counts.served.keep(part, part[:, :1])

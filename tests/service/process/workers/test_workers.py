@@ -211,6 +211,9 @@ def test_a_worker_with_other_bytes_takes_no_calls(two_workers: Start, write_mode
     assert {call(server) for _ in range(10)} == {2}
     assert taking_calls(server) == 1
     assert server.is_ready()
+    # The worker that is kept out has refused version 2 and has loaded version 1, which nobody can ask for.
+    assert server.sample("kan_model_ready", version="2") == 1
+    assert server.sample("kan_model_ready", version="1") == 0
     withdraw(folder)
     wait_for_workers(server, 2, restarts=1)
     assert {call(server) for _ in range(20)} == {1}
