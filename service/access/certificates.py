@@ -4,6 +4,7 @@ import logging
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from service.access.reloaded import LastValid, ReloadedFiles
@@ -110,9 +111,14 @@ def warn_if_refused(certificates: Certificates) -> None:
         _log.warning("%s", warning)
 
 
-def refusal_by_callers(certificates: Certificates) -> str:
-    """Why callers refuse the server's certificate by its dates; "" if they do not."""
-    fault = certificates.validity.fault()
+def refusal_by_callers(certificates: Certificates, now: datetime | None = None) -> str:
+    """Why callers refuse the server's certificate by its dates; "" if they do not.
+
+    Args:
+        certificates: The certificates.
+        now: The time to judge by; None: the present.
+    """
+    fault = certificates.validity.fault(now)
     return fault and f"the certificate of the gRPC port {fault}: callers refuse it; renew it (docs/security.md)"
 
 

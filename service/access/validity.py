@@ -19,6 +19,10 @@ class Validity:
     begins: datetime
     ends: datetime
 
+    def ends_at(self) -> str:
+        """The end, for people."""
+        return self.ends.strftime(_SHOWN)
+
     def fault(self, now: datetime | None = None) -> str:
         """Why a certificate is not valid, for example "expired on 2027-01-31 00:00:00 UTC"; "" if it is.
 
@@ -27,7 +31,7 @@ class Validity:
         """
         now = now or datetime.now(UTC)
         if now > self.ends:
-            return f"expired on {self.ends.strftime(_SHOWN)}"
+            return f"expired on {self.ends_at()}"
         if now < self.begins:
             return f"is valid only from {self.begins.strftime(_SHOWN)} on"
         return ""

@@ -9,6 +9,7 @@ from typing import Any
 from service.access.access_log import AccessLog
 from service.access.authorizer import Authorizer
 from service.access.certificates import read_certificates, warn_if_refused
+from service.access.expiry import Expiry
 from service.access.quota import TokenQuotas
 from service.access.reloaded import LastValid, ReloadedFiles
 from service.frontends.address import is_public
@@ -61,8 +62,11 @@ class Access:
         if self.certificates is not None:
             self._watch("certificates", self.certificates, metrics)
             metrics.access.watch_certificate(self._certificate_ends)
-            if in_use is None or in_use.content is None:
+            is_first = in_use is None or in_use.content is None
+            if is_first:
                 warn_if_refused(self.certificates.value)
+            expiry = Expiry(self.certificates, is_told=not is_first)
+            self._watches.append(asyncio.create_task(expiry.watch(), name="watch the end of the certificate"))
         if self._log is not None:
             metrics.access.watch_log(self._log)
 

@@ -44,17 +44,19 @@ class Authority:
         made = made.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         self.file.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, days: int = 30, key: "Key | None" = None, units: Sequence[str] = ()) -> Pair:
+    def issue(
+        self, name: str, days: float = 30, key: "Key | None" = None, units: Sequence[str] = (), since_days: float = 60
+    ) -> Pair:
         """A certificate for localhost and 127.0.0.1; a negative number of days is one that has expired.
 
-        Its subject has these organizational units beside the name.
+        Its subject has these organizational units beside the name. It has been valid for `since_days`.
 
         A second one of a name replaces the files of the first, one after the other, as a careless program would.
         Without a key it has a new one of ECDSA with P-256.
         """
         key = ec.generate_private_key(ec.SECP256R1()) if key is None else key
         hosts = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
-        made = _builder(_name(name, *units), self._name, key, days)
+        made = _builder(_name(name, *units), self._name, key, days, since_days)
         made = made.add_extension(x509.SubjectAlternativeName(hosts), critical=False)
         pair = Pair(self._folder / f"{name}.crt", self._folder / f"{name}.key")
         pair.cert.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
@@ -98,7 +100,9 @@ def _name(text: str, *units: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text), *of_units])
 
 
-def _builder(subject: x509.Name, issuer: x509.Name, key: Key, days: int) -> x509.CertificateBuilder:
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: Key, days: float, since_days: float = 60
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -106,6 +110,6 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: Key, days: int) -> x509
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=60))
+        .not_valid_before(now - timedelta(days=since_days))
         .not_valid_after(now + timedelta(days=days))
     )
