@@ -60,7 +60,7 @@ def run(
     Raises:
         Exception: The error of `serve`.
     """
-    stop = Stop(grace_seconds)
+    stop, stops = Stop(grace_seconds), 0
     with signals(last=last, hangup_stops=on_hangup is None) as received:
         server = _Server(serve, stop, new_loop, received)
         server.start()
@@ -75,16 +75,18 @@ def run(
                 return server.exit_code()
             if number is signal.SIGHUP and on_hangup is not None:
                 on_hangup()
-            elif stop.asked_at == math.inf:
+                continue
+            if number is signal.SIGHUP and stop.asked_at < math.inf:  # a terminal that closes often sends two
+                continue
+            stops += 1
+            if stop.asked_at == math.inf:
                 stop.ask()
                 _note(f"{number.name}: stopping within {grace_seconds + GONE.after_grace_seconds:g} s")
-            elif number is signal.SIGHUP:  # a terminal that closes often sends two
-                continue
-            elif stop.is_at_once:
-                break
-            else:
+            elif not stop.is_at_once:
                 stop.ask_at_once()
                 _note(f"{number.name} again: stopping at once")
+            elif stops > 2:  # the first two may come of the server itself, whose parent has gone: it said so
+                break
     within(_LOG_SECONDS, stop.abandon)
     seconds, where = time.monotonic() - stop.asked_at, where_threads_are()
     within(_LOG_SECONDS, partial(_log.error, "not stopped after %.1f s; abandoned: %s", seconds, where))

@@ -88,7 +88,8 @@ class Server:
         self._health.stop()
         close: asyncio.Task[None] | None = None
         if not await stop.wait(drain, ANSWERED):
-            _log.warning("the grace period is over; requests that still wait are refused")
+            why = "a stop at once was asked for" if stop.is_at_once else "the grace period is over"
+            _log.warning("%s; requests that still wait are refused", why)
             close = asyncio.create_task(self.registry.close(), name="close")
         await flush(self.front, stop)
         export = asyncio.create_task(self._tracing.stop(_LONGEST_EXPORT_SECONDS), name="export")
@@ -209,7 +210,10 @@ async def run(
         if loading.done():
             loading.result()
             await stopping
-        _log.info("stopping: draining for at most %g s", settings.grace_seconds)
+        if stop.is_at_once:
+            _log.info("stopping at once: requests that are not answered yet are refused")
+        else:
+            _log.info("stopping: draining for at most %g s", settings.grace_seconds)
     finally:
         stop.ask()
         loading.cancel()

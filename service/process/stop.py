@@ -81,9 +81,9 @@ class Stop:
 
     def ask_at_once(self) -> None:
         """Ask for a stop without a grace period. Any thread may call it."""
-        self.ask()
+        # First, so that a server that learns of the request knows that it is one without a grace period.
         self._at_once_at = min(self._at_once_at, self._clock())
-        self._set_events()
+        self.ask()
 
     @property
     def asked_at(self) -> float:

@@ -99,7 +99,7 @@ class Application:
         if worker is not None:
             from service.process.workers.membership import Membership
 
-            membership = Membership(worker)
+            membership = Membership(worker, orders.stop)
         try:
             started = await server.start(settings, self._start_front, membership)
         except StartupError as error:

@@ -18,7 +18,7 @@ from service.access.reloaded import LastValid
 from service.frontends.envoy.control import FOLDER_VARIABLE
 from service.metrics.shared.worker_metrics import WorkerMetrics
 from service.process.server import versions_that_answer
-from service.process.stop import LEFT
+from service.process.stop import LEFT, Stop
 from service.process.workers.agreement.flags import Flags
 from service.process.workers.agreement.worker_orders import WorkerOrders
 from service.process.workers.agreement.worker_versions import WorkerVersions
@@ -41,13 +41,15 @@ class Membership:
 
     Args:
         start: What the parent has given.
+        stop: Is asked for an end at once when the parent ends.
 
     Attributes:
         metrics: Get the counts.
         versions: The agreement with the other workers.
     """
 
-    def __init__(self, start: Start) -> None:
+    def __init__(self, start: Start, stop: Stop) -> None:
+        self._stop = stop
         self._control = WorkerControl(socket.socket(fileno=start.control))
         self._flags = Flags(start.flags)
         self._folder = Path(start.folder)
@@ -143,6 +145,8 @@ class Membership:
             self._removal = removal  # before the first signal: `close` waits for it
             threading.Thread(target=_log.error, args=("%s: stopping at once", why), daemon=True).start()
         finally:  # also if the system gives no more threads
+            with suppress(RuntimeError):  # the loop is closed: this process is ending
+                self._stop.ask_at_once()  # before the signals: the first one alone would begin a drain
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(_SIGNAL_SECONDS)
             os.kill(os.getpid(), signal.SIGTERM)

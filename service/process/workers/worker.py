@@ -40,7 +40,7 @@ def run() -> NoReturn:
 
 
 async def _serve(start: Start, settings: Settings, stop: Stop) -> bool:
-    membership = Membership(start)
+    membership = Membership(start, stop)
 
     async def listen(loaded: server.Server) -> None:
         await membership.may_take_calls()

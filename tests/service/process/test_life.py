@@ -26,7 +26,7 @@ def run() -> Iterator[Run]:
 
     def start(serve: str, grace_seconds: float = 0.0) -> "subprocess.Popen[str]":
         program = f"""
-import asyncio, logging, sys, threading, time
+import asyncio, logging, signal, sys, threading, time
 from service.process import life as process
 from service.process.stop import Stop
 
@@ -99,6 +99,27 @@ def test_a_second_signal(run: Run, first: signal.Signals) -> None:
     code, log, seconds = _end(process, first, signal.SIGINT)
     assert code == 0, log
     assert seconds <= GONE.after_at_once_seconds
+
+
+def test_a_stop_at_once_that_the_server_asks_for(run: Run) -> None:
+    """As a worker whose parent has gone. The two signals with which it wakes the main thread abandon nothing."""
+    process = run(
+        """
+        stop.ask_at_once()
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        print("ready", flush=True)
+        await stop.at_once.wait()
+        logging.info("closed")
+        return True
+        """,
+        grace_seconds=600,
+    )
+    _, log = process.communicate(timeout=60)
+    assert process.returncode == 0, log
+    assert "closed" in log
+    assert "stopping" not in log
+    assert "abandoned" not in log
 
 
 def test_a_hangup_may_come_twice(run: Run) -> None:

@@ -15,6 +15,7 @@ from service.process.workers.messages import Given, Start, in_memory
 
 _PROGRAM = """
 import asyncio, errno, fcntl, signal, sys
+from service.process.stop import Stop
 from service.process.workers.membership import Membership
 from service.process.workers.messages import Start
 
@@ -22,7 +23,7 @@ def unavailable(*_):
     raise OSError(errno.ENOLCK, "")
 
 async def live():
-    membership = Membership(Start.found())
+    membership = Membership(Start.found(), Stop(30))
     if sys.argv[1] == "no locks":
         fcntl.flock = unavailable
     print("lives", flush=True)

@@ -235,12 +235,16 @@ def test_a_stop_drains_all_workers_and_leaves_nothing(two_workers: Start, write_
 
 
 def test_workers_end_with_a_parent_that_is_killed(two_workers: Start, write_model: WriteModel) -> None:
-    """Otherwise they would hold the port, and nobody would watch them."""
+    """Otherwise they would hold the port, and nobody would watch them. They end at once, and the log tells no drain."""
     write_model("affine")
     server = two_workers()
     processes = workers(server)
     os.kill(server.process.pid, signal.SIGKILL)
     wait_for(lambda: all(map(has_ended, processes)), "the end of the workers")
+    log = server.log.read_text()
+    assert "kan-serve has gone: stopping at once" in log
+    assert "draining for" not in log
+    assert "stopping within" not in log
     port = server.grpc.rpartition(":")[2]
     assert two_workers("--grpc-port", port).grpc == server.grpc
 
