@@ -94,10 +94,20 @@ def test_every_service_answers(server: KanServe, answer: Answer) -> None:
     asyncio.run(check())
 
 
+_NAMED = ("ModelReady", "ModelMetadata", "ModelConfig")
+
+
+def _missing(field: str) -> str:
+    """The message for a request without the name of a model."""
+    return f"{field} is missing or empty; wanted the name of a model (in JSON a misspelt key counts as missing)"
+
+
 _LONG_NAME = "naïve\n100 %" * 20_000
 _MISTAKES: list[tuple[str, bytes, str, str]] = [
     (_PREDICTION + "Predict", b"\xff\xff", "INVALID_ARGUMENT", "2 bytes"),
-    (_PREDICTION + "Predict", b"", "NOT_FOUND", "affine"),
+    *((_PREDICTION + each, b"", "INVALID_ARGUMENT", _missing("model")) for each in ("Predict", "Explain", "GetModel")),
+    (_INFERENCE + "ModelInfer", b"", "INVALID_ARGUMENT", _missing("model_name")),
+    *((_INFERENCE + each, b"", "INVALID_ARGUMENT", _missing("name")) for each in _NAMED),
     (_PREDICTION + "Predict", pb.PredictRequest(model=_LONG_NAME).SerializeToString(), "NOT_FOUND", r"naïve\n100 %"),
     (
         _PREDICTION + "Predict",

@@ -222,6 +222,10 @@ def test_json_over_http(server: KanServe, answer: Any) -> None:
     status, text, _ = _post(server, path, b'{"model": "absent"}', "application/json")
     assert status == 404
     assert "unknown" in json.loads(text)["message"]
+    for unnamed in (b"{}", b'{"modle": "affine"}', b'{"model": ""}'):
+        status, text, _ = _post(server, path, unnamed, "application/json")
+        assert (status, json.loads(text)["code"]) == (400, 3)
+        assert "model is missing or empty; wanted the name of a model" in json.loads(text)["message"]
 
 
 def test_grpc_web(server: KanServe) -> None:

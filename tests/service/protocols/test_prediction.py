@@ -72,7 +72,7 @@ def test_version_0_is_the_latest(serving: Serving, write_model: WriteModel) -> N
 
 _MISTAKES = [
     ("absent", _ROWS, 0, "NOT_FOUND", "affine"),
-    ("", _ROWS, 0, "NOT_FOUND", "affine"),
+    ("", _ROWS, 0, "INVALID_ARGUMENT", "model is missing or empty; wanted the name of a model"),
     ("é" * 100_000, _ROWS, 0, "NOT_FOUND", "unknown"),
     ("affine", _ROWS, -1, "INVALID_ARGUMENT", "-1"),
     ("affine", _ROWS, 2**62, "NOT_FOUND", "4611686018427387904"),

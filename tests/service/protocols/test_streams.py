@@ -100,7 +100,7 @@ def test_a_request_that_fails_ends_nothing(serving: Serving, write_model: WriteM
         (protocol.request("absent", _ROWS, "absent"), "absent", "NOT_FOUND", "affine"),
         (protocol.request("affine", np.full_like(_ROWS, np.inf), "inf"), "inf", "INVALID_ARGUMENT", "wanted a finite"),
         (b"\xff\xff", "", "INVALID_ARGUMENT", "2 bytes are no"),
-        (b"", "", "NOT_FOUND", "unknown"),
+        (b"", "", "INVALID_ARGUMENT", "is missing or empty; wanted the name of a model"),
     ]
 
     async def check() -> None:

@@ -168,6 +168,8 @@ def test_what_cannot_be_loaded_says_why(serving: Serving, write_model: WriteMode
                 ("Load", {"model_name": "imputed"}, "UNAVAILABLE", "model.onnx"),
                 ("Load", {"model_name": "affine", "repository_name": "b"}, "INVALID_ARGUMENT", "repository_name"),
                 ("Load", {"model_name": "affine", "parameters": override}, "INVALID_ARGUMENT", "'config'"),
+                ("Load", {}, "INVALID_ARGUMENT", "model_name is missing or empty"),
+                ("Unload", {}, "INVALID_ARGUMENT", "model_name is missing or empty"),
                 ("Unload", {"model_name": "absent"}, "NOT_FOUND", "absent"),
                 ("Unload", {"model_name": "affine", "repository_name": "b"}, "INVALID_ARGUMENT", "repository_name"),
                 ("Unload", {"model_name": "affine", "parameters": override}, "INVALID_ARGUMENT", "'config'"),
