@@ -43,6 +43,10 @@ _CANCELLED_AT_ONCE, _CANCELLED_A_SECOND = 10_000, 1_000
 # Beside these, Envoy closes a connection where half of so many calls were cancelled in their first seconds.
 _RUNTIME = {"overload.premature_reset_total_stream_count": 2 * _CANCELLED_AT_ONCE}
 
+# In a line of Envoy's access log: the number of the status that routes.refusals gives. It makes a code where Envoy has
+# none, and is not written.
+STATUS_FIELD = "grpc_status"
+
 _HTTP_FILTERS = "envoy.extensions.filters.http"
 _ACCESS_LOGGERS = "envoy.extensions.access_loggers"
 
@@ -55,7 +59,8 @@ _ACCESS_LINE = {
     "peer": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
     "certificate": "%CEL(connection.subject_peer_certificate):256%",  # DOWNSTREAM_PEER_SUBJECT takes no length
     "method": "%PATH(NQ:PATH):256%",  # a query may hold a token
-    "code": "%GRPC_STATUS(SNAKE_STRING)%",
+    "code": "%GRPC_STATUS(SNAKE_STRING)%",  # null where the request is no gRPC: JSON that was not converted
+    STATUS_FIELD: "%RESP(GRPC-STATUS)%",
     "http_code": "%RESPONSE_CODE%",
     "details": "%RESPONSE_CODE_DETAILS%",
     "milliseconds": "%DURATION%",

@@ -5,9 +5,11 @@ import logging
 import os
 import threading
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from service.access.access_log import AccessLog
+from service.frontends.envoy.configuration import STATUS_FIELD
+from service.rpc.status import Code
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +54,17 @@ class AccessLines:
                 if line == _END:
                     return
                 try:
-                    self._access_log.write(json.loads(line))
+                    self._access_log.write(_with_code(json.loads(line)))
                 except ValueError:
                     _log.error("Envoy wrote a line of the access log that is no JSON: %.200r", line)
+
+
+def _with_code(fields: dict[str, Any]) -> dict[str, Any]:
+    """A line with the code that the caller got.
+
+    Envoy tells no code of a request that it refuses before it converts its JSON; the status in the answer has it.
+    """
+    status = fields.pop(STATUS_FIELD, None)
+    if status is not None and fields.get("code") is None:
+        fields["code"] = Code(int(status)).name
+    return fields

@@ -31,6 +31,7 @@ from kan_api.v1 import prediction_pb2 as pb
 from service.access.access_log import MOST_LINE_BYTES
 from service.frontends.envoy import message_header
 from service.process.stop import GONE
+from service.rpc.limits import MAX_JSON_BYTES
 from service.rpc.status import Code
 from tests.kit.callers import http2
 from tests.kit.callers.calls import predict
@@ -534,8 +535,8 @@ def test_a_browser_is_told_where_it_is(server: KanServe) -> None:
 def test_the_access_log_has_what_envoy_answers_itself(
     kan_serve: Start, write_model: WriteModel, tmp_path: Path
 ) -> None:
-    """A message that is too long and JSON that is none never reach Python: Envoy writes their lines, and no others. The
-    caller gets an error in JSON, as Python's are, with the reason.
+    """A message or JSON that is too long, and JSON that is none, never reach Python: Envoy writes their lines, and no
+    others. The caller of JSON gets an error in JSON, as Python's are, with the reason. The line has the same code.
     """
     write_model("affine")
     file = tmp_path / "access.log"
@@ -544,14 +545,14 @@ def test_the_access_log_has_what_envoy_answers_itself(
         method: Any = channel.unary_unary("/kan_api.v1.PredictionService/Predict")
         with pytest.raises(grpc.RpcError):
             method(bytes(200_000), timeout=60, metadata=[("x-request-id", "x" * 5000)])
-    request = urllib.request.Request(
-        f"http://{server.grpc}/kan_api.v1.PredictionService/Predict", b"{", {"content-type": "application/json"}
-    )
-    with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=60)
-    with caught.value as error:
-        assert error.headers["content-type"] == "application/json"
-        answer = json.load(error)
+    url, headers = f"http://{server.grpc}/kan_api.v1.PredictionService/Predict", {"content-type": "application/json"}
+    answers: list[Any] = []
+    for body in (b"{", b" " * (MAX_JSON_BYTES + 1)):
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60)
+        with caught.value as error:
+            assert error.headers["content-type"] == "application/json"
+            answers.append(json.load(error))
     assert server.stop()[0] == 0
     text = file.read_bytes().splitlines()
     assert max(map(len, text)) < MOST_LINE_BYTES
@@ -559,11 +560,13 @@ def test_the_access_log_has_what_envoy_answers_itself(
     assert [(line["details"].partition("{")[0], line["http_code"]) for line in lines] == [
         ("request_payload_too_large", 200),
         ("grpc_json_transcode_failure", 400),
+        ("request_payload_too_large", 429),
     ]
     assert {line["method"] for line in lines} == {"/kan_api.v1.PredictionService/Predict"}
-    assert [line["code"] for line in lines] == ["RESOURCE_EXHAUSTED", "INVALID_ARGUMENT"]
-    assert (answer["code"], answer["details"]) == (3, [])
-    assert "end of string" in answer["message"]
+    assert [line["code"] for line in lines] == ["RESOURCE_EXHAUSTED", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED"]
+    assert {len(line) for line in lines} == {9}
+    assert [(answer["code"], answer["details"]) for answer in answers] == [(3, []), (8, [])]
+    assert "end of string" in answers[0]["message"]
 
 
 def test_lines_of_envoy_and_python_do_not_mix(kan_serve: Start, write_model: WriteModel, tmp_path: Path) -> None:
