@@ -44,13 +44,17 @@ class LockedFolder:
         folder. Then another one is made.
 
         Raises:
-            OSError: There is no place for it, or files cannot be locked there.
+            OSError: There is no place for it, files cannot be locked there, or too many are open. Nothing is left.
         """
         for other in above.glob(f"{prefix}*"):
             remove_abandoned(other)
         while True:
             path = Path(tempfile.mkdtemp(prefix=prefix, dir=above))
-            made = cls(path, os.open(path / LOCK, os.O_CREAT | os.O_RDWR, 0o600))
+            try:
+                made = cls(path, os.open(path / LOCK, os.O_CREAT | os.O_RDWR, 0o600))
+            except OSError:  # for example, no file descriptor is left. Without a lock no other server would remove it
+                path.rmdir()
+                raise
             try:
                 fcntl.flock(made.lock, fcntl.LOCK_EX)
             except OSError:

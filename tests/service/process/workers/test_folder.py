@@ -3,9 +3,11 @@
 import errno
 import fcntl
 import os
+import resource
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -78,6 +80,27 @@ def test_where_files_cannot_be_locked_nothing_is_removed_or_left(
         LockedFolder.make(tmp_path, "x-")
     assert list(tmp_path.iterdir()) == [other.path]
     assert len(os.listdir("/proc/self/fd")) == descriptors
+
+
+def test_without_file_descriptors_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other threads take the last ones before the lock is made. No server would ever remove a folder without a lock."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    make = tempfile.mkdtemp
+
+    def overtaken(prefix: str, dir: Path) -> str:  # noqa: A002 - as the function is called
+        made = make(prefix=prefix, dir=dir)
+        lowest_free = os.dup(0)
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+        return made
+
+    monkeypatch.setattr(tempfile, "mkdtemp", overtaken)
+    try:
+        with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+            LockedFolder.make(tmp_path, "x-")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_removal_closes_nothing(tmp_path: Path) -> None:
