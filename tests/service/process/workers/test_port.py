@@ -10,13 +10,19 @@ from service.process.workers.port import SharedPort
 
 
 def test_the_workers_of_one_parent_may_listen_and_nobody_else() -> None:
-    """A second parent fails with the reason, before and after a worker listens; a plain server fails after it."""
+    """A second parent and a plain server fail with the reason, before and after a worker listens."""
     port = SharedPort.hold("127.0.0.1", 0)
     try:
         with pytest.raises(StartupError, match=f":{port.number}: Address already in use"):
             SharedPort.hold("127.0.0.1", port.number)
+        # On all addresses the name of the lock is another one.
+        for host in ("127.0.0.1", "0.0.0.0"):
+            for take in (check_free, SharedPort.hold):
+                with pytest.raises(StartupError, match=f"{host}:{port.number}: Address already in use"):
+                    take(host, port.number)
         with socket.socket() as worker, socket.socket() as other:
             for each in (worker, other):
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
                 each.bind(("127.0.0.1", port.number))
                 each.listen()
