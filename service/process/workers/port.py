@@ -47,7 +47,7 @@ class SharedPort:
                 lock.bind(f"\0kan-serve {address} {number}")
             check_free(host, int(held[0].getsockname()[1]))
             for each in held:
-                # With it another server could listen on the port for as long as no worker does, while models are loaded.
+                # With it another server could listen on the port as long as no worker does, while models are loaded.
                 # It was needed to bind: connections of a server that has ended would hold the port for a minute.
                 each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
         except BaseException as error:

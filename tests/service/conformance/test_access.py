@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2
 from kan_api.v1 import prediction_pb2 as pb
 from tests.kit.callers import http2
 from tests.kit.callers.calls import ask, ask_inference, failure_of, infer, predict
-from tests.kit.callers.methods import offered_methods
+from tests.kit.callers.methods import code_of, offered_methods
 from tests.kit.callers.protocols import PROTOCOLS, Protocol
 from tests.kit.callers.tokens import bearer, secret, write_tokens
 from tests.kit.models.repository import WriteModel, write_version
@@ -62,17 +62,6 @@ def paths(server: KanServe) -> list[str]:
     return found
 
 
-def _code_of(channel: grpc.Channel, path: str, metadata: Any) -> str:
-    """How a call without a valid message ends."""
-    method: Any = channel.stream_stream(path)
-    try:
-        for _ in method(iter([b"\xff"]), timeout=60, metadata=metadata):
-            pass
-    except grpc.RpcError as error:
-        return str(error.code().name)
-    return "OK"
-
-
 @pytest.mark.parametrize(
     "metadata",
     [
@@ -88,13 +77,13 @@ def _code_of(channel: grpc.Channel, path: str, metadata: Any) -> str:
 def test_no_method_answers_without_a_valid_token(server: KanServe, paths: list[str], metadata: Any) -> None:
     """Each method of each protocol, reflection and health among them, refuses missing, wrong and expired tokens."""
     with grpc.insecure_channel(server.grpc, server.options) as channel:
-        assert {path: _code_of(channel, path, metadata) for path in paths} == dict.fromkeys(paths, "UNAUTHENTICATED")
+        assert {path: code_of(channel, path, metadata) for path in paths} == dict.fromkeys(paths, "UNAUTHENTICATED")
 
 
 def test_a_foreign_token_may_call_its_methods_alone(server: KanServe, paths: list[str]) -> None:
     """A token for one method is forbidden on each other one."""
     with grpc.insecure_channel(server.grpc, server.options) as channel:
-        codes = {path: _code_of(channel, path, bearer("lists")) for path in paths}
+        codes = {path: code_of(channel, path, bearer("lists")) for path in paths}
         assert codes.pop(_LIST_MODELS) == "INVALID_ARGUMENT"
         assert set(codes.values()) == {"PERMISSION_DENIED"}
 
@@ -102,7 +91,7 @@ def test_a_foreign_token_may_call_its_methods_alone(server: KanServe, paths: lis
 def test_a_valid_token_passes_everywhere(server: KanServe, paths: list[str]) -> None:
     """A token for everything is neither unknown nor forbidden on any method."""
     with grpc.insecure_channel(server.grpc, server.options) as channel:
-        codes = {_code_of(channel, path, bearer("all")) for path in paths}
+        codes = {code_of(channel, path, bearer("all")) for path in paths}
         assert not codes & {"UNAUTHENTICATED", "PERMISSION_DENIED"}
 
 
@@ -296,7 +285,7 @@ def test_a_token_that_is_no_ascii_gets_into_no_log(start: Start, write_model: Wr
             connection.sendall(http2.hello() + call + http2.frame(http2.DATA, http2.END_STREAM, 1, http2.message(b"")))
             wait_for(partial(_is_refused, server, count))
     with grpc.insecure_channel(server.grpc, server.options) as channel:
-        assert _code_of(channel, _LIST_MODELS, bearer("a")) == "INVALID_ARGUMENT"
+        assert code_of(channel, _LIST_MODELS, bearer("a")) == "INVALID_ARGUMENT"
     code, log = server.stop()
     assert (code, secret("a") in log) == (0, False)
 
@@ -315,7 +304,7 @@ def _watching(server: KanServe) -> Iterator[grpc.Channel]:
         watch = method(b"", metadata=bearer("all"))
         next(watch)
         yield channel
-        assert _code_of(channel, _LIST_MODELS, bearer("all")) == "INVALID_ARGUMENT"
+        assert code_of(channel, _LIST_MODELS, bearer("all")) == "INVALID_ARGUMENT"
         assert watch.is_active()
         watch.cancel()
 
@@ -335,20 +324,20 @@ def test_oversized_metadata_ends_the_call_alone(server: KanServe, frontend: str,
     """
     with _watching(server) as channel:
         wanted = "RESOURCE_EXHAUSTED" if frontend == "grpcio" else "INTERNAL"
-        assert _code_of(channel, _LIST_MODELS, metadata) == wanted
+        assert code_of(channel, _LIST_MODELS, metadata) == wanted
 
 
 def test_a_megabyte_of_metadata_ends_its_connection_at_most(server: KanServe, frontend: str) -> None:
     """A call with one value of a megabyte is refused; Envoy closes its connection. Other connections go on."""
     with _watching(server), grpc.insecure_channel(server.grpc, server.options) as channel:
-        code = _code_of(channel, _LIST_MODELS, [*bearer("all"), ("x-note", "x" * 1_000_000)])
+        code = code_of(channel, _LIST_MODELS, [*bearer("all"), ("x-note", "x" * 1_000_000)])
         assert code == ("RESOURCE_EXHAUSTED" if frontend == "grpcio" else "UNAVAILABLE")
 
 
 def test_a_long_token_is_an_unknown_one(server: KanServe) -> None:
     """A token within the bound of metadata is looked up like any other."""
     with _watching(server) as channel:
-        assert _code_of(channel, _LIST_MODELS, [("authorization", "Bearer " + "x" * 5_000)]) == "UNAUTHENTICATED"
+        assert code_of(channel, _LIST_MODELS, [("authorization", "Bearer " + "x" * 5_000)]) == "UNAUTHENTICATED"
 
 
 def test_tokens_rotate_under_load(start: Start, write_model: WriteModel, tmp_path: Path) -> None:

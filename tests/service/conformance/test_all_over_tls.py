@@ -1,4 +1,4 @@
-"""What has little to do with TLS works over TLS too: settings, cold models, watches, cancelled calls and traces."""
+"""What has little to do with TLS works over TLS too: tokens, settings, cold models, watches, cancels, traces."""
 
 import signal
 import ssl
@@ -16,6 +16,7 @@ from open_inference.grpc_predict_v2_pb2 import RepositoryModelUnloadRequest
 from service.tracing.trace import new_ids
 from tests.kit.callers import http2
 from tests.kit.callers.cancelling import SERVING, cancel_calls, check_health
+from tests.kit.callers.methods import code_of, methods_of
 from tests.kit.callers.protocols import KanApi
 from tests.kit.callers.tokens import bearer, write_tokens
 from tests.kit.models.graphs import rounds_as_told
@@ -31,6 +32,13 @@ _BOUND, _WATCHES, _CALLS = 2, 50, 500
 _ROWS = np.ones((5, 4), np.float32)
 _ME = bearer("alice")
 _PARENT = "00f067aa0ba902b7"
+_LIST_MODELS = "/kan_api.v1.PredictionService/ListModels"
+_TOKENS = {
+    "alice": 'methods = ["*"]',
+    "lists": 'methods = ["ListModels"]',
+    "old": "expires = 2020-01-01",
+    "few": "rows_per_second = 0.001",
+}
 _TABLE = "[models.affine]\nmax_queue_rows = {rows}\n"
 
 
@@ -79,10 +87,36 @@ def secured(
     pair = authority.issue("server")
     flags = ["--frontend", frontend, "--config", str(settings), "--max-loaded-models", str(_BOUND), "--allow-load"]
     flags += ["--tls-cert", str(pair.cert), "--tls-key", str(pair.key), "--tls-client-ca", str(authority.file)]
-    flags += ["--tokens", str(write_tokens(folder / "tokens.toml", alice='methods = ["*"]'))]
+    flags += ["--tokens", str(write_tokens(folder / "tokens.toml", **_TOKENS))]
     flags += ["--trace-endpoint", receiver.address, "--trace-sample", "0"]
     with serving(folder / "models", *flags, log=folder / "log") as server:
         yield _Secured(server, settings, authority.file, authority.issue("caller"))
+
+
+def test_tokens_on_every_method(secured: _Secured) -> None:
+    """With a valid certificate too each method refuses a missing, a wrong and an expired token, and one of others."""
+    with secured.channel() as channel:
+        paths = methods_of(channel, _ME)
+        assert _LIST_MODELS in paths
+        for metadata in (None, bearer("nobody"), bearer("old")):
+            codes = {path: code_of(channel, path, metadata) for path in paths}
+            assert codes == dict.fromkeys(paths, "UNAUTHENTICATED")
+        codes = {path: code_of(channel, path, bearer("lists")) for path in paths}
+        assert codes == {**dict.fromkeys(paths, "PERMISSION_DENIED"), _LIST_MODELS: "INVALID_ARGUMENT"}
+        codes = {path: code_of(channel, path, _ME) for path in paths}
+        assert not set(codes.values()) & {"UNAUTHENTICATED", "PERMISSION_DENIED"}
+
+
+def test_a_quota(secured: _Secured) -> None:
+    """Rows beyond it are RESOURCE_EXHAUSTED; the trailer says when they may come."""
+    with secured.channel() as channel:
+        predict: Any = channel.unary_unary(KanApi.path)
+        request = KanApi.request("affine", _ROWS[:1])
+        assert predict(request, timeout=60, metadata=bearer("few"))
+        with pytest.raises(grpc.RpcError, match=r"may send 0\.001 rows a second") as caught:
+            predict(request, timeout=60, metadata=bearer("few"))
+        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert int(dict(caught.value.trailing_metadata())["grpc-retry-pushback-ms"]) > 900_000
 
 
 def test_a_models_table_and_its_reload(secured: _Secured) -> None:
