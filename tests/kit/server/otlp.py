@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.kit.server.certificates import Pair
 from tests.kit.waiting import wait_for
 
 
@@ -63,8 +64,12 @@ def attributes(given: Sequence[KeyValue]) -> dict[str, str | int]:
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
-    """A receiver on a free port of loopback. Servers that start meanwhile send their traces every 0.2 s."""
+def receiving(pair: Pair | None = None) -> Iterator[Receiver]:
+    """A receiver on a free port of loopback. Servers that start meanwhile send their traces every 0.2 s.
+
+    Args:
+        pair: Its certificate and key, with which it speaks TLS; None: plain text.
+    """
     receiver = Receiver()
     receiver.open.set()
 
@@ -79,7 +84,11 @@ def receiving() -> Iterator[Receiver]:
 
     server = grpc.server(ThreadPoolExecutor(4))
     trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Service(), server)  # type: ignore[no-untyped-call]
-    receiver.address = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    if pair is None:
+        receiver.address = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    else:
+        credentials = grpc.ssl_server_credentials([(pair.key.read_bytes(), pair.cert.read_bytes())])
+        receiver.address = f"https://127.0.0.1:{server.add_secure_port('127.0.0.1:0', credentials)}"
     server.start()
     try:
         with patch.dict(os.environ, OTEL_BSP_SCHEDULE_DELAY="200"):

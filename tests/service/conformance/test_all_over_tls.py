@@ -115,8 +115,9 @@ def test_a_quota(secured: _Secured) -> None:
         assert predict(request, timeout=60, metadata=bearer("few"))
         with pytest.raises(grpc.RpcError, match=r"may send 0\.001 rows a second") as caught:
             predict(request, timeout=60, metadata=bearer("few"))
-        assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-        assert int(dict(caught.value.trailing_metadata())["grpc-retry-pushback-ms"]) > 900_000
+        refusal: Any = caught.value
+        assert refusal.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert int(dict(refusal.trailing_metadata())["grpc-retry-pushback-ms"]) > 900_000
 
 
 def test_a_models_table_and_its_reload(secured: _Secured) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.kit.callers.protocols import KanApi
 from tests.kit.models.repository import WriteModel
+from tests.kit.server.certificates import Authority
 from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve
 from tests.kit.server.otlp import Receiver, attributes, receiving
 from tests.kit.waiting import wait_for
@@ -66,6 +67,21 @@ def test_the_standard_variables_are_read(start: Start, receiver: Receiver) -> No
     assert (resource["service.name"], resource["deployment.environment.name"]) == ("prices", "test")
     assert (receiver.metadata[0]["authorization"], receiver.metadata[0]["x-tenant"]) == ("Bearer secret", "a")
     wait_for(lambda: server.sample("kan_traces_total", result="sent") == 1)
+
+
+def test_a_receiver_with_tls_gets_traces_if_its_authority_is_trusted(start: Start, tmp_path: Path) -> None:
+    """Its certificate is checked with the authorities of OTEL_EXPORTER_OTLP_CERTIFICATE; others get no trace."""
+    authority, other = Authority(tmp_path / "authority"), Authority(tmp_path / "other")
+    with receiving(authority.issue("receiver")) as receiver:
+        flags = ("--trace-endpoint", receiver.address, "--trace-sample", "1")
+        distrusting = start(*flags, OTEL_EXPORTER_OTLP_CERTIFICATE=str(other.file))
+        _call(distrusting)
+        wait_for(lambda: "traces are not received: UNAVAILABLE" in distrusting.log.read_text())
+        assert distrusting.stop(30)[0] == 0
+        assert receiver.messages == []
+        _call(start(*flags, OTEL_EXPORTER_OTLP_CERTIFICATE=str(authority.file)))
+        (span,) = receiver.wait_for(_PREDICT)
+        assert span.parent_span_id == b""
 
 
 def test_a_receiver_that_is_not_there_delays_no_call_and_no_stop(start: Start) -> None:
