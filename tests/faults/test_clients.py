@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from tests.kit.callers import http2
+from tests.kit.callers.load import connected
 from tests.kit.callers.protocols import PROTOCOLS, KanApi
 from tests.kit.server.kan_serve import KanServe, Start
 from tests.kit.waiting import until_elsewhere, wait_for
@@ -215,3 +217,19 @@ def test_a_thousand_connections(server: KanServe, answers: Callable[[], None]) -
         for _ in range(_CONNECTIONS - _CONNECTIONS // 10):
             stack.enter_context(http2.connect(server.grpc)).sendall(_HELLO)
         asyncio.run(call_on_many())
+
+
+@pytest.mark.usefixtures("leaves_nothing")
+def test_more_connections_than_files_may_be_open(server: KanServe) -> None:
+    """Further connections wait. An open one is answered meanwhile, and new ones once the others are closed."""
+    request = KanApi.request("kan", _ROW)
+    with connected(server.grpc) as predict, ExitStack() as stack:
+        assert predict(request, timeout=90)
+        serving = server.processes()[-1]
+        bound = serving.num_fds() + 50
+        serving.rlimit(psutil.RLIMIT_NOFILE, (bound, serving.rlimit(psutil.RLIMIT_NOFILE)[1]))
+        for _ in range(200):
+            stack.enter_context(http2.connect(server.grpc)).sendall(_HELLO)
+        wait_for(lambda: serving.num_fds() >= bound, "as many open files as allowed")
+        for _ in range(20):
+            assert predict(request, timeout=90)
