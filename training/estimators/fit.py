@@ -13,6 +13,7 @@ from training.estimators.chosen_recipe import Roles
 from training.pipelines.continuation_fit import fit_further
 from training.pipelines.fresh.fit import follow, new_fit
 from training.pipelines.fresh.judged_fit import JudgedFit, judge_fit
+from training.pipelines.fresh.publication import with_servable_network
 from training.pipelines.release import judge_answers
 from training.pipelines.watcher import Watcher
 from training.publishing.manifest import predict
@@ -63,7 +64,8 @@ def fit_rows(recipe: Recipe, dataset: Dataset, watcher: Watcher) -> JudgedFit:
         for each in follow(way, state, watcher):
             state = each
     judged = judge_fit(way, state, table, lambda: None, watcher.on_message)
-    return replace(judged, keep_splines=None)  # The published version shall answer as the estimator does.
+    # The published version shall answer as the estimator does, so what can be served is decided here.
+    return replace(with_servable_network(recipe, judged), keep_splines=None)
 
 
 def prepare_more_rows(recipe: Recipe, table: Table, roles: Roles, known: Dataset, validation_rows: int = 0) -> Dataset:

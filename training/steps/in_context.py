@@ -68,8 +68,8 @@ def find_in_context(
         return keep_splines(done, kan, [*notes, "formula: told beside the network, which stays"], table)
     written = write_formula(kan, table)
     beside = FoundFormula(written, kan, done.kan, is_served=True) if written.text else None
-    told = (*done.notes, *notes, *written.notes)
-    return replace(done, kan=kan, notes=told, formula=written.text, latex=written.latex, found=beside)
+    told, splines = (*done.notes, *notes, *written.notes), None if formula else done.kan
+    return replace(done, kan=kan, notes=told, formula=written.text, latex=written.latex, found=beside, splines=splines)
 
 
 def _without_formula(done: Finished, reason: str, formula: FormulaSection | None) -> Finished:

@@ -52,6 +52,8 @@ class Finished:
         formula: Of the network to publish, one line an output, in raw units; empty where there is none.
         latex: The same as LaTeX, the right-hand sides.
         found: The formula of the whole network and both networks, also if it is not the one to publish; None: none.
+        splines: The network before edges became formulas, to publish if no graph computes these closely enough; None:
+            ``kan`` has no such edges, or the recipe insists on them.
         history: Of the fits of these steps.
         metrics: Of what was trained beside it, by name.
         attribution: How much the answers depend on each input; empty where nobody asked.
@@ -62,15 +64,17 @@ class Finished:
     formula: str = ""
     latex: str = ""
     found: FoundFormula | None = None
+    splines: KAN | None = None
     history: tuple[Record, ...] = ()
     metrics: Mapping[str, float] = field(default_factory=dict)
     attribution: tuple[float, ...] = ()
 
     def with_splines(self, note: str) -> "Finished":
-        """With the network of splines in the place of the formula that was fitted to it, and a note that says why."""
-        assert self.found is not None
-        told = replace(self.found, is_served=False)
-        return replace(self, kan=told.splines, notes=(*self.notes, note), formula="", latex="", found=told)
+        """With the network of splines in the place of the formulas that were fitted to it, and a note that says why."""
+        assert self.splines is not None
+        told = self.found and replace(self.found, is_served=False)
+        notes = (*self.notes, note)
+        return replace(self, kan=self.splines, notes=notes, formula="", latex="", found=told, splines=None)
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,8 @@ def find_formulas(
         named = describe_splines(splines, table.dataset.input_names)
         _refuse_to_serve(formula, len(splines), len(edges), [named, *notes])
         notes += [named, "no formula of the whole network: it has splines"]
-        return replace(done, kan=done.kan if formula else kan, notes=(*done.notes, *notes))
+        told = (*done.notes, *notes)
+        return replace(done, notes=told) if formula else replace(done, kan=kan, notes=told, splines=done.kan)
     notes.append(OF_ONE_FIT)
     if formula is not None and not formula.serve:
         return keep_splines(done, kan, [*notes, "formula: told beside the network, which stays"], table)
@@ -87,8 +88,8 @@ def find_formulas(
     if formula is not None and not written.text:
         raise StepFailed(f"[formula] serve = true: {'; '.join(written.notes)}")
     found = FoundFormula(written, kan, done.kan, is_served=True) if written.text else None
-    notes = [*done.notes, *notes, *written.notes]
-    return replace(done, kan=kan, notes=tuple(notes), formula=written.text, latex=written.latex, found=found)
+    told, before_it = (*done.notes, *notes, *written.notes), None if formula else done.kan
+    return replace(done, kan=kan, notes=told, formula=written.text, latex=written.latex, found=found, splines=before_it)
 
 
 def keep_splines(done: Finished, kan: KAN, notes: Sequence[str], table: StepData) -> Finished:

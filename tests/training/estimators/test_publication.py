@@ -151,3 +151,27 @@ def test_the_report_is_the_one_that_is_published(regressor: KANRegressor, models
     assert (tmp_path / "report.html").read_text() == report.html
     there = (models / "paid" / "1" / "report.html").read_text()
     assert "each by a member that did not train on it" in there
+
+
+def test_a_formula_beyond_float32_is_told_and_the_estimator_answers_as_its_version(tmp_path: Path) -> None:
+    """280·exp(0.0036·a) − 280 has no graph within the tolerance: answers of estimator and server are the splines'."""
+    a = np.random.default_rng(0).uniform(-1, 1, (300, 1))
+    y = a[:, 0] + 2e-4 * a[:, 0] ** 2
+    sections: dict[str, Any] = {
+        "network": {"dtype": "float64"},
+        "fit": {"optimizer": "lbfgs"},
+        "sparsify": None,
+        "prune": None,
+        "symbolic": {"choice": "by-edge", "functions": ["exp"]},
+        "verify": {"tolerance": 3e-6},
+    }
+    model = KANRegressor(symbolic=True, hidden=(), grids=(4,), steps=20, recipe=UNTIMED | sections).fit(a, y)
+    assert "exp(" in str(model.formula())
+    manifest = published(model.export(tmp_path / "models" / "line"))
+    assert manifest.formula == ""
+    assert "exp(" in manifest.formula_details.text[0]
+    assert not manifest.formula_details.served
+    assert "the formula is told and not served" in model.report().html
+    with serving(tmp_path / "models", log=tmp_path / "log") as server, Client(server.grpc, 60) as client:
+        answers = client.predict("line", a[:50]).values[:, 0]
+    np.testing.assert_allclose(answers, model.predict(a[:50].astype(np.float32)), rtol=0, atol=1e-5)

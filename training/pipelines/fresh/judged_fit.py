@@ -49,8 +49,8 @@ class JudgedFit:
         covariances: ``[outputs, inputs, functions, functions]``, of the coefficients of an additive model's curves;
             None: not known.
         calibrated: What the scores of the classes were divided by; None: by nothing.
-        keep_splines: Judges the network of splines that the formula was fitted to, in the formula's place, for a note
-            that says why; the formula is told then. None: the formula is not served, or the recipe insists on it.
+        keep_splines: Judges the network of splines that formulas were fitted to, in their place, for a note that says
+            why; a formula of the whole network is told then. None: no formula is served, or the recipe insists on it.
     """
 
     dataset: Dataset
@@ -100,7 +100,7 @@ def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_
         finished = finish(network, steps, table, check, on_message)
     finished = replace(finished, notes=(*diagnostics, *finished.notes))
     judged = _judge(way, state, table, finished, check, on_message)
-    if finished.found is None or not finished.found.is_served or (chosen.formula and chosen.formula.serve):
+    if finished.splines is None:
         return judged
 
     def keep_splines(why: str) -> JudgedFit:

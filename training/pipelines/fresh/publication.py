@@ -34,7 +34,8 @@ class Publication:
 def write_publication(recipe: Recipe, fit: JudgedFit, check: Check) -> Publication:
     """Lower and verify the graphs, and describe them.
 
-    A formula that no graph computes closely enough gives way to its network of splines; it is told beside them.
+    Formulas that no graph computes closely enough give way to their network of splines; one of the whole network is
+    told beside it.
 
     Args:
         recipe: The recipe that was run.
@@ -65,14 +66,32 @@ def write_publication(recipe: Recipe, fit: JudgedFit, check: Check) -> Publicati
     return Publication(fit, exported, manifest, page)
 
 
+def with_servable_network(recipe: Recipe, fit: JudgedFit) -> JudgedFit:
+    """The fit that :func:`write_publication` would publish, known without timing any graph.
+
+    Args:
+        recipe: The recipe that was run.
+        fit: What came of it. If it has formulas that no graph computes closely enough, its network of splines is given;
+            if that has no such graph either, the fit as it is.
+    """
+    if fit.keep_splines is None:
+        return fit
+    untimed = recipe.model_copy(update={"lowering": recipe.lowering.model_copy(update={"tune_for": ()})})
+    try:
+        return _export_either(untimed, fit)[0]
+    except VerificationFailed:
+        return fit
+
+
 def _export_either(recipe: Recipe, fit: JudgedFit) -> tuple[JudgedFit, Exported]:
-    """The fit whose graphs passed the verification: the given one or, if it is a formula, that of its splines."""
+    """The fit whose graphs passed the verification: the given one or, if it has formulas, that of its splines."""
     try:
         return fit, _export(recipe, fit)
     except VerificationFailed as error:
         if fit.keep_splines is None:
             raise
-        splines = fit.keep_splines(f"warning   the formula is told and not served: {error.__cause__}")
+        what = "the formula is told and not served" if fit.formula else "no formula of an edge is served"
+        splines = fit.keep_splines(f"warning   {what}: {error.__cause__}")
         try:
             return splines, _export(recipe, splines)
         except VerificationFailed:

@@ -83,3 +83,21 @@ def test_a_formula_beyond_float32_is_told_and_its_splines_are_served(tmp_path: P
     held_out = np.loadtxt(tmp_path / "run" / "held_out.csv", delimiter=",", skiprows=1)
     error = root_mean_squared_error(held_out[:, 1], answers(version, held_out[:, 0]))
     assert metrics["test_rmse"] == pytest.approx(error, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_an_edge_beyond_float32_stays_a_spline_beside_another_one(tmp_path: Path) -> None:
+    """Of two edges one is the exp that no graph computes closely enough; the other is no exp. Splines are published."""
+    a, b = np.random.default_rng(0).uniform(-1, 1, (2, 300))
+    y = a + 2e-4 * a**2 + 0.3 * np.sin(4 * b)
+    np.savetxt(tmp_path / "t.csv", np.column_stack([a, b, y]), "%.17g", ",", header="a,b,y", comments="")
+    text = _RECIPE.replace('columns = ["a"]', 'columns = ["a", "b"]')
+    recipe = parse_recipe(text, folder=tmp_path, name="m.toml")
+    version = train(Run(recipe, tmp_path / "models", RunFolder(tmp_path / "run")), Watcher())
+    (warning,) = (note for note in version.notes if note.startswith("warning"))
+    assert warning.startswith("warning   no formula of an edge is served: layer 0: no strategy is within")
+    assert "symbolic: 1 of 2 edges are formulas" in "\n".join(version.notes)
+    assert version.manifest.formula == ""
+    assert not version.manifest.HasField("formula_details")
+    assert version.manifest.lowering.max_relative_error <= 3e-6
+    assert version.manifest.metrics["test_rmse"] < 0.05
