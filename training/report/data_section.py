@@ -22,14 +22,16 @@ def data_table(manifest: ModelManifest) -> str:
     data = manifest.data
     judged = "of these, rows that judged the fit before the refit"
     tested = "of these, rows that tested the fit before the refit"
+    chose = judged if data.validation_trained else "rows that chose the network"
     counts = {
         "rows that trained": data.train_rows,
-        judged if data.validation_trained else "rows that chose the network": data.validation_rows,
+        chose: data.validation_rows,
         tested if data.refit else "rows that tested it": data.test_rows,
         "rows left out": data.dropped_rows,
     }
-    # For an imported network a count of 0 means that it is not known; after a refit out-of-fold answers have chosen.
-    shown = {name: count for name, count in counts.items() if count or not (manifest.HasField("origin") or data.refit)}
+    # For an imported network a count of 0 means that it is not known; without rows that chose, answers out of fold did.
+    is_known = not (manifest.HasField("origin") or data.refit)
+    shown = {name: count for name, count in counts.items() if count or (is_known and name != chose)}
     text = ""
     if data.source:
         rows = [["table", data.source], *([name, f"{count:,}"] for name, count in shown.items())]

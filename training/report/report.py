@@ -38,7 +38,8 @@ _PARTS_OF_VALIDATION_TRAINED = {
     "train_": "training rows, the fit before the refit",
     "validation_": "validation rows, the fit before the refit",
 }
-_PARTS_OF_REFIT = {"validation_": "the same rows, each out of its fold", "test_": "test rows, the fit before the refit"}
+_PARTS_OUT_OF_FOLD = {"validation_": "the same rows, each out of its fold"}
+_PARTS_OF_REFIT = {"test_": "test rows, the fit before the refit"}
 
 
 def report(
@@ -125,7 +126,8 @@ def _metrics(manifest: ModelManifest) -> str:
     """A table with one column per metric and one line per part of the data, and per baseline on the test rows."""
     heads = (
         _PARTS
-        | (_PARTS_OF_REFIT if manifest.data.refit or not manifest.data.validation_rows else {})
+        | (_PARTS_OUT_OF_FOLD if manifest.data.refit or not manifest.data.validation_rows else {})
+        | (_PARTS_OF_REFIT if manifest.data.refit else {})
         | (_PARTS_OF_VALIDATION_TRAINED if manifest.data.validation_trained else {})
         | {f"{prefix}test_": f"test rows, {baseline_name(kind, manifest)}" for kind, prefix in BASELINES.items()}
     )

@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 
 from service.client import Client
+from service.client.command.description.facts import fact_lines
 from tests.kit.server.kan_serve import serving
 from tests.kit.watcher import Quiet
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunFolder
 from training.pipelines.train import train
 from training.publishing.publish import Published
+from training.publishing.repository import read_manifest
 from training.recipe.config import parse_recipe
 
 ROWS = 400
@@ -159,6 +161,21 @@ def test_a_version_tells_out_of_fold_scores_and_how_much_it_bends(folder: Path) 
     assert 0.18 < manifest["metrics"]["validation_rmse"] < 0.3
     assert 0.15 < manifest["metrics"]["test_rmse"] < 0.35
     assert _manifest(folder, "kind")["metrics"]["validation_accuracy"] > 0.75
+
+
+def test_the_rows_that_trained_are_all_but_the_test_rows(folder: Path) -> None:
+    """Those of the validation part train too: so say manifest, `kan-client describe`, report and histograms."""
+    version = folder / "models" / "paid" / "1"
+    manifest = read_manifest(version)
+    assert manifest is not None
+    data = manifest.data
+    assert (data.train_rows, data.validation_rows, data.test_rows) == (320, 0, 80)
+    assert sum(manifest.features[0].histogram.counts) == 320
+    assert "trained on 320 of t.csv, tested on 80\n" in "".join(fact_lines(manifest))
+    page = (version / "report.html").read_text()
+    assert "the same rows, each out of its fold" in page
+    assert "rows that chose the network" not in page
+    assert "the fit before the refit" not in page
 
 
 def test_the_report_draws_every_column(folder: Path) -> None:
