@@ -52,6 +52,10 @@ SEARCHED: dict[str, Any] = {
     "grids": None,
     "recipe": {"search": {"candidates": [{"grids": [3]}, {"grids": [5]}]}},
 }
+# A sum of curves, which takes no key of another fit.
+ADDITIVE: dict[str, Any] = {"additive": True} | dict.fromkeys(
+    ("hidden", "grids", "steps", "batch_rows", "members", "learning_rate", "weight_decay")
+)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +65,12 @@ SEARCHED: dict[str, Any] = {
         (KANRegressor, {"members": 2}),
         (KANRegressor, SEARCHED),
         (KANClassifier, SEARCHED),
+        (KANRegressor, {"monotone": {"age": "up"}}),
+        (KANRegressor, {"coverage": 0.9}),
+        (KANRegressor, ADDITIVE),
+        (KANClassifier, ADDITIVE),
     ],
-    ids=["single", "members", "searched", "classes searched"],
+    ids=["single", "members", "searched", "classes searched", "monotone", "bounds", "curves", "curves of classes"],
 )
 def test_an_eval_set_is_the_validation_part(
     kind: Any,
