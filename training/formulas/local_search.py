@@ -8,7 +8,7 @@ fitted to the targets. Example: 1/(0.85 − 0.54·cos(b)) is close to 1/(1 + b²
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -32,6 +32,9 @@ _GAIN = 1.0
 # Errors below this share of the deviation are equally small: a graph in float32 computes no formula much closer.
 # Without noise the logarithm of the error would otherwise buy any number of constants.
 _EXACT = 1e-6
+# Rows hardly tell two forms whose criteria differ by less (Kass and Raftery 1995: more is strong). Answers that
+# are the same up to this share of the error are those of one form, as of sin(x) and cos(x - π/2).
+_CLEAR, _SAME = 6.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,13 @@ class Form:
         kan: The network.
         criterion: Bayesian information criterion with the complexity of the functions; lower is better.
         free_constants: How many constants are neither redundant nor held at a plain value.
+        near: The forms with another function on an edge that were tried last, and whose criterion is hardly higher.
     """
 
     kan: KAN
     criterion: float
     free_constants: int
+    near: tuple["Form", ...] = ()
 
 
 def make_form(kan: KAN, train: Samples, work: Work, *, hold: bool = True) -> Form | None:
@@ -85,12 +90,35 @@ def improve(form: Form, train: Samples, functions: Sequence[str], work: Work) ->
             tried = _exchanges(form.kan, train, functions, work, cheaper=error(form.kan, train) <= _EXACT)
             quick = [found for kan in tried if (found := make_form(kan, train, work, hold=False)) is not None]
             quick.sort(key=lambda each: each.criterion)
-            finished = [make_form(each.kan, train, work) for each in quick[:_FINALISTS]]
-            best = min((each for each in finished if each is not None), key=lambda each: each.criterion, default=form)
+            made = [make_form(each.kan, train, work) for each in quick[:_FINALISTS]]
+            finished = [each for each in made if each is not None]
+            best = min(finished, key=lambda each: each.criterion, default=form)
             if best.criterion > form.criterion - _GAIN:
-                break
+                near = (each for each in finished if each.criterion < form.criterion + _CLEAR)
+                return replace(form, near=tuple(near))
             form = best
     return form
+
+
+def find_rival(form: Form, others: Sequence[Form], train: Samples) -> Form | None:
+    """The best other form that the rows hardly tell from this one; None: there is none.
+
+    Args:
+        form: The best one.
+        others: Further forms, and those near to them; the form itself may be among them.
+        train: The training rows.
+    """
+    with torch.no_grad():
+        answers = form.kan(train.x)
+        tried = [each for other in others for each in (other, *other.near)]
+        least = max(_EXACT, _SAME * error(form.kan, train))
+        rivals = [
+            each
+            for each in tried
+            if each.criterion < form.criterion + _CLEAR
+            and float((each.kan(train.x) - answers).square().mean().sqrt()) > least
+        ]
+    return min(rivals, key=lambda each: each.criterion, default=None)
 
 
 def _exchanges(kan: KAN, train: Samples, functions: Sequence[str], work: Work, *, cheaper: bool) -> Iterator[KAN]:

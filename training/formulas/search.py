@@ -16,7 +16,7 @@ from training.data.samples import Samples
 from training.formulas.descent import error
 from training.formulas.in_context import choose_in_context
 from training.formulas.lack_of_fit import speaks_against
-from training.formulas.local_search import Form, improve, make_form
+from training.formulas.local_search import Form, find_rival, improve, make_form
 from training.formulas.networks import Fitted, fit_networks, worth
 from training.formulas.shapes import EXACT, Shape, shape_text, shapes
 from training.formulas.work import Work
@@ -54,6 +54,8 @@ class FormulaSearch:
         is_cut_short: Whether the budget of a search ran out.
         agreeing: How many of the searches found the same form: the same functions on as many edges.
         searches: How many searches from different seeds there were.
+        forms: The best forms of a search, this one among them.
+        rival: Another network of functions that the rows hardly tell from this one; None: there is none.
     """
 
     kan: KAN
@@ -64,6 +66,8 @@ class FormulaSearch:
     is_cut_short: bool = False
     agreeing: int = 1
     searches: int = 1
+    forms: tuple[Form, ...] = ()
+    rival: KAN | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,8 @@ def search_formula(
         return next(each for each in results if isinstance(each, NoFormula))
     best = min(found, key=_criterion)
     fitted = _fit_to_more(best, every, judges, check)
+    form = min(best.forms, key=_criterion)
+    rival = find_rival(form, [each for other in found for each in other.forms], rows)
     return replace(
         fitted,
         # An idle edge that was taken off is a constant, which may cancel that of another edge.
@@ -123,6 +129,7 @@ def search_formula(
         is_cut_short=any(each.is_cut_short for each in found),
         agreeing=sum(_form(each.kan) == _form(best.kan) for each in found),
         searches=len(seeds),
+        rival=None if rival is None else gather_constants(_without_idle_edges(rival, rows)),
     )
 
 
@@ -176,7 +183,15 @@ def _search(
     better = [(improve(form, rows, functions, work), shape) for form, shape in _different(forms)[:_IMPROVED]]
     form, shape = min(better, key=lambda each: each[0].criterion)
     kan = _without_idle_edges(form, rows)
-    return FormulaSearch(kan, shape, form.criterion, error(kan, validation), max(EXACT, lowest), work.is_spent)
+    return FormulaSearch(
+        kan,
+        shape,
+        form.criterion,
+        error(kan, validation),
+        max(EXACT, lowest),
+        work.is_spent,
+        forms=tuple(each for each, _ in better),
+    )
 
 
 def _criterion(found: Form | FormulaSearch) -> float:

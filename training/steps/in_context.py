@@ -61,6 +61,10 @@ def find_in_context(
             f"warning   the search was cut short: [symbolic] budget = {section.budget:g} was spent; with a larger one "
             "the formula may be better"
         )
+    if found.rival is not None and (rival := write_formula(_in_network_units(found.rival, shift), table).text):
+        notes.append(
+            "warning   the rows hardly tell the formula from another one, and beyond them the two may differ: " + rival
+        )
     declined = decline(kan, before, section.max_loss_increase, table)
     if declined and formula is None:
         return keep_splines(done, kan, [*notes, f"warning   the formula is told and not served: {declined}"], table)

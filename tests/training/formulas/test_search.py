@@ -125,6 +125,26 @@ def test_the_rows_of_both_parts_choose_the_functions() -> None:
     assert found.kan.layers[0].symbolic_functions == ("1/sqrt(x)",)
 
 
+def test_another_form_that_the_rows_hardly_tell_is_told() -> None:
+    """Of 50 noisy rows log and 1/sqrt are about as close, and each is told beside the other; 2,000 rows tell them."""
+    random = np.random.default_rng(1)
+    x = random.uniform(0.5, 3, (2000, 1))
+    truth = 1 / np.sqrt(x[:, 0])
+    rows = samples(x, truth + 0.1 * truth.std() * random.standard_normal(2000))
+    functions = ("log", "1/sqrt(x)")
+    few, many = (
+        search_formula(rows.take(torch.arange(count)), rows.take(torch.arange(count, end)), functions=functions)
+        for count, end in ((40, 50), (1500, 2000))
+    )
+    assert isinstance(few, FormulaSearch)
+    assert isinstance(many, FormulaSearch)
+    assert few.rival is not None
+    found = [kan.layers[0].symbolic_functions[0] for kan in (few.kan, few.rival)]
+    assert sorted(found) == sorted(functions)
+    assert many.kan.layers[0].symbolic_functions == ("1/sqrt(x)",)
+    assert many.rival is None
+
+
 @pytest.mark.slow
 def test_a_formula_that_a_few_rows_cannot_tell_from_the_law_does_not_end_the_search() -> None:
     """a/(1 + b²) with 5 % noise: a Gaussian in a simpler shape is as good on 75 validation rows, and is not taken."""

@@ -33,6 +33,29 @@ def test_keys_that_do_not_fit_are_refused(section: str, message: str) -> None:
         parse_recipe(f"{OF_ONE_COLUMN}[symbolic]\n{section}\n", folder=Path(), name="r.toml")
 
 
+def test_a_formula_that_the_rows_hardly_tell_from_another_is_told_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """log(a) and 1/sqrt(a) by 64 noisy rows, of which 51 are fitted; both are told in the units of the table."""
+    random = np.random.default_rng(1)
+    a = random.uniform(0.5, 3, 64)
+    truth = 0.37 + 0.73 / np.sqrt(a)
+    noisy = truth + 0.2 * truth.std() * random.standard_normal(64)
+    pd.DataFrame({"a": a, "y": noisy}).to_csv(tmp_path / "t.csv")
+    monkeypatch.chdir(tmp_path)
+    sections = '[inputs]\nscaling = "none"\n[network]\nhidden = []\n[fit]\ngrids = [3]\nsteps = 40\n'
+    symbolic = '[lowering]\ntune_for = []\n[symbolic]\nchoice = "in-context"\nfunctions = ["log", "1/sqrt(x)"]\n'
+    Path("m.toml").write_text(OF_ONE_COLUMN + sections + symbolic)
+    assert main(["run", "m.toml"]) == 0
+    text = capsys.readouterr().out
+    [rival] = re.findall(r"warning   the rows hardly tell the formula from another one, .*: (y = .*)$", text, re.M)
+    [found] = re.findall(r"^  formula   (y = .*)$", text, re.M)
+    assert {"log(" in rival, "log(" in found} == {True, False}
+    for formula in (rival, found):
+        answers = sympy.lambdify(sympy.Symbol("a"), sympy.sympify(formula.removeprefix("y = ")))(a)
+        assert np.corrcoef(answers, truth)[0, 1] > 0.97
+
+
 @pytest.mark.slow
 def test_init_and_run_end_in_the_formula_of_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
