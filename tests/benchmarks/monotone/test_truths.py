@@ -10,7 +10,7 @@ _SIGNS = {"up": 1, "down": -1}
 
 @pytest.mark.parametrize("truth", TRUTHS, ids=lambda truth: truth.name)
 def test_a_truth_keeps_its_promise_and_moves_both_ways_with_one_column(truth: Truth) -> None:
-    """Inside [-1, 1] and as far outside as the test rows go; of the other columns one is a wave, and one means nothing."""
+    """Inside [-1, 1] and as far outside as the test rows go; of the other columns one is a wave, and one is idle."""
     rows = np.random.default_rng(0).uniform(-1.5, 1.5, (10_000, len(truth.columns)))
     free = []
     for index, column in enumerate(truth.columns):
