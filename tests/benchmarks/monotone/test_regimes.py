@@ -35,7 +35,7 @@ def test_every_regime_is_fitted_once_and_kept(tmp_path: Path) -> None:
     def plane(_seed: int) -> Fit:
         def fit(train: Rows, promised: Mapping[str, str] | None) -> Shifted:
             asked.append((len(train.x), promised))
-            firsts.append(float(train.x.iloc[0, 0]))
+            firsts.append(float(train.x.to_numpy()[0, 0]))
             return Shifted(0.0 if promised else 1.0)
 
         return fit
