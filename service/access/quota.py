@@ -2,7 +2,8 @@
 
 from service.access.token_file import Token
 from service.errors import QuotaExceeded
-from service.quota import Quotas, TokenBucket
+from service.quota.bucket import TokenBucket
+from service.quota.quotas import Quotas
 
 
 class TokenQuotas:
@@ -28,9 +29,8 @@ class TokenQuotas:
         bucket = self._held[token.name] = self._quotas.of(token.name, token.rows_per_second)
         if wait_seconds := bucket.take(rows):
             raise QuotaExceeded(
-                f"the request has {rows} rows, and token {token.name!r} may send "
-                f"{bucket.told(token.rows_per_second)}; send it again after {wait_seconds:.3g} s, or ask the server's "
-                "operator for a larger quota",
+                f"the request has {rows} rows, and token {token.name!r} may send {token.rows_per_second:g} rows a "
+                f"second; send it again after {wait_seconds:.3g} s, or ask the server's operator for a larger quota",
                 wait_seconds,
             )
 

@@ -14,8 +14,6 @@ from service.access.quota import TokenQuotas
 from service.access.reloaded import LastValid, ReloadedFiles
 from service.frontends.address import is_public
 from service.metrics.metrics import Metrics
-from service.quota import Quotas
-from service.rpc.cores import worker_count
 from service.rpc.entrance import Entrance
 from service.settings import Settings
 from service.tracing.head import Head
@@ -31,6 +29,7 @@ class Access:
         paths: The methods of the server.
         metrics: Tell whether the files are in use as they are, and how many lines were lost.
         head: Decides which calls are traced; None if none is.
+        quotas: Those of tokens.
         last_valid: Gives what other workers know of the files of a kind.
 
     Attributes:
@@ -47,9 +46,9 @@ class Access:
         paths: Collection[str],
         metrics: Metrics,
         head: Head | None,
+        quotas: TokenQuotas,
         last_valid: Callable[[str], LastValid | None] = lambda _: None,
     ) -> None:
-        quotas = TokenQuotas(Quotas(1 / worker_count(settings)))
         known = last_valid("tokens")
         authorizer = Authorizer(Path(settings.tokens), paths, quotas, known) if settings.tokens else None
         self._log = AccessLog(settings.access_log) if settings.access_log else None

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from importlib.metadata import version as installed_version
 
+from service.access.quota import TokenQuotas
 from service.frontends.front import Front, StartFront
 from service.metrics.metrics import Metrics
 from service.process.access import Access, warn_if_open
@@ -18,6 +19,7 @@ from service.process.stop import ANSWERED, CLOSED, TRACED, Stop
 from service.process.threads import where_threads_are
 from service.protocols.health import Health
 from service.protocols.methods import SERVICES, methods
+from service.quota.quotas import Quotas
 from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.model.session import check_providers
 from service.registry.registry import Registry
@@ -130,7 +132,8 @@ async def start(
     tracing = Tracing(settings.trace_endpoint, settings.trace_sample, metrics.traces_ended)
     check_providers(settings)
     metrics.build_info(version=installed_version("kan-serving"), onnxruntime=onnxruntime.__version__)
-    registry = Registry(settings, metrics, None if membership is None else membership.versions)
+    agreement, levels = (None, None) if membership is None else (membership.versions, membership.levels)
+    registry = Registry(settings, metrics, agreement, Quotas("model", levels))
     health = Health(registry, SERVICES)
     table = methods(registry, health, settings)
     async with AsyncExitStack() as started:
@@ -140,7 +143,8 @@ async def start(
             http = HttpPorts(settings, metrics.registry, registry.unready_reason)
             started.push_async_callback(http.close)
         known = () if membership is None else (membership.last_valid,)
-        access = Access(settings, table, metrics, tracing.head, *known)
+        quotas = TokenQuotas(Quotas("token", levels))
+        access = Access(settings, table, metrics, tracing.head, quotas, *known)
         started.push_async_callback(access.close)
         front = await start_front(table, metrics, access.entrance, access.certificates, settings)
         started.pop_all()

@@ -7,6 +7,7 @@ from service.access.reloaded import LastValid
 from service.frontends.front import Front
 from service.metrics.metrics import Metrics
 from service.process.stop import CLOSED, LONGEST_READ_SECONDS, READ, Stop
+from service.quota.levels import Levels
 from service.registry.agreement import Agreement
 
 
@@ -34,6 +35,10 @@ class Membership(Protocol):
     @property
     def versions(self) -> Agreement:
         """What the other workers say of a version."""
+
+    @property
+    def levels(self) -> Levels:
+        """How full the buckets of quotas are."""
 
     def last_valid(self, kind: str) -> LastValid:
         """What the other workers know of the files of a kind."""

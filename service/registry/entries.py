@@ -10,7 +10,7 @@ from typing import Any
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.access.authorizer import ANYBODY, Caller
 from service.errors import ModelNotFound, ModelNotReady
-from service.quota import TokenBucket
+from service.quota.bucket import TokenBucket
 from service.registry.model.live_model import LiveModel
 from service.registry.naming import join_some, quote_name
 from service.registry.refusal import Refusal

@@ -9,7 +9,7 @@ from functools import partial
 from service.batching.turns import Turns
 from service.errors import ModelRefused, StartupError, StorageError
 from service.metrics.metrics import Metrics
-from service.quota import Quotas
+from service.quota.quotas import Quotas
 from service.registry.agreement import OTHER_WORKER, Agreement, LoadAgain
 from service.registry.entries import Entry
 from service.registry.model.closing import Closing
@@ -21,7 +21,6 @@ from service.repository.daemon_thread import in_daemon_thread
 from service.repository.disk import Artefact, digest
 from service.repository.predecessors import Predecessors
 from service.repository.source import Source
-from service.rpc.cores import worker_count
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -44,6 +43,7 @@ class Loader:
         arm: Lets a version take over before its load has ended (:meth:`service.registry.entries.Entries.arm`).
         closing: Closes what the workers do not take.
         agreement: What other workers say of a version; None if this process is the only one.
+        quotas: Those of models; None: of this process alone.
 
     Attributes:
         settings: As given. They may be replaced.
@@ -60,14 +60,14 @@ class Loader:
         arm: Callable[[Entry, Callable[[], bool] | None], None],
         closing: Closing,
         agreement: Agreement | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
         self.failure: StartupError | None = None
         self._storage_error: StorageError | None = None
         self.settings, self._source, self._metrics, self._versions = settings, source, metrics, versions
         self._changed, self._arm, self._closing, self._agreement = changed, arm, closing, agreement
         self._predecessors = Predecessors(source, settings.incompatible_models)
-        self._slots, self._turns = asyncio.Semaphore(_LOADS_AT_ONCE), Turns()
-        self._quotas = Quotas(1 / worker_count(settings))
+        self._slots, self._turns, self._quotas = asyncio.Semaphore(_LOADS_AT_ONCE), Turns(), quotas or Quotas()
         self._patience_seconds = min(_LONGEST_PATIENCE_SECONDS, _PATIENT_PART * settings.max_load_seconds)
         self._loading: dict[asyncio.Task[None], Entry] = {}
 

@@ -8,6 +8,7 @@ from functools import partial
 
 from service.errors import StorageError
 from service.metrics.metrics import Metrics
+from service.quota.quotas import Quotas
 from service.registry.agreement import Agreement
 from service.registry.change_signal import ChangeSignal
 from service.registry.entries import Entries, Entry
@@ -40,6 +41,7 @@ class Registry:
         settings: Address of the repository, and how models run.
         metrics: Counts loads and refusals, and shows readiness.
         agreement: What other workers say of a version; None if this process is the only one.
+        quotas: Those of models; None: of this process alone.
 
     Attributes:
         lease, lease_or_wait: As those of :class:`service.registry.entries.Entries`, and not wrapped: every request
@@ -53,7 +55,13 @@ class Registry:
         StartupError: The address of the repository is invalid.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, agreement: Agreement | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        agreement: Agreement | None = None,
+        quotas: Quotas | None = None,
+    ) -> None:
         self._settings, self._metrics = settings, metrics
         self.callers_may_load = settings.allow_load
         self._source = open_source(settings)
@@ -64,8 +72,8 @@ class Registry:
         self.ready, self.unready_reason = self._readiness.ready, self._readiness.unready_reason
         self.probe, self.statuses = self._readiness.probe, self._readiness.statuses
         closing = Closing(metrics)
-        loads = (settings, metrics, self._listing.of, self._load_changed, self._entries.arm, closing, agreement)
-        self._loader = Loader(self._source, *loads)
+        loads = (settings, metrics, self._listing.of, self._load_changed, self._entries.arm, closing)
+        self._loader = Loader(self._source, *loads, agreement, quotas)
         swaps = (metrics, settings, self._settle, closing, agreement)
         self._succession = Succession(self._entries, self._loader, *swaps)
         self._changes = ChangeSignal()

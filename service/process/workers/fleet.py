@@ -17,6 +17,7 @@ from service.process.workers.agreement.flags import Flags
 from service.process.workers.agreement.member import Member
 from service.process.workers.slot import Slot
 from service.process.workers.worker_process import WorkerProcess
+from service.quota.levels import Levels
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Fleet:
     Args:
         settings: Those of the first workers. `grpc_port` is the shared port, `workers` a number.
         flags: Are shared with the workers.
+        levels: How full the buckets of quotas are; shared with the workers too.
         metrics: Keep the counts of workers that ended.
         stop: Ends all workers.
 
@@ -50,13 +52,13 @@ class Fleet:
         all_listen: Set once every worker has taken calls.
     """
 
-    def __init__(self, settings: Settings, flags: Flags, metrics: MergedMetrics, stop: Stop) -> None:
+    def __init__(self, settings: Settings, flags: Flags, levels: Levels, metrics: MergedMetrics, stop: Stop) -> None:
         assert isinstance(settings.workers, int)
         self.restarts = 0
         self.all_listen = asyncio.Event()
         self.agreements = Agreements(settings, flags)
         self._frontend = settings.frontend
-        self._flags = flags
+        self._shared = (flags, levels)
         self._metrics = metrics
         self._stop = stop
         self._starts = count()
@@ -187,7 +189,7 @@ class Fleet:
         # In one turn with its start: what changes from now on, it is told.
         member = self.agreements.add(process.tell)
         try:
-            await process.start(self._frontend, self.agreements.given(), self._flags, slot.number)
+            await process.start(self._frontend, self.agreements.given(), *self._shared, slot.number)
         except OSError as error:
             self.agreements.remove(member)
             return f"could not be started ({error})"

@@ -24,6 +24,7 @@ from service.process.workers.agreement.worker_orders import WorkerOrders
 from service.process.workers.agreement.worker_versions import WorkerVersions
 from service.process.workers.folder import remove_abandoned
 from service.process.workers.messages import Start, WorkerControl
+from service.quota.levels import Levels
 from service.registry.registry import Registry
 
 _log = logging.getLogger(__name__)
@@ -46,12 +47,13 @@ class Membership:
     Attributes:
         metrics: Get the counts.
         versions: The agreement with the other workers.
+        levels: How full the buckets of quotas are.
     """
 
     def __init__(self, start: Start, stop: Stop) -> None:
         self._stop = stop
         self._control = WorkerControl(socket.socket(fileno=start.control))
-        self._flags = Flags(start.flags)
+        self._flags, self.levels = Flags(start.flags), Levels(start.levels)
         self._folder = Path(start.folder)
         self._may_listen = asyncio.Event()
         self._beats: asyncio.Task[None] | None = None

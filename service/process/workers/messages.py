@@ -68,6 +68,7 @@ class Start:
     Attributes:
         control: File descriptor of its end of the socket pair.
         flags: File descriptor of the flags.
+        levels: File descriptor of the levels of quotas.
         given: File descriptor of a file in memory. It is as long as it has to be, and no other process sees it.
         folder: Gets its metrics. The folder above it is the parent's.
         number: Of the worker, from 0.
@@ -75,6 +76,7 @@ class Start:
 
     control: int
     flags: int
+    levels: int
     given: int
     folder: str
     number: int
@@ -82,7 +84,7 @@ class Start:
     @property
     def descriptors(self) -> tuple[int, ...]:
         """The file descriptors that the worker inherits."""
-        return (self.control, self.flags, self.given)
+        return (self.control, self.flags, self.levels, self.given)
 
     def environment(self) -> dict[str, str]:
         """The environment variable that holds it."""

@@ -18,6 +18,7 @@ from service.process.workers.agreement.flags import Flags
 from service.process.workers.fleet import Fleet
 from service.process.workers.folder import counts_folder
 from service.process.workers.port import SharedPort
+from service.quota.levels import Levels
 from service.settings import Settings
 
 
@@ -42,9 +43,11 @@ async def serve(settings: Settings, announce: Callable[[str], None], stop: Stop,
         stack.callback(port.close)
         flags = Flags()
         stack.callback(flags.close)
+        levels = Levels()
+        stack.callback(levels.close)
         folder = stack.enter_context(counts_folder())
         metrics = MergedMetrics(folder)
-        fleet = Fleet(settings.model_copy(update={"grpc_port": port.number}), flags, metrics, stop)
+        fleet = Fleet(settings.model_copy(update={"grpc_port": port.number}), flags, levels, metrics, stop)
         metrics.registry.register(Processes(fleet.pids))
         metrics.registry.register(WorkerCounts(fleet.listening, fleet.configured, lambda: fleet.restarts))
         http = HttpPorts(settings, metrics.registry, fleet.unready_reason)

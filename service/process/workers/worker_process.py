@@ -15,6 +15,7 @@ from service.frontends.envoy.control import Control
 from service.process.workers.agreement.flags import Flags
 from service.process.workers.folder import remove_abandoned
 from service.process.workers.messages import Given, Start, in_memory
+from service.quota.levels import Levels
 
 # A killed process holds its locks for a moment. The removal of its folder may take longer than the next worker waits.
 _REMOVAL_SECONDS, _WAIT_SECONDS = 1.0, 0.2
@@ -54,13 +55,14 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         return cls(await Control.on_socket(ours), theirs, folder)
 
-    async def start(self, frontend: str, given: Given, flags: Flags, number: int) -> None:
+    async def start(self, frontend: str, given: Given, flags: Flags, levels: Levels, number: int) -> None:
         """Start its process.
 
         Args:
             frontend: Its front end.
             given: What it starts with.
             flags: Those of the parent.
+            levels: Those of the quotas.
             number: Its place among the workers.
 
         Raises:
@@ -68,7 +70,8 @@ class WorkerProcess:
         """
         try:
             with self._theirs, in_memory(given) as in_force:
-                start = Start(self._theirs.fileno(), flags.descriptor, in_force, str(self.folder), number)
+                shared = (flags.descriptor, levels.descriptor, in_force)
+                start = Start(self._theirs.fileno(), *shared, str(self.folder), number)
                 self._process = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-m", _MODULES[frontend]),
                     env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **start.environment()},

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from service.batching.request import Follower, Result, Rows
 from service.errors import DeadlineExceeded, QuotaExceeded
-from service.quota import Quotas, TokenBucket
+from service.quota.bucket import TokenBucket
+from service.quota.quotas import Quotas
 from service.settings import ModelTable
 
 
@@ -85,7 +86,7 @@ class Allowance:
         seconds = self._quota.take(rows) if self._quota is not None else 0.0
         if self._quota is not None and self._rate is not None and seconds:
             raise QuotaExceeded(
-                f"{rows} rows are more than is left of the model's quota of {self._quota.told(self._rate)}; "
+                f"{rows} rows are more than is left of the model's quota of {self._rate:g} rows a second; "
                 f"come again after {seconds:.3g} s",
                 seconds,
             )

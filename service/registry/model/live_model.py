@@ -17,7 +17,8 @@ from service.batching.turns import Turn, Turns
 from service.metrics.drift.served_rows import ServedRows
 from service.metrics.metrics import Metrics
 from service.metrics.model_observer import ModelObserver
-from service.quota import Quotas, TokenBucket
+from service.quota.bucket import TokenBucket
+from service.quota.quotas import Quotas
 from service.registry.model.allowance import Allowance, Submit
 from service.registry.model.attribution import QUIET_TURNS, Attribution, ReadFile
 from service.registry.model.footprint import memory_bytes

@@ -1,4 +1,4 @@
-"""The quotas of tokens; their bucket is tested in tests/service/test_quota.py."""
+"""The quotas of tokens; their bucket is tested in tests/service/quota/test_bucket.py."""
 
 import gc
 
@@ -7,22 +7,22 @@ import pytest
 from service.access.quota import TokenQuotas
 from service.access.token_file import Token
 from service.errors import QuotaExceeded
-from service.quota import Quotas
+from service.quota.quotas import Quotas
 from tests.kit.clock import Clock
 
 
 def test_quotas_belong_to_tokens() -> None:
-    """Each token has its own bucket, which a reload keeps; a process of several has its share."""
+    """Each token has its own bucket, which a reload keeps."""
     clock = Clock()
-    quotas = TokenQuotas(Quotas(0.5, clock))
+    quotas = TokenQuotas(Quotas(clock=clock))
     one, two, free = Token("one", b"1", rows_per_second=10), Token("two", b"2", rows_per_second=10), Token("free", b"3")
-    quotas.take(one, 5)
-    quotas.take(two, 5)
+    quotas.take(one, 10)
+    quotas.take(two, 10)
     quotas.take(free, 10**9)
     quotas.keep({"one", "two"})
-    with pytest.raises(QuotaExceeded, match=r"'one' may send 10 rows.*, 5 of.*; send it again after 0.2 s") as caught:
+    with pytest.raises(QuotaExceeded, match=r"'one' may send 10 rows a second; send it again after 0.1 s") as caught:
         quotas.take(one, 1)
-    assert caught.value.retry_after_seconds == pytest.approx(0.2)
+    assert caught.value.retry_after_seconds == pytest.approx(0.1)
     quotas.keep({"two"})
     del caught  # whose traceback holds the bucket
     gc.collect()

@@ -12,6 +12,7 @@ import pytest
 from service.process.workers.agreement.flags import Flags
 from service.process.workers.folder import LockedFolder
 from service.process.workers.messages import Given, Start, in_memory
+from service.quota.levels import Levels
 
 _PROGRAM = """
 import asyncio, errno, fcntl, signal, sys
@@ -38,10 +39,10 @@ def test_a_worker_without_a_parent_ends(tmp_path: Path, case: str, said: bytes) 
     """Though folders cannot be locked there, though the parent lives and holds the folder, or after an order that is
     none. Nothing handles its first signal here.
     """
-    folder, flags = LockedFolder.make(tmp_path, "x-"), Flags()
+    folder, flags, levels = LockedFolder.make(tmp_path, "x-"), Flags(), Levels()
     ours, theirs = socket.socketpair()
     with ours, theirs, in_memory(Given("{}")) as given:
-        start = Start(theirs.fileno(), flags.descriptor, given, str(folder.path / "0"), 0)
+        start = Start(theirs.fileno(), flags.descriptor, levels.descriptor, given, str(folder.path / "0"), 0)
         with subprocess.Popen(
             [sys.executable, "-c", _PROGRAM, case],
             env={**os.environ, **start.environment()},
@@ -61,3 +62,4 @@ def test_a_worker_without_a_parent_ends(tmp_path: Path, case: str, said: bytes) 
     assert folder.path.is_dir()
     folder.remove()
     flags.close()
+    levels.close()

@@ -14,6 +14,7 @@ from service.process.workers.agreement.flags import Flags
 from service.process.workers.folder import LockedFolder
 from service.process.workers.messages import Given
 from service.process.workers.worker_process import WorkerProcess
+from service.quota.levels import Levels
 from tests.kit.waiting import wait_for
 
 
@@ -27,11 +28,11 @@ def test_an_envoy_whose_watcher_ended_is_killed_and_its_folder_removed(
     envoy = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[folder.lock])
     os.close(folder.lock)
 
-    flags = Flags()
+    flags, levels = Flags(), Levels()
 
     async def run() -> int:
         process = await WorkerProcess.connect(tmp_path / "counts")
-        await process.start("envoy", Given("{}"), flags, 0)
+        await process.start("envoy", Given("{}"), flags, levels, 0)
         process.serves_in(envoy.pid, str(folder.path))
         return await process.wait()
 
@@ -39,4 +40,5 @@ def test_an_envoy_whose_watcher_ended_is_killed_and_its_folder_removed(
         assert asyncio.run(run()) == 0
         assert envoy.wait(60) == -signal.SIGKILL
     flags.close()
+    levels.close()
     wait_for(lambda: list(tmp_path.iterdir()) == [], "the removal")

@@ -9,7 +9,7 @@ import pytest
 
 from service.batching.request import Follower, Result, Rows
 from service.errors import DeadlineExceeded, QuotaExceeded
-from service.quota import Quotas
+from service.quota.quotas import Quotas
 from service.registry.model.allowance import Allowance, Submit
 from service.settings import ModelTable
 from tests.kit.clock import Clock

@@ -1,12 +1,10 @@
 """A quota of rows: the mean rate holds, and every request can be accepted at some time."""
 
-import gc
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.quota import Quotas, TokenBucket
+from service.quota.bucket import TokenBucket
 from tests.kit.clock import Clock
 
 _RATES = st.floats(1e-3, 1e6)
@@ -31,32 +29,6 @@ def test_a_large_request_leaves_a_debt() -> None:
     assert [bucket.take(25), bucket.take(1)] == [0, pytest.approx(1.6)]
     clock.now += 1.6
     assert [bucket.take(1), bucket.take(25)] == [0, pytest.approx(1.0)]
-
-
-def test_a_bucket_is_shared_while_it_is_held() -> None:
-    """The same name and rate give the same bucket; once nobody holds it, a full one."""
-    quotas = Quotas(clock=Clock())
-    bucket = quotas.of("digits", 10)
-    bucket.take(10)
-    assert quotas.of("digits", 10) is bucket
-    assert quotas.of("digits", 11).take(10) == 0
-    assert quotas.of("wine", 10).take(10) == 0
-    del bucket
-    gc.collect()
-    assert quotas.of("digits", 10).take(10) == 0
-
-
-def test_each_of_several_processes_has_its_share() -> None:
-    """One of four processes gives 10 of 40 rows a second."""
-    clock = Clock()
-    bucket = Quotas(0.25, clock).of("digits", 40)
-    assert [bucket.take(10), bucket.take(1)] == [0, pytest.approx(0.1)]
-
-
-def test_a_rate_is_told_with_the_share_of_a_worker() -> None:
-    """Only where a process gives a part of it."""
-    assert Quotas(1.0).of("digits", 100).told(100) == "100 rows a second"
-    assert Quotas(0.5).of("digits", 100).told(100) == "100 rows a second, 50 of them by each worker"
 
 
 @given(_RATES, st.lists(st.tuples(st.integers(1, 10_000), st.floats(0, 10)), max_size=40))
