@@ -5,7 +5,7 @@ Nothing is started or written, no port is bound, no model is loaded, and object 
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,8 @@ from service.errors import StartupError
 from service.process.envoy.installed import check_installed
 from service.protocols.methods import paths
 from service.registry.model.session import check_providers
-from service.repository.disk import list_models
+from service.registry.scanning.absent_versions import absences, explain
+from service.repository.disk import Version, list_models
 from service.repository.layout import WANTED as WANTED_REPOSITORY
 from service.repository.layout import explain_no_versions
 from service.repository.storage import Storage
@@ -53,16 +54,31 @@ def find_mistakes(settings: Settings, origins: Mapping[str, str]) -> list[str]:
 
 
 def find_warnings(settings: Settings) -> list[str]:
-    """What is wrong with parts with which a server starts all the same: no model, or a certificate that has expired."""
-    found = []
+    """What is wrong with parts with which a server starts all the same.
+
+    They are no model, versions that are selected and absent, or a certificate that has expired.
+    """
+    found: list[str] = []
     with suppress(StartupError):  # a mistake
-        if isinstance(settings.models, Path) and not list_models(settings.models):
-            found.append(f"no model would answer: {explain_no_versions(settings.models)}")
+        if isinstance(settings.models, Path):
+            listed = list_models(settings.models)
+            found += _absent_versions(settings, listed)
+            if not listed:
+                found.append(f"no model would answer: {explain_no_versions(settings.models)}")
     with suppress(StartupError):
         certificates = read_certificates(settings)
         if certificates is not None and (refusal := refusal_by_callers(certificates.value)):
             found.append(refusal)
     return found
+
+
+def _absent_versions(settings: Settings, listed: Sequence[Version]) -> Iterator[str]:
+    there: dict[str, list[int]] = {}
+    for name, version in listed:
+        there.setdefault(name, []).append(version)
+    policy = settings.version_policy
+    for absence in absences(policy, lambda name: there.get(name, ()), lambda _name: None):
+        yield explain(absence, policy)
 
 
 def _files_of_callers(settings: Settings) -> Iterator[Mistake]:

@@ -69,11 +69,13 @@ class Entries:
         complete: False while models are loading: an unknown version may still come.
         wait_for: Waits for a version that does not answer but is on its way; returns whether there was one. Takes the
             arguments of `lease_or_wait` and raises its errors.
+        why_unserved: Says why no version of a model may be served although the repository has some; "" if it has none.
     """
 
     def __init__(self) -> None:
         self.complete = self.draining = False
         self.wait_for: Callable[[str, int | None, float | None], Awaitable[bool]] = _come_never
+        self.why_unserved: Callable[[str], str] = lambda _name: ""
         self._by_name: dict[str, dict[int, Entry]] = {}
         self._latest: dict[str, Entry] = {}  # models without a ready version are absent
         self._armed: dict[str, tuple[int, Callable[[], bool]]] = {}  # by model, a version
@@ -217,6 +219,8 @@ class Entries:
             if not complete:
                 # Clients retry a ModelNotReady. They do not retry a ModelNotFound.
                 raise ModelNotReady(f"model {quote_name(name)} does not answer: models are loading")
+            if why := self.why_unserved(name):
+                raise ModelNotFound(f"model {quote_name(name)} does not answer: {why}")
             self._known_names = self._known_names or join_some(sorted(self._by_name))
             raise ModelNotFound(f"model {quote_name(name)} is unknown; there is {self._known_names}")
         if version is None:

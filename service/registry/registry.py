@@ -20,6 +20,7 @@ from service.registry.residency.awaited_versions import AwaitedVersions
 from service.registry.residency.requested_loads import RequestedLoads
 from service.registry.residency.residency import Residency
 from service.registry.retries import Retries
+from service.registry.scanning.absent_versions import AbsentVersions
 from service.registry.scanning.changed_files import ChangedFiles
 from service.registry.scanning.listing import Listing
 from service.registry.scanning.watcher import Watcher
@@ -80,12 +81,14 @@ class Registry:
         self._residency = Residency(self._entries, self._loader, self._succession, self._changes, settings)
         self._retries = Retries(self._entries, self._source)
         self._changed_files = ChangedFiles(self._entries, self._source)
+        self._absent = AbsentVersions(self._entries, self._listing)
+        self._entries.why_unserved = self._absent.why_unserved
         self._unloaded: set[str] = set() if agreement is None else set(agreement.unloaded)
         waits = (self._listing, self._loader, self._residency, self.scan, self._changes, self._unloaded, settings)
         self._awaited = AwaitedVersions(self._entries, *waits)
         self._entries.wait_for = self._awaited.wait_for
         self._scanning = asyncio.Lock()
-        of_adoption = (self._listing, self._unloaded, self._scanning, self._report_change, settings)
+        of_adoption = (self._listing, self._unloaded, self._scanning, self._adopted, settings)
         self.adoption = Adoption(self._entries, self._loader, self._succession, *of_adoption)
         self.adopt = self.adoption.adopt
         known = (self._source, self._listing, self._scanning, self._unloaded, self._awaited, self._succession)
@@ -173,6 +176,7 @@ class Registry:
         storage_error = self._source.last_error or storage_error
         if storage_error is not None:
             raise storage_error
+        self._absent.tell()
         self._metrics.repository_seen()
 
     def watch(self, changed: Callable[[], None]) -> None:
@@ -238,6 +242,12 @@ class Registry:
 
     def _settle(self, name: str) -> None:
         self._succession.settle(name, *self._listing.wanted(name))
+
+    def _adopted(self) -> None:
+        """Settings are in force."""
+        if self._source.last_error is None:  # else the listing may be that of the cache
+            self._absent.tell()
+        self._report_change()
 
     def _report_change(self) -> None:
         """Wake the requests that wait for a version, and call the callback of `watch`."""

@@ -30,6 +30,11 @@ class VersionPolicy:
             return descending, len(descending)
         return descending, len(descending) if self.newest is None else self.newest
 
+    def selected(self) -> Mapping[str, frozenset[int]]:
+        """The models of which only versions with certain numbers may be served, and those numbers."""
+        own = {name: policy.named[""] for name, policy in self.of_models.items() if "" in policy.named}
+        return {**{name: numbers for name, numbers in self.named.items() if name not in self.of_models}, **own}
+
     def with_models(self, texts: Mapping[str, str]) -> "VersionPolicy":
         """The same policy, and for some models another one, as :func:`parse_model_versions` takes it."""
         return replace(self, of_models={name: parse_model_versions(text) for name, text in texts.items()})

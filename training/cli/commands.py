@@ -179,7 +179,10 @@ def roll_back(options: argparse.Namespace, output: Output) -> None:
     ]
     newest = f"version {done.version} of {done.model} is the newest" + (" already; nothing to do" * (not lines))
     served = (
-        ["kan-serve answers with it, at the latest after its next look at the repository (--poll-seconds)"]
+        [
+            "kan-serve answers with it, at the latest after its next look at the repository (--poll-seconds), "
+            "unless its settings (--versions) select other versions: its log says so"
+        ]
         if lines
         else []
     )

@@ -131,6 +131,18 @@ def test_a_folder_without_a_version_is_a_warning(tmp_path: Path, capsys: pytest.
     assert ok.startswith("kan-serve: ok: ")
 
 
+def test_a_selected_version_that_is_absent_is_a_warning(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a model that is there, with the versions that are there, and of one that is misspelt. A server starts."""
+    versions = "latest,affine=99,afine=1"
+    assert main(["--check-config", "--models", str(repository), "--versions", versions]) == 0
+    first, second, ok = capsys.readouterr().err.splitlines()
+    which = "model affine: version 99, which the settings select, is not in the repository; there is 1"
+    assert first == f"kan-serve: warning: {which}; the model does not answer"
+    which = "model afine: version 1, which the settings select, is not in the repository; no version of this model"
+    assert second == f"kan-serve: warning: {which} is there; the model does not answer"
+    assert ok.startswith("kan-serve: ok: ")
+
+
 def test_an_expired_certificate_is_a_warning(
     tmp_path: Path, named: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -160,6 +160,7 @@ def test_versions_are_listed_and_withdrawn(
     text = capsys.readouterr().out
     assert "withdrew models/affine/2; it is kept as models/affine/.withdrawn-2" in text
     assert "version 1 of affine is the newest" in text
+    assert "unless its settings (--versions) select other versions" in text
     assert main(["rollback", "affine", "--to", "1", "--json"]) == 0
     assert main(["list", "affine", "--json"]) == 0
     rolled, *listed = objects(capsys.readouterr().out)
