@@ -1,4 +1,4 @@
-"""The signals that stop a server, one after another."""
+"""The signals that stop a server, one after another, and the signal that ended a process."""
 
 import signal
 import socket
@@ -61,3 +61,12 @@ def signals(*, last: bool = False, hangup_stops: bool = True) -> Iterator[Signal
         signal.set_wakeup_fd(descriptor)
         reader.close()
         writer.close()
+
+
+def how_it_ended(code: int) -> str:
+    """How a process ended, for a log line.
+
+    Args:
+        code: As subprocess gives it: negative after a signal.
+    """
+    return f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"

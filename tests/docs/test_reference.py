@@ -16,6 +16,7 @@ from docs.generate.text.tables import code, default
 from kan_api.v1 import manifest_pb2, prediction_pb2
 from kan_model.network import functions
 from open_inference import grpc_predict_v2_pb2, model_config_pb2
+from service.registry.agreement import OTHER_WORKER
 from service.settings import FLAGS, ModelTable
 
 pytestmark = pytest.mark.docs
@@ -83,6 +84,17 @@ def test_metrics_have_the_names_of_the_written_table() -> None:
     """docs/operations.md tells what to look at in each."""
     written = {row[0] for row in cells((DOCS / "operations.md").read_text()) if row[0][:5] == "`kan_"}
     assert {row[0] for row in cells(metrics.page()) if row[0][:5] == "`kan_"} == written
+
+
+def test_the_runbook_of_a_refusal_has_every_reason() -> None:
+    """Those that the code gives, which the line of the metric lists too."""
+    code_of_service = "\n".join(path.read_text() for path in (DOCS.parent / "service").rglob("*.py"))
+    given = set(re.findall(r'ModelRefused\(\s*"(\w+)"', code_of_service)) | {"resources", OTHER_WORKER}
+    written = (DOCS / "operations.md").read_text()
+    runbook = written.partition("\n### KanVersionRefused\n")[2].partition("\n### ")[0]
+    assert {name for row in cells(runbook) for name in re.findall(r"`(\w+)`", row[0])} == given
+    (metric,) = (row[2] for row in cells(written) if row[0] == "`kan_model_refused_total`")
+    assert set(re.findall(r"`(\w+)`", metric)) == given
 
 
 def test_every_command_is_there() -> None:

@@ -18,6 +18,7 @@ from service.frontends.envoy.control import FD_VARIABLE, SETTINGS_VARIABLE, SOUR
 from service.process.envoy import process as envoy_process
 from service.process.envoy.process import EnvoyProcess
 from service.process.reload import Reload
+from service.process.signals import how_it_ended
 from service.process.stop import CLOSED, KILLED, LONGEST_READ_SECONDS, Stop
 from service.settings import Settings
 
@@ -55,7 +56,7 @@ async def serve(
         Whether everything ended. False if the server inside Envoy hung, or ended without a report, and was abandoned.
 
     Raises:
-        StartupError: The server cannot start, or Envoy ended by itself.
+        StartupError: The server cannot start, or Envoy ended without a stop.
     """
     try:
         async with _run_envoy(settings, stop, reload, more_fds, last_valid) as (process, control):
@@ -202,13 +203,13 @@ class _Reports:
                 return
 
     async def why(self, ended: "asyncio.Task[int]") -> StartupError:
-        """The error for a server that ended by itself."""
+        """The error for a server that ended without a stop."""
         await asyncio.wait({self.over}, timeout=1)
         if "failed" in self.last:
             return StartupError(self.last["failed"])
         await asyncio.wait({ended}, timeout=1)
-        code = f" with code {ended.result()}" if ended.done() else ""
-        return StartupError(f"Envoy or the server inside it ended by itself{code}")
+        how = how_it_ended(ended.result()) if ended.done() else "ended without a report"
+        return StartupError(f"Envoy or the server inside it {how}")
 
     async def close(self) -> None:
         self.over.cancel()

@@ -25,6 +25,7 @@ from service.frontends.envoy.control import FOLDER_VARIABLE
 from service.frontends.envoy.tls import write_secrets
 from service.process.envoy.access_lines import AccessLines
 from service.process.envoy.installed import find_envoy, python_environment
+from service.process.signals import how_it_ended
 from service.process.stop import KILLED, Stop
 from service.process.workers.folder import LockedFolder, remove
 from service.settings import Settings
@@ -107,7 +108,7 @@ class EnvoyProcess:
         """Wait until it listens, and set the port."""
         while True:
             if self._process.returncode is not None:
-                raise StartupError(f"Envoy ended with code {self._process.returncode} before it listened")
+                raise StartupError(f"Envoy {how_it_ended(self._process.returncode)} before it listened")
             try:
                 statuses = json.loads(await self._admin("GET", "/listeners?format=json"))["listener_statuses"]
                 self.port = statuses[0]["local_address"]["socket_address"]["port_value"]

@@ -11,6 +11,7 @@ from typing import Any
 
 from service.errors import StartupError
 from service.metrics.shared.merged_metrics import MergedMetrics
+from service.process.signals import how_it_ended
 from service.process.stop import KILLED, Stop
 from service.process.workers.agreement.agreements import Agreements
 from service.process.workers.agreement.flags import Flags
@@ -169,8 +170,8 @@ class Fleet:
                 pause_seconds = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** (slot.failures - 2))
             slot.listening, slot.next_at = None, time.monotonic() + pause_seconds
             _log.error(
-                "worker %d %s after %.1f s; it is started again%s",
-                *(slot.number, slot.failed or ended, time.monotonic() - began),
+                "worker %d%s after %.1f s; it is started again%s",
+                *(slot.number, f": {slot.failed}" if slot.failed else f" {ended}", time.monotonic() - began),
                 f" in {pause_seconds:g} s" if pause_seconds else "",
             )
             self.restarts += 1
@@ -206,7 +207,7 @@ class Fleet:
             self.agreements.remove(member)
             slot.process = None
             self._metrics.end(folder)
-        return f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+        return how_it_ended(code)
 
     async def _listen(self, slot: Slot, process: WorkerProcess, member: Member) -> None:
         """Take the messages of one worker."""

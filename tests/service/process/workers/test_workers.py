@@ -282,3 +282,16 @@ def test_one_worker_is_one_process(models: Path, tmp_path: Path, write_model: Wr
         server = start()
         assert starts(server) == []
         assert not any(family.name.startswith("kan_worker") for family in metrics.read(server.http))
+
+
+def test_the_log_says_the_signal_that_killed_a_worker(two_workers: Start, write_model: WriteModel) -> None:
+    """With Envoy too, where the worker is the Envoy with the server inside it."""
+    write_model("affine")
+    server = two_workers()
+    workers(server)[0].kill()
+
+    def told() -> list[str]:
+        return re.findall(r"worker \d+.* was ended by signal 9 after .* s; it is started again", server.log.read_text())
+
+    wait_for(lambda: len(told()) == 1, "the line of the log")
+    wait_for_workers(server, 2, restarts=1)
