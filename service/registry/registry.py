@@ -57,11 +57,7 @@ class Registry:
     """
 
     def __init__(
-        self,
-        settings: Settings,
-        metrics: Metrics,
-        agreement: Agreement | None = None,
-        quotas: Quotas | None = None,
+        self, settings: Settings, metrics: Metrics, agreement: Agreement | None = None, quotas: Quotas | None = None
     ) -> None:
         self._settings, self._metrics = settings, metrics
         self.callers_may_load = settings.allow_load
@@ -75,8 +71,7 @@ class Registry:
         closing = Closing(metrics)
         loads = (settings, metrics, self._listing.of, self._load_changed, self._entries.arm, closing)
         self._loader = Loader(self._source, *loads, agreement, quotas)
-        swaps = (metrics, settings, self._settle, closing, agreement)
-        self._succession = Succession(self._entries, self._loader, *swaps)
+        self._succession = Succession(self._entries, self._loader, metrics, settings, self._settle, closing, agreement)
         self._changes = ChangeSignal()
         self._residency = Residency(self._entries, self._loader, self._succession, self._changes, settings)
         self._retries = Retries(self._entries, self._source)
