@@ -94,9 +94,9 @@ def columns_left_out(inspection: Inspection, *, formula: bool = False) -> list[s
 
 
 def columns_in_doubt(inspection: Inspection, *, formula: bool = False) -> list[str]:
-    """One line for each input that is nearly dates and is used as numbers or words; at most ten columns."""
-    inputs = _propose(inspection, formula=formula).inputs
-    return _tell("in doubt", [(facts.name, f"used as {facts.kind}; {facts.doubt}") for facts in inputs if facts.doubt])
+    """One line for the target, and each input, that but for some cells is dates or numbers; at most ten."""
+    used = (inspection.facts(inspection.target), *_propose(inspection, formula=formula).inputs)
+    return _tell("in doubt", [(facts.name, f"used as {facts.kind}; {facts.doubt}") for facts in used if facts.doubt])
 
 
 def _propose(inspection: Inspection, *, formula: bool) -> Proposal:

@@ -28,8 +28,9 @@ def for_formula(inspection: Inspection, proposal: Proposal) -> Proposal:
     inputs = tuple(facts for facts in proposal.inputs if facts.kind not in ("words", "text"))
     if not inputs:
         return proposal
-    words = [facts.name for facts in proposal.inputs if facts not in inputs]
-    left_out = (*proposal.left_out, *((name, "words, and a formula is of numbers") for name in words))
+    words = [facts for facts in proposal.inputs if facts not in inputs]
+    reasons = ((facts.name, facts.doubt or "words, and a formula is of numbers") for facts in words)
+    left_out = (*proposal.left_out, *reasons)
     rows, incomplete = inspection.table.rows, count_incomplete(inspection, inputs)
     missing, gaps = proposal.missing, describe_gaps(inspection, inputs)
     if incomplete and 2 * incomplete <= rows and rows - incomplete >= SMALLEST_TABLE_ROWS:

@@ -40,7 +40,8 @@ class ColumnFacts:
     words      the words of a column of words, in alphabetical order
     rare       those of them that fewer than 5 rows hold; empty if all are rare
     flaw       why the column's numbers or dates cannot be used (an infinite cell, a few cells of text), or ""
-    doubt      what a person may want to mend in a column that can be used (nearly dates, but for a cell), or ""
+    doubt      what a person may want to mend in a column that can be used (nearly dates or mostly numbers, but for
+               some cells), or ""
     """
 
     name: str
@@ -136,16 +137,25 @@ def _facts(table: Table, name: str) -> ColumnFacts:
         rare = tuple(word for word in distinct if counts[word] < FEWEST_ROWS_OF_WORD)
         if len(rare) == len(distinct):
             rare = ()
-        return ColumnFacts(name, "words", missing, len(distinct), words=tuple(distinct), rare=rare, doubt=stray)
-    flaw = stray
-    if not flaw and len(present) > texts:
-        row = int(np.argmax(is_text))
-        count = "1 cell is no number" if texts == 1 else f"{texts:,} cells are no numbers"
-        flaw = (
-            f"mostly numbers, but {table.place(row)} holds {quoted(str(cells[row]))} ({count}); to use it as numbers, "
-            f"empty or correct such cells and draft again with --force ({_MISSING} count as empty)"
-        )
+        # Of codes such as "1", "2", "A" and "B" about as many are texts.
+        is_code = len(np.unique(present)) <= len(set(cells[is_text].tolist()))
+        doubt = stray or ("" if is_code else _describe_text(table, cells, is_text, present))
+        return ColumnFacts(name, "words", missing, len(distinct), words=tuple(distinct), rare=rare, doubt=doubt)
+    flaw = stray or _describe_text(table, cells, is_text, present)
     return ColumnFacts(name, "text", missing, len(distinct), flaw=flaw)
+
+
+def _describe_text(table: Table, cells: Cells, is_text: NDArray[np.bool_], present: NDArray[np.float64]) -> str:
+    """Which cell keeps a column from being numbers; "" if the numbers are not more than the texts."""
+    texts = int(is_text.sum())
+    if len(present) <= texts:
+        return ""
+    row = int(np.argmax(is_text))
+    count = "1 cell is no number" if texts == 1 else f"{texts:,} cells are no numbers"
+    return (
+        f"mostly numbers, but {table.place(row)} holds {quoted(str(cells[row]))} ({count}); to use it as numbers, "
+        f"empty or correct such cells and draft again with --force ({_MISSING} count as empty)"
+    )
 
 
 def _date_facts(table: Table, name: str, cells: Cells, form: str) -> ColumnFacts:

@@ -1,6 +1,7 @@
 """An estimator's parameters as a recipe: what `kan-train init` drafts for the rows, changed by what was asked for."""
 
 import tomllib
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +105,10 @@ def choose_recipes(table: Table, roles: Roles, choices: Choices, name: str) -> l
     shown = Table(table.source, {each: table.cells[each] for each in (*roles.inputs, *roles.targets)}, table.rows)
     inspection = inspect_table(_TABLE, shown, roles.targets[0])
     proposal = propose_for(inspection, roles.task, roles.inputs)
+    for facts in proposal.inputs:
+        if facts.doubt:
+            used = f"column {quoted(facts.name)} is used as {facts.kind}; {facts.doubt}"
+            warnings.warn(f"{name}: {used}", stacklevel=4)
     splits = [split for split in proposal.splits if split.kind != "group" and split.column not in roles.targets]
     if roles.groups is not None:
         splits = [SplitChoice("group", roles.groups, "what was asked for")]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from training.draft.draft import columns_in_doubt, columns_left_out, draft_recipe
 from training.draft.inspection import inspect
 from training.errors import DataError
 
@@ -87,3 +88,38 @@ def test_a_cell_that_is_no_number_is_told_with_its_remedy(tmp_path: Path) -> Non
         "correct such cells and draft again with --force (#n/a, -, --, ., <na>, ?, n/a, na, nan, none, null count as "
         "empty)"
     )
+
+
+def rooms_table(folder: Path, cells: list[str]) -> Path:
+    """A table of these cells and of another input, with a target."""
+    rows = range(len(cells))
+    frame = pd.DataFrame({"rooms": cells, "area": [row * 7 % 101 + 0.5 for row in rows]})
+    frame.assign(y=[row * 3 % 97 + 0.25 for row in rows]).to_csv(folder / "t.csv", index=False)
+    return folder / "t.csv"
+
+
+@pytest.mark.parametrize("cell", ["many", "3 rooms"])
+def test_few_numbers_with_a_cell_of_text_are_words_in_doubt(tmp_path: Path, cell: str) -> None:
+    """The terminal, the recipe's comment and, with --formula, the list of columns left out name the cell."""
+    cells = [f"{1 + row % 7}.0" for row in range(400)]
+    cells[7] = cell
+    inspection = inspect(rooms_table(tmp_path, cells), "y")
+    told = f'mostly numbers, but row 8 (line 9) holds "{cell}" (1 cell is no number); to use it as numbers'
+    assert (inspection.facts("rooms").kind, columns_left_out(inspection)) == ("words", [])
+    (line,) = columns_in_doubt(inspection)
+    assert line.startswith(f'in doubt: "rooms": used as words; {told}')
+    (comment,) = [line for line in draft_recipe(inspection, tmp_path).splitlines() if line.startswith('  "rooms",')]
+    assert told in comment
+    (line,) = columns_left_out(inspection, formula=True)
+    assert line.startswith(f'left out: "rooms": {told}')
+    (line,) = columns_in_doubt(inspect(tmp_path / "t.csv", "rooms"))
+    assert line.startswith(f'in doubt: "rooms": used as words; {told}')
+
+
+@pytest.mark.parametrize("codes", ["12AB", "0AB", "1A", "12ABC"])
+def test_codes_are_words_without_doubt(tmp_path: Path, codes: str) -> None:
+    """At least as many different texts as numbers, also where most cells are numbers."""
+    cells = [codes[0] if row % 2 else codes[row // 2 % len(codes)] for row in range(400)]
+    inspection = inspect(rooms_table(tmp_path, cells), "y")
+    assert inspection.facts("rooms").words == tuple(codes)
+    assert columns_in_doubt(inspection) == columns_left_out(inspection) == []

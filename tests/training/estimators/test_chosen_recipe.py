@@ -73,3 +73,14 @@ def test_a_target_of_very_different_sizes(people: pd.DataFrame, tmp_path: Path) 
     found = chosen(frame, "paid", "regression", Choices())
     assert found["task"]["target_scale"] == "log"
     assert found == drafted(frame, "paid", tmp_path)
+
+
+def test_few_numbers_with_a_cell_of_text_are_warned_of(people: pd.DataFrame, tmp_path: Path) -> None:
+    """They are words, as in the draft, and the warning names the first such cell."""
+    cells = ["many" if row == 7 else f"{1 + row % 7}.0" for row in range(len(people))]
+    frame = people.drop(columns="kind").assign(rooms=cells)
+    with pytest.warns(
+        UserWarning, match='KAN: column "rooms" is used as words; mostly numbers, but row 8 holds "many"'
+    ):
+        found = chosen(frame, "paid", "regression", Choices())
+    assert found == drafted(frame, "paid", tmp_path)
