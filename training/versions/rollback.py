@@ -1,6 +1,7 @@
 """Go back to an earlier version of a model: withdraw the newer ones, and keep their numbers taken."""
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,13 +115,22 @@ def _tell_newest(folder: Path, newest: int, target: int) -> str:
 
 def _check_servable(folder: Path, version: int) -> None:
     """Refuse a version that kan-serve would refuse: the model would lose its answers at the next start."""
+    kind: type[TrainingError] = RollbackError
     try:
         fault = _fault(folder, version)
     except OSError as error:
-        message = f"{error.filename}: cannot read it: {error.strerror}; name another version by --to"
-        raise kind_of(error, RollbackError)(message) from None
+        fault, kind = f"{error.filename}: cannot read it: {error.strerror}", kind_of(error, RollbackError)
     if fault:
-        raise RollbackError(f"{fault}; name another version by --to, as `kan-train list` shows them")
+        raise kind(f"{fault}; {_remedy(folder, version)}")
+
+
+def _remedy(folder: Path, version: int) -> str:
+    """What to do where a version would be refused: the newest earlier one that would not be."""
+    for earlier in reversed(published_versions(folder)):
+        with suppress(OSError):
+            if earlier < version and not _fault(folder, earlier):
+                return f"version {earlier} is the newest earlier one that is whole; go back to it by --to {earlier}"
+    return "no earlier version is whole; name another one by --to, as `kan-train list` shows them"
 
 
 def _fault(folder: Path, version: int) -> str:

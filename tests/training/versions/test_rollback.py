@@ -16,6 +16,7 @@ from training.errors import TrainingError
 from training.publishing.publish import PublishError, publish
 from training.publishing.repository import locked, next_version, published_versions, read_manifest, withdrawn_versions
 from training.versions import Rollback, roll_back
+from training.versions.rollback import RollbackError
 
 
 @pytest.fixture
@@ -142,6 +143,27 @@ def test_a_version_copied_by_hand_is_no_target(models: Path, name: str) -> None:
         roll_back(models, "affine")
     assert sorted(path.name for path in folder.iterdir()) == ["1", "2", "3", "4", "5"]
     assert roll_back(models, "affine", to=3).withdrawn == (5, 4)
+
+
+@pytest.mark.parametrize("to", [None, 5])
+def test_a_broken_version_is_refused_with_the_newest_earlier_whole_one(models: Path, to: int | None) -> None:
+    """Of six versions the fifth was changed, the fourth lacks a file, the third is whole; --to as told goes there."""
+    for version in (4, 5, 6):
+        write_version(models, "affine", version)
+    cut_short(models / "affine" / "5")
+    (models / "affine" / "4" / "model.onnx").unlink()
+    with pytest.raises(RollbackError, match=r"5/model\.onnx: it was changed .*; version 3 is the newest .* by --to 3$"):
+        roll_back(models, "affine", to)
+    assert roll_back(models, "affine", to=3).withdrawn == (6, 5, 4)
+
+
+def test_no_earlier_version_is_named_where_none_is_whole(models: Path) -> None:
+    """The message says so; a newer version, which is whole, is not taken for an earlier one."""
+    for version in (1, 2):
+        cut_short(models / "affine" / str(version))
+    with pytest.raises(RollbackError, match=r"no earlier version is whole; name another one by --to, as `kan-train"):
+        roll_back(models, "affine")
+    assert published_versions(models / "affine") == [1, 2, 3]
 
 
 def test_the_only_version_stays(tmp_path: Path) -> None:
