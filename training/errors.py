@@ -45,6 +45,10 @@ class FitRefused(TrainingError, ValueError):
     """The optimizer cannot do this fit; raised before its first step."""
 
 
+class RunError(TrainingError):
+    """The run folder does not allow what was asked."""
+
+
 class Interrupted(TrainingError):
     """The user stopped the run; it can be resumed."""
 

@@ -104,11 +104,14 @@ def _recipe(path: Path) -> "Recipe":
 
 def formula(options: argparse.Namespace, output: Output) -> None:
     """Search the formula of a finished run again."""
+    from training.pipelines.fresh.kept_files import check_finished
     from training.recipe.symbolic import symbolic_section
 
     given = {name: getattr(options, name) for name in ("min_r2", "functions", "choice", "seeds", "budget")}
     changes = {name: value for name, value in given.items() if value is not None}
-    symbolic_section(changes)  # A mistake in the arguments is told before the imports that take seconds.
+    # A mistake in the arguments is told before the imports that take seconds.
+    symbolic_section(changes)
+    check_finished(options.run)
     from training.cli.search_progress import SearchProgress
     from training.pipelines.fresh.formula_again import find_formula
     from training.pipelines.interruption import interrupt_on_termination

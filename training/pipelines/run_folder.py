@@ -16,14 +16,11 @@ from kan_model import KAN
 from kan_model.network import checkpoint
 from training.data.dataset import Dataset
 from training.data.split import Split
-from training.errors import TrainingError, kind_of, quoted
+from training.errors import RunError as RunError
+from training.errors import kind_of, quoted
 from training.fitting.state import FitState, decode, encode
 from training.recipe.config import Recipe
 from training.recipe.difference import first_difference
-
-
-class RunError(TrainingError):
-    """The run folder does not allow what was asked."""
 
 
 @dataclass(frozen=True)

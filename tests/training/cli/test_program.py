@@ -217,6 +217,18 @@ def test_a_mistake_in_a_recipe_is_told_before_torch_starts(old: str, new: str, m
     assert message in done.stderr
 
 
+def test_a_folder_without_a_finished_run_is_told_before_torch_starts(tmp_path: Path) -> None:
+    """``kan-train formula flats``, where ``runs/flats`` was meant."""
+    program = (
+        "import sys; from training.cli import main; code = main(['formula', 'flats']);"
+        "print(code, *sorted({'torch', 'pandas', 'sklearn', 'onnxruntime'} & set(sys.modules)))"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout == "2\n"
+    assert done.stderr.startswith("kan-train: flats: no finished fit is kept here; wanted a folder runs/NAME")
+
+
 def test_the_command_starts_before_torch_does() -> None:
     """``kan-train --help`` loads neither torch nor pandas: it answers at once, and Ctrl-C meets no half-made import."""
     program = "import sys, training.cli; print(*sorted({'torch', 'pandas', 'numpy'} & set(sys.modules)))"

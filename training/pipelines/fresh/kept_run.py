@@ -11,11 +11,10 @@ from typing import Any
 
 from kan_model import KAN
 from kan_model.network import checkpoint
-from training.pipelines.run_folder import RunError
+from training.errors import RunError
+from training.pipelines.fresh.kept_files import NETWORK, RECIPE, check_finished
 from training.recipe.config import Recipe, parse_recipe
 from training.recipe.fit_sections import FitSection
-
-_NETWORK, _RECIPE = "fitted.safetensors", "fitted.json"
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,12 @@ def keep_run(folder: Path, kan: KAN, recipe: Recipe, fit: FitSection, fingerprin
         fit: The keys of the fit that the network followed: the recipe's, or those of a search's winner.
         fingerprint: sha256 of features and target.
     """
-    (folder / _RECIPE).unlink(missing_ok=True)
+    (folder / RECIPE).unlink(missing_ok=True)
     table = None if recipe.data.path is None else str(recipe.data.path.resolve())
     keys = fit.model_dump_json(exclude_unset=True)
     content = {"recipe": recipe.text, "fit": keys, "table": table, "fingerprint": fingerprint}
-    checkpoint.save(kan, folder / _NETWORK)
-    checkpoint.write_atomically(folder / _RECIPE, json.dumps(content).encode())
+    checkpoint.save(kan, folder / NETWORK)
+    checkpoint.write_atomically(folder / RECIPE, json.dumps(content).encode())
 
 
 def read_run(folder: Path) -> KeptRun:
@@ -60,17 +59,14 @@ def read_run(folder: Path) -> KeptRun:
         RunError: there is none, or it cannot be read.
     """
     try:
-        content = json.loads((folder / _RECIPE).read_bytes())
-        recipe = parse_recipe(content["recipe"], folder=Path(), name=str(folder / _RECIPE))
+        check_finished(folder)
+        content = json.loads((folder / RECIPE).read_bytes())
+        recipe = parse_recipe(content["recipe"], folder=Path(), name=str(folder / RECIPE))
         changes: dict[str, Any] = {"fit": FitSection.model_validate_json(content["fit"])}
         if content["table"] is not None:
             changes["data"] = recipe.data.model_copy(update={"path": Path(content["table"])})
         recipe = recipe.model_copy(update=changes)
-        return KeptRun(checkpoint.load(folder / _NETWORK), recipe, content["fingerprint"])
-    except (FileNotFoundError, NotADirectoryError):
-        raise RunError(
-            f"{folder}: no finished fit is kept here; wanted a folder runs/NAME that `kan-train run` of a table wrote"
-        ) from None
+        return KeptRun(checkpoint.load(folder / NETWORK), recipe, content["fingerprint"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
             f"{folder}: cannot read the run, perhaps of another kan-train ({type(error).__name__}: {error}); run its "
