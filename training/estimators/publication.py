@@ -4,6 +4,8 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+from kan_api.version_folder import version_number
+from training.errors import RecipeError
 from training.estimators.chosen_recipe import rename
 from training.pipelines.fresh.judged_fit import JudgedFit
 from training.pipelines.fresh.publication import write_publication
@@ -46,13 +48,17 @@ def publish_fit(folder: str | Path, recipe: Recipe, fit: JudgedFit) -> Path:
         The folder of the version, ``models/NAME/1``.
 
     Raises:
-        RecipeError: no model can be called NAME.
-        PublishError: the version cannot follow the newest one, or cannot be written.
+        RecipeError: no model can be called NAME, or NAME is the number of a version.
+        PublishError: the folder is a repository that holds models, or lies in a model's folder; the version cannot
+            follow the newest one, or cannot be written.
         SystemFailed: the disk is full, for example.
         VerificationFailed: the graphs' answers differ too much from torch's.
     """
     folder = Path(folder)
-    named = rename(recipe, folder.resolve().name)
+    name = folder.resolve().name
+    if version_number(name) is not None:
+        raise RecipeError(f"{folder}: {name} is a version's number; wanted the folder of the model, models/NAME")
+    named = rename(recipe, name)
     check_successor(folder.parent, outline(named, fit.dataset))
     made = write_publication(named, fit, lambda: None)
     published = publish(folder.parent, made.manifest, files(made.exported, made.manifest, {REPORT: made.page}))

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,14 @@ from kan_api.limits import DEFAULT_MAX_MODEL_BYTES, MAX_MANIFEST_BYTES
 from kan_api.v1.manifest_pb2 import File, ModelManifest
 from kan_api.version_folder import MAX_VERSION
 from training.errors import TrainingError, kind_of
-from training.publishing.repository import locked, next_version, published_versions, read_manifest
+from training.publishing.repository import (
+    holds_models,
+    is_model_folder,
+    locked,
+    next_version,
+    published_versions,
+    read_manifest,
+)
 from training.publishing.restoring import restoring_keys
 from training.publishing.staging import flush_folder, remove_abandoned, staging_folder, write_file
 from training.publishing.triton import configure_triton
@@ -76,7 +84,7 @@ def publish(models: Path, manifest: ModelManifest, files: Files, *, after: int |
 
 
 def check_successor(models: Path, manifest: ModelManifest) -> None:
-    """Refuse a version that cannot replace the model's newest one, and a repository that cannot be written.
+    """Refuse a version that cannot replace the model's newest one, and a repository that is none or cannot be written.
 
     Args:
         models: The model repository.
@@ -84,9 +92,11 @@ def check_successor(models: Path, manifest: ModelManifest) -> None:
 
     Raises:
         PublishError: inputs, task or classes differ (the message says which); the manifest is larger than kan-serve
-            accepts; no number is left for a version; or no folder can be created there.
+            accepts; no number is left for a version; the model's folder is a repository, or the repository a model's
+            folder; or no folder can be created there.
     """
     name = manifest.name
+    _check_levels(models, name)
     _check_writable(models / name)
     _text(manifest)
     versions = published_versions(models / name)
@@ -102,6 +112,20 @@ def check_successor(models: Path, manifest: ModelManifest) -> None:
         raise PublishError(
             f"model {name}: this version cannot follow: {reason}; give the new model a name of its own{remedy}"
         )
+
+
+def _check_levels(models: Path, name: str) -> None:
+    """Check that the repository is not a model's folder, nor the other way round: no server would look there."""
+    with suppress(OSError):  # What cannot be read decides nothing; a folder that cannot be written is told next.
+        if holds_models(models / name):
+            raise PublishError(
+                f"{models / name} is a repository that holds models; wanted {models / name}/NAME, the folder of a model"
+            )
+        if is_model_folder(models):
+            raise PublishError(
+                f"{models} is the folder of a model, with its versions; wanted the repository that holds such folders, "
+                f"{models.absolute().parent}"
+            )
 
 
 def _check_writable(folder: Path) -> None:

@@ -26,6 +26,24 @@ def published_versions(model_folder: Path) -> list[int]:
     return sorted(version for version, path in numbered if version is not None and path.is_dir())
 
 
+def holds_models(folder: Path) -> bool:
+    """Whether a folder is a model repository: a folder in it has versions, and itself it has none with a manifest."""
+    return not _holds_versions(folder) and _has_models(folder)
+
+
+def is_model_folder(folder: Path) -> bool:
+    """Whether a folder is that of a model: it has versions with a manifest, and no models."""
+    return _holds_versions(folder) and not _has_models(folder)
+
+
+def _holds_versions(folder: Path) -> bool:
+    return any((folder / str(version) / "manifest.json").is_file() for version in published_versions(folder))
+
+
+def _has_models(folder: Path) -> bool:
+    return folder.is_dir() and any(published_versions(each) for each in folder.iterdir() if each.name[0] != ".")
+
+
 def withdrawn_versions(model_folder: Path) -> list[int]:
     """Numbers of the versions that a rollback withdrew, ascending."""
     return _numbers_after(model_folder, WITHDRAWN_PREFIX)

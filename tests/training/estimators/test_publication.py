@@ -12,7 +12,7 @@ from kan_api.v1.manifest_pb2 import ModelManifest
 from service.client import Client
 from tests.kit.server.kan_serve import serving
 from training import KANClassifier, KANRegressor
-from training.errors import RecipeError
+from training.errors import RecipeError, TrainingError
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunFolder
 from training.pipelines.train import train
@@ -132,6 +132,28 @@ def test_a_name_that_no_model_can_have_is_refused(regressor: KANRegressor, name:
     with pytest.raises(RecipeError, match=r"\[model\] name"):
         regressor.export(tmp_path / "models" / name)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("models", "models is a repository that holds models; wanted models/NAME"),
+        ("models/paid/1", "models/paid/1: 1 is a version's number; wanted the folder of the model, models/NAME"),
+        ("models/flats/1", "models/flats/1: 1 is a version's number; wanted the folder of the model, models/NAME"),
+        ("models/paid/much", "models/paid is the folder of a model, with its versions; wanted the repository"),
+    ],
+)
+def test_a_folder_where_no_server_looks_is_refused(
+    regressor: KANRegressor, folder: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The repository itself, a version of a model that is there or not, a folder in a model's; nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models" / "paid" / "1").mkdir(parents=True)
+    (tmp_path / "models" / "paid" / "1" / "manifest.json").write_text("{}")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(TrainingError, match=message):
+        regressor.export(folder)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_folder_that_cannot_be_written_is_told(regressor: KANRegressor, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import stat
 import threading
 from collections.abc import Mapping
@@ -311,3 +312,32 @@ def _check_complete(written: dict[str, Any], message: Message) -> None:
                 _check_complete(entry, each)
         elif message.HasField(field.name):
             _check_complete(written[field.name], below)
+
+
+@pytest.mark.parametrize(
+    ("repository", "name", "message"),
+    [
+        (".", "models", "is a repository that holds models; wanted .*models/NAME, the folder of a model"),
+        ("models/flowers", "flowers", "is the folder of a model, .*; wanted the repository that holds such .*models$"),
+    ],
+)
+def test_a_folder_of_the_wrong_level_is_refused_and_nothing_is_written(
+    tmp_path: Path, repository: str, name: str, message: str
+) -> None:
+    """A repository in the place of a model's folder, and a model's folder in the place of a repository."""
+    publish(tmp_path / "models", manifest(), always({"model.onnx": b"one"}))
+    before = sorted(tmp_path.rglob("*"))
+    given = manifest()
+    given.name = name
+    with pytest.raises(PublishError, match=message):
+        check_successor(tmp_path / repository, given)
+    with pytest.raises(PublishError, match=message):
+        publish(tmp_path / repository, given, always({"model.onnx": b"two"}))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_with_models_and_versions_stays_both(tmp_path: Path) -> None:
+    """An older kan-train wrote a version into the repository itself: its models can be published all the same."""
+    publish(tmp_path / "models", manifest(), always({"model.onnx": b"one"}))
+    shutil.copytree(tmp_path / "models" / "flowers" / "1", tmp_path / "models" / "1")
+    assert publish(tmp_path / "models", manifest(), always({"model.onnx": b"two"})).folder.name == "2"
