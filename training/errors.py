@@ -49,6 +49,10 @@ class RunError(TrainingError):
     """The run folder does not allow what was asked."""
 
 
+class VersionError(TrainingError):
+    """A version cannot be used: it is missing, old, incomplete or changed."""
+
+
 class Interrupted(TrainingError):
     """The user stopped the run; it can be resumed."""
 

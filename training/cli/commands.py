@@ -141,6 +141,9 @@ def formula(options: argparse.Namespace, output: Output) -> None:
 
 def tune(options: argparse.Namespace, output: Output) -> None:
     """Lower a version again for this machine."""
+    from training.publishing.repository import find_newest
+
+    find_newest(options.version, "tune that one")  # A wrong folder is told before the imports that take seconds.
     from training.pipelines.tune import tune as tune_version
     from training.report.summary import facts, of_tuning
 

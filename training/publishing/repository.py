@@ -9,8 +9,8 @@ from pathlib import Path
 from google.protobuf import json_format
 
 from kan_api.v1.manifest_pb2 import ModelManifest
-from kan_api.version_folder import version_number
-from training.errors import quoted
+from kan_api.version_folder import MAX_VERSION, version_number
+from training.errors import VersionError, quoted
 
 # Before the number of a version that a rollback withdrew. kan-serve and Triton ignore such folders.
 WITHDRAWN_PREFIX = ".withdrawn-"
@@ -96,3 +96,32 @@ def describe_other_identity(manifest: ModelManifest, name: str, version: int) ->
     if not manifest.name:
         return "its manifest.json names no model; wanted the file that kan-train published"
     return f"its manifest.json is of version {manifest.version} of {quoted(manifest.name)}"
+
+
+def find_newest(folder: Path, advice: str) -> tuple[Path, ModelManifest]:
+    """The folder of the newest version of a model, absolute, and its manifest. An older version is refused.
+
+    Args:
+        folder: ``models/<name>/<version>``.
+        advice: What to do with the newest version; for the message, if ``folder`` is an older one.
+
+    Raises:
+        VersionError: the version does not exist, is not the newest, or its manifest was changed.
+    """
+    folder = folder.absolute()
+    if version_number(folder.name) is None:
+        raise VersionError(
+            f"{folder}: no model version: wanted a folder models/NAME/VERSION, where VERSION is a number from 1 to "
+            f"{MAX_VERSION}"
+        )
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise VersionError(
+            f"{folder}: no model version; wanted a folder models/NAME/VERSION with a whole manifest.json"
+        )
+    if other := describe_other_identity(manifest, folder.parent.name, int(folder.name)):
+        raise VersionError(f"{folder}: {other}; wanted the folder as it was published")
+    newest = published_versions(folder.parent)[-1]
+    if str(newest) != folder.name:
+        raise VersionError(f"{folder}: version {newest} is newer; {advice}: {folder.parent / str(newest)}")
+    return folder, manifest

@@ -8,16 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kan_api.v1.manifest_pb2 import ModelManifest
-from kan_api.version_folder import MAX_VERSION, version_number
 from kan_model.network import checkpoint
 from kan_model.network.transform import count_features
-from training.errors import TrainingError, kind_of
+from training.errors import VersionError as VersionError
+from training.errors import kind_of
 from training.publishing.export import NETWORK, Trained
-from training.publishing.repository import describe_other_identity, published_versions, read_manifest
-
-
-class VersionError(TrainingError):
-    """A version cannot be used: it is missing, old, incomplete or changed."""
+from training.publishing.repository import find_newest
 
 
 @dataclass(frozen=True)
@@ -47,22 +43,7 @@ def read_newest(folder: Path, advice: str) -> Version:
     Raises:
         VersionError: the version does not exist, is not the newest, has no network, or was changed.
     """
-    folder = folder.absolute()
-    if version_number(folder.name) is None:
-        raise VersionError(
-            f"{folder}: no model version: wanted a folder models/NAME/VERSION, where VERSION is a number from 1 to "
-            f"{MAX_VERSION}"
-        )
-    manifest = read_manifest(folder)
-    if manifest is None:
-        raise VersionError(
-            f"{folder}: no model version; wanted a folder models/NAME/VERSION with a whole manifest.json"
-        )
-    if other := describe_other_identity(manifest, folder.parent.name, int(folder.name)):
-        raise VersionError(f"{folder}: {other}; wanted the folder as it was published")
-    newest = published_versions(folder.parent)[-1]
-    if str(newest) != folder.name:
-        raise VersionError(f"{folder}: version {newest} is newer; {advice}: {folder.parent / str(newest)}")
+    folder, manifest = find_newest(folder, advice)
     trained = _read_network(folder, manifest)
     return Version(folder, manifest, trained, _read_output_scale(folder, manifest, trained))
 

@@ -217,16 +217,22 @@ def test_a_mistake_in_a_recipe_is_told_before_torch_starts(old: str, new: str, m
     assert message in done.stderr
 
 
-def test_a_folder_without_a_finished_run_is_told_before_torch_starts(tmp_path: Path) -> None:
-    """``kan-train formula flats``, where ``runs/flats`` was meant."""
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("formula", "no finished fit is kept here; wanted a folder runs/NAME"),
+        ("tune", "no model version: wanted a folder models/NAME/VERSION"),
+    ],
+)
+def test_a_wrong_folder_is_told_before_torch_starts(command: str, message: str, tmp_path: Path) -> None:
+    """``kan-train formula flats``, where ``runs/flats`` was meant, and ``kan-train tune flats``."""
     program = (
-        "import sys; from training.cli import main; code = main(['formula', 'flats']);"
+        f"import sys; from training.cli import main; code = main([{command!r}, 'flats']);"
         "print(code, *sorted({'torch', 'pandas', 'sklearn', 'onnxruntime'} & set(sys.modules)))"
     )
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout == "2\n"
-    assert done.stderr.startswith("kan-train: flats: no finished fit is kept here; wanted a folder runs/NAME")
+    assert f"flats: {message}" in done.stderr
 
 
 def test_the_command_starts_before_torch_does() -> None:
