@@ -43,8 +43,7 @@ _CANCELLED_AT_ONCE, _CANCELLED_A_SECOND = 10_000, 1_000
 # Beside these, Envoy closes a connection where half of so many calls were cancelled in their first seconds.
 _RUNTIME = {"overload.premature_reset_total_stream_count": 2 * _CANCELLED_AT_ONCE}
 
-# In a line of Envoy's access log: the number of the status that routes.refusals gives. It makes a code where Envoy has
-# none, and is not written.
+# In a line of Envoy's access log: the status that routes.refusals gives. It makes a code where Envoy has none.
 STATUS_FIELD = "grpc_status"
 
 _HTTP_FILTERS = "envoy.extensions.filters.http"

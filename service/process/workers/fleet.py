@@ -60,8 +60,7 @@ class Fleet:
         self.agreements = Agreements(settings, flags)
         self._frontend = settings.frontend
         self._shared = (flags, levels)
-        self._metrics = metrics
-        self._stop = stop
+        self._metrics, self._stop = metrics, stop
         self._starts = count()
         self._slots = [Slot(number) for number in range(settings.workers)]
         self._have_listened: set[int] = set()
