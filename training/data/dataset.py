@@ -139,7 +139,7 @@ def prepare_table(
     targets = (target,) if isinstance(target, str) else target
     _require_columns(recipe, table, inputs, targets)
     columns = known_columns or columns_of(recipe.data, inputs)
-    x, blocks = feature_matrix(table, columns)
+    x, blocks = feature_matrix(table, columns, are_fitted=known_columns is not None)
     is_classification = recipe.task.kind == "classification"
     cells = [read_target(recipe, table, name) for name in targets]
     split_key = read_split_key(recipe.split, table)

@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from training.errors import DataError, quoted, quoted_list
 from training.recipe.sections import DataSection
 
 Numbers = NDArray[np.float64]
+_OF_A_MODEL = "the model was fitted to numbers in this column"
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,15 @@ def gap_input_name(feature: str) -> str:
     return f"{feature} missing"
 
 
-def feature_matrix(table: Table, columns: tuple[Column, ...]) -> tuple[Numbers, list[Numbers]]:
+def feature_matrix(
+    table: Table, columns: tuple[Column, ...], *, are_fitted: bool = False
+) -> tuple[Numbers, list[Numbers]]:
     """The features of all columns side by side.
+
+    Args:
+        table: The rows.
+        columns: Which columns, and how each is encoded.
+        are_fitted: Whether a model already reads the columns so: then no key of a recipe can change it.
 
     Returns:
         float64 [rows, features], and the part of each column in it, which is no copy.
@@ -124,12 +133,12 @@ def feature_matrix(table: Table, columns: tuple[Column, ...]) -> tuple[Numbers, 
     x = np.empty((table.rows, sum(widths)))
     parts = np.split(x, np.cumsum(widths)[:-1], axis=1)
     for part, column in zip(parts, columns, strict=True):
-        part[:] = feature_block(table, column)
+        part[:] = feature_block(table, column, is_fitted=are_fitted)
     return x, parts
 
 
-def feature_block(table: Table, column: Column) -> Numbers:
-    """The features of one column.
+def feature_block(table: Table, column: Column, *, is_fitted: bool = False) -> Numbers:
+    """The features of one column; ``is_fitted`` as of :func:`feature_matrix`.
 
     Returns:
         float64 [rows, features of the column], rounded to float32; a row of NaN where the cell is missing; a row of
@@ -144,7 +153,8 @@ def feature_block(table: Table, column: Column) -> Numbers:
     if column.date_format:
         return _date_block(table, column)
     if not column.categories:
-        cells = numbers(table, column.name, lambda distinct: _suggest_key(column.name, distinct))
+        suggest = partial(_suggest_key, column.name)
+        cells = numbers(table, column.name, (lambda _: _OF_A_MODEL) if is_fitted else suggest)
         return cells.astype(np.float32).astype(np.float64).reshape(-1, 1)
     cells = words(table, column.name, known=column.categories)
     codes = _places(cells, column.categories)

@@ -94,7 +94,7 @@ class FittedKAN:
     def _features(self, x: Any) -> Numbers:
         """``[rows, features]``, raw."""
         columns = self._require_fit().dataset.columns
-        return feature_matrix(read_inputs(self, x, names=self._names()), columns)[0]
+        return feature_matrix(read_inputs(self, x, names=self._names()), columns, are_fitted=True)[0]
 
     def _names(self) -> tuple[str, ...]:
         """Of the columns at the fit."""

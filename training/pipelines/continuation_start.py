@@ -135,7 +135,7 @@ def _read_old_rows(version: Version, recipe: Recipe, columns: Sequence[Column]) 
     table: Table = read_table(recipe.fit.old_table, recipe.data.decimal)
     for column in columns:
         table.require(column.name, "an input in [data] columns")
-    x = np.concatenate([feature_block(table, column) for column in columns], axis=1)
+    x = np.concatenate([feature_block(table, column, is_fitted=True) for column in columns], axis=1)
     if recipe.data.missing == "drop_rows":
         x = x[~np.isnan(x).any(axis=1)]
         if len(x) == 0:

@@ -167,3 +167,15 @@ def test_a_failed_fit_leaves_the_last_one(quick: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"\[fit\] steps"):
         model.set_params(steps=0).fit(X, -Y)
     assert (model.predict(X) == before).all()
+
+
+@pytest.mark.parametrize("ask", ["predict", "explain", "fit"])
+def test_a_word_among_the_numbers_of_a_fitted_model_is_a_bad_cell(ask: str, quick: dict[str, Any]) -> None:
+    """After the fit no key of a recipe makes words of the column, so none is advised; learning on is no other fit."""
+    frame = pd.DataFrame({"age": X[:, 0], "height": X[:, 1]})
+    model = KANRegressor(**(quick | {"steps": 1}), warm_start=True).fit(frame, Y)
+    stray = frame.astype(object)
+    stray.loc[2, "age"] = "old"
+    with pytest.raises(ValueError, match='column "age": row 3 holds "old", wanted a number') as caught:
+        model.fit(stray, Y) if ask == "fit" else getattr(model, ask)(stray)
+    assert "(the model was fitted to numbers in this column)" in str(caught.value)
