@@ -6,7 +6,7 @@ run` fits 800 rows, judges that fit on the other 200, and fits all 1,000 again; 
 
 `rows` reads X and y, `chosen_recipe` makes parameters a recipe, `fit` follows it, `estimator` is what both estimators
 share. `fitted` is what can be done with a fitted one: `publication` publishes it, `insight` shows what it learned.
-`progress` tells how a fit goes.
+`progress` tells how a fit goes, and `notes` what it noted, in the words of an estimator.
 """
 
 from training.estimators.classifier import KANClassifier

@@ -1,6 +1,5 @@
 """What both estimators share: parameters, the fit, and the answers to rows."""
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +14,7 @@ from training.data.table import Cells, Table
 from training.estimators.chosen_recipe import Choices, Roles, choose_recipes, recipe_to_learn_on
 from training.estimators.fit import fit_rows, learn_on, prepare_more_rows, prepare_rows
 from training.estimators.fitted import FittedKAN
+from training.estimators.notes import warn_of_lack
 from training.estimators.progress import watching
 from training.estimators.rows import (
     free_name,
@@ -26,7 +26,6 @@ from training.estimators.rows import (
     with_columns,
 )
 from training.fitting.record import Record
-from training.publishing.export import Trained
 from training.publishing.manifest import predict
 from training.threads import torch_threads
 
@@ -65,7 +64,8 @@ class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
             seed.
         pairs: With ``additive``: the most terms of two columns beside the curves; those weaker than noise are left out.
         search: Whether the proposed plans compete by their out-of-fold answers; else the first one is followed.
-        symbolic: Whether the network shall become a formula: few nodes, pruning, functions in place of splines.
+        symbolic: Whether the network shall become a formula: few nodes, pruning, functions in place of splines. If
+            none is found, the fit warns and says why.
         recipe: Further keys of the recipe by section, such as ``{"network": {"outside": "decay"}}``; None in place of a
             section leaves it out.
         random_state: The seed; None is 0, so that the same rows give the same model.
@@ -140,6 +140,8 @@ class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
         except BaseException:
             self.__dict__ = before
             raise
+        if not (self.warm_start and "_fit" in before):
+            warn_of_lack(self._fit, type(self).__name__)
         return self
 
     def _fit_table(self, x: Any, y: Any, sample_weight: Any, groups: Any, eval_set: Any) -> None:
@@ -236,11 +238,6 @@ class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
         trained, features = self._exact(), self._features(x)
         with torch_threads(1):
             return predict(trained, features)
-
-    def _exact(self) -> Trained:
-        """The fitted network in float64."""
-        trained = self._require_fit().trained
-        return replace(trained, kan=copy.deepcopy(trained.kan).double())
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -10,6 +10,7 @@ from training.data.split import Split
 from training.data.table import Table
 from training.errors import DataError
 from training.estimators.chosen_recipe import Roles
+from training.estimators.notes import notes_of
 from training.pipelines.continuation_fit import fit_further
 from training.pipelines.fresh.fit import follow, new_fit
 from training.pipelines.fresh.judged_fit import JudgedFit, judge_fit
@@ -65,7 +66,8 @@ def fit_rows(recipe: Recipe, dataset: Dataset, watcher: Watcher) -> JudgedFit:
             state = each
     judged = judge_fit(way, state, table, lambda: None, watcher.on_message)
     # The published version shall answer as the estimator does, so what can be served is decided here.
-    return replace(with_servable_network(recipe, judged), keep_splines=None)
+    served = with_servable_network(recipe, judged)
+    return replace(served, keep_splines=None, notes=notes_of(served))
 
 
 def prepare_more_rows(recipe: Recipe, table: Table, roles: Roles, known: Dataset, validation_rows: int = 0) -> Dataset:

@@ -1,5 +1,7 @@
 """What can be done with a fitted estimator beside asking it: look at it, explain its answers, publish it."""
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from training.estimators.insight import (
 from training.estimators.publication import Report, publish_fit, write_report
 from training.estimators.rows import read_inputs
 from training.pipelines.fresh.judged_fit import JudgedFit
+from training.publishing.export import Trained
 from training.publishing.manifest import outline
 from training.recipe.config import Recipe
 
@@ -95,6 +98,11 @@ class FittedKAN:
         """``[rows, features]``, raw."""
         columns = self._require_fit().dataset.columns
         return feature_matrix(read_inputs(self, x, names=self._names()), columns, are_fitted=True)[0]
+
+    def _exact(self) -> Trained:
+        """The fitted network in float64."""
+        trained = self._require_fit().trained
+        return replace(trained, kan=copy.deepcopy(trained.kan).double())
 
     def _names(self) -> tuple[str, ...]:
         """Of the columns at the fit."""

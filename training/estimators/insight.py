@@ -14,6 +14,7 @@ from kan_model.analysis.contributions import contributions
 from kan_model.plot import diagram
 from training.data.encoding import Numbers
 from training.errors import quoted, quoted_list
+from training.estimators.notes import explain_lack
 from training.explaining import reference_of_table
 from training.pipelines.fresh.judged_fit import JudgedFit
 from training.publishing.manifest import input_names, output_names
@@ -124,8 +125,7 @@ def read_formula(manifest: ModelManifest, fit: JudgedFit, estimator: str) -> For
     if fit.formula_details is not None:
         sides = zip(_outputs(manifest, fit), fit.formula_details.text, strict=True)
         return Formula("\n".join(f"{name} = {side}" for name, side in sides), "\n".join(fit.formula_details.latex))
-    why = "; ".join(fit.notes) if fit.recipe.symbolic else f"{estimator}(symbolic=True) looks for one"
-    raise ValueError(f"the network has no formula: {why}")
+    raise ValueError(f"the network has no formula: {explain_lack(fit, estimator)}")
 
 
 def explain_rows(manifest: ModelManifest, fit: JudgedFit, x: Numbers) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """What an estimator shows of what it learned, against its own answers."""
 
+import ast
 import re
 from typing import Any
 
@@ -79,6 +80,57 @@ def test_a_law_is_found_as_a_formula() -> None:
     assert re.fullmatch(r"y = 3\*sin\(a( [+-] \d\.\d+e-\d+)?\) \+ 7", str(model.formula()))
     assert model.formula()._repr_latex_().startswith(r"$3 \sin{\left(")
     np.testing.assert_allclose(model.predict(x), 3 * np.sin(x["a"]) + 7, atol=1e-5)
+
+
+BY_EDGE: dict[str, Any] = {
+    "fit": {"optimizer": "lbfgs"},
+    "sparsify": None,
+    "prune": None,
+    "symbolic": {"choice": "by-edge", "functions": ["x"], "max_loss_increase": 1e9},
+}
+
+
+def test_a_fit_without_a_formula_warns_with_an_argument_that_gives_one() -> None:
+    """A sine by lines: no command line is advised, and what is advised works as it is written."""
+    a = np.random.default_rng(0).uniform(-2.4, 2.4, (300, 1))
+    y = 3 * np.sin(a[:, 0]) + 7
+    keys: dict[str, Any] = {"symbolic": True, "hidden": (), "grids": (4,), "steps": 20}
+    with pytest.warns(UserWarning, match="no formula was found, and the network answers by its splines: ") as caught:
+        model = KANRegressor(**keys, recipe=BY_EDGE).fit(a, y)
+    assert caught[0].filename == __file__
+    with pytest.raises(ValueError, match="the network has no formula: ") as told:
+        model.formula()
+    for text in (str(caught[0].message), str(told.value), model.report().html):
+        assert "kan-train formula" not in text
+        assert "still splines" in text
+    advised = re.search(r"to take all of them: fit with recipe=(\{.*?\}\})", str(told.value))
+    assert advised is not None
+    (found,) = ast.literal_eval(advised[1]).items()
+    recipe = BY_EDGE | {found[0]: BY_EDGE[found[0]] | found[1]}
+    assert str(KANRegressor(**keys, recipe=recipe).fit(a, y).formula()).startswith("y = ")
+
+
+def test_columns_of_words_are_named_where_no_formula_was_found(people: pd.DataFrame) -> None:
+    """Without them the same fit finds one, and warns of nothing."""
+    town = (people["town"] == "Ulm").to_numpy()
+    inputs = people[["age", "town"]]
+    y = (people["age"] / 10 + 6 * town * np.sin(people["age"] / 9)).rename("y")
+    keys: dict[str, Any] = {"symbolic": True, "hidden": (), "grids": (4,), "steps": 20, "recipe": BY_EDGE}
+    with pytest.warns(UserWarning, match='a formula is of numbers, and X has columns of words; leave out "town"$'):
+        KANRegressor(**keys).fit(inputs, y)
+    model = KANRegressor(**keys).fit(inputs[["age"]], people["age"] / 10)
+    assert "age" in str(model.formula())
+
+
+def test_many_edges_are_told_without_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """`verbose=True` says beforehand how long the search takes, in the words of an estimator."""
+    a = np.random.default_rng(0).uniform(-2, 2, (40, 3))
+    sections = BY_EDGE | {"symbolic": {"choice": "by-edge", "functions": ["x"], "min_r2": 1e-9}}
+    keys: dict[str, Any] = {"hidden": (13,), "grids": (3,), "steps": 1, "members": 1, "recipe": sections}
+    KANRegressor(symbolic=True, verbose=True, **keys).fit(a, a[:, 0])
+    text = " ".join(capsys.readouterr().err.split())
+    assert "52 edges" in text
+    assert "hardly readable, and fewer columns or nodes leave fewer" in text
 
 
 def test_no_formula_is_told(regressor: KANRegressor) -> None:

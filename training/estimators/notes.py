@@ -1,0 +1,54 @@
+"""What a fit notes, in the words of an estimator: arguments in place of commands, and why there is no formula."""
+
+import re
+import warnings
+
+from training.errors import quoted_list
+from training.pipelines.fresh.judged_fit import JudgedFit
+
+# What notes advise to `kan-train`, and the argument of an estimator that does the same.
+_ARGUMENTS = (
+    (re.compile(r"kan-train formula RUN --min-r2 (\S+)"), r'fit with recipe={"symbolic": {"min_r2": \1}}'),
+    (re.compile(r"`kan-train init --formula` writes a recipe for one of few"), "fewer columns or nodes leave fewer"),
+    (re.compile(r'choice = "by-edge" may find one'), 'recipe={"symbolic": {"choice": "by-edge"}} may find one'),
+)
+_WARNING = "warning   "
+
+
+def in_python(note: str) -> str:
+    """A note for somebody who has an estimator and no command line."""
+    for command, argument in _ARGUMENTS:
+        note = command.sub(argument, note)
+    return note
+
+
+def notes_of(fit: JudgedFit) -> tuple[str, ...]:
+    """The notes of a fit in this manner; of one that looked for a formula in vain also the columns of words."""
+    notes = tuple(map(in_python, fit.notes))
+    of_words = [column.name for column in fit.dataset.columns if column.is_of_words]
+    if not of_words or not _lacks_formula(fit):
+        return notes
+    return (*notes, f"a formula is of numbers, and X has columns of words; leave out {quoted_list(of_words)}")
+
+
+def explain_lack(fit: JudgedFit, estimator: str) -> str:
+    """Why a fit has no formula.
+
+    Args:
+        fit: What came of it.
+        estimator: Name of the estimator, which says how to look for a formula.
+    """
+    if fit.recipe.symbolic is None:
+        return f"{estimator}(symbolic=True) looks for one"
+    return "; ".join(note.removeprefix(_WARNING) for note in fit.notes)
+
+
+def warn_of_lack(fit: JudgedFit, estimator: str) -> None:
+    """Warn the caller of an estimator's `fit` if a formula was looked for in vain."""
+    if _lacks_formula(fit):
+        why = explain_lack(fit, estimator)
+        warnings.warn(f"no formula was found, and the network answers by its splines: {why}", stacklevel=3)
+
+
+def _lacks_formula(fit: JudgedFit) -> bool:
+    return fit.recipe.symbolic is not None and not fit.formula and fit.formula_details is None
