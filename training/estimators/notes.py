@@ -28,7 +28,7 @@ def notes_of(fit: JudgedFit) -> tuple[str, ...]:
     of_words = [column.name for column in fit.dataset.columns if column.is_of_words]
     if not of_words or not _lacks_formula(fit):
         return notes
-    return (*notes, f"a formula is of numbers, and X has columns of words; leave out {quoted_list(of_words)}")
+    return (*notes, f"each word is an input, and few formulas have such inputs; try without {quoted_list(of_words)}")
 
 
 def explain_lack(fit: JudgedFit, estimator: str) -> str:

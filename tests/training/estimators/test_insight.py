@@ -116,7 +116,7 @@ def test_columns_of_words_are_named_where_no_formula_was_found(people: pd.DataFr
     inputs = people[["age", "town"]]
     y = (people["age"] / 10 + 6 * town * np.sin(people["age"] / 9)).rename("y")
     keys: dict[str, Any] = {"symbolic": True, "hidden": (), "grids": (4,), "steps": 20, "recipe": BY_EDGE}
-    with pytest.warns(UserWarning, match='a formula is of numbers, and X has columns of words; leave out "town"$'):
+    with pytest.warns(UserWarning, match='each word is an input, and few formulas have such inputs; try without "town"$'):
         KANRegressor(**keys).fit(inputs, y)
     model = KANRegressor(**keys).fit(inputs[["age"]], people["age"] / 10)
     assert "age" in str(model.formula())
