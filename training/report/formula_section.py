@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from kan_api.metric_names import shown_name
+from kan_api.metric_names import is_nearer, shown_name
 from kan_api.v1.manifest_pb2 import ModelManifest
 from training.publishing.manifest import output_names
 from training.report.page import folded, number, paragraph, table, verbatim
@@ -45,4 +45,7 @@ def _errors(manifest: ModelManifest) -> Iterator[str]:
     yield table(["test rows", *(shown_name(name.removeprefix("test_")) for name in names)], rows)
     if details.r2_to_network:
         close = ", ".join(f"{value:.4f}" for value in details.r2_to_network)
-        yield paragraph(f"R² of the formula against the network's answers to the test rows: {close}.")
+        text = f"R² of the formula against the network's answers to the test rows: {close}."
+        if is_nearer(details.formula_metrics, details.network_metrics):
+            text += " The formula is nearer to the rows than the network, so a low R² here says nothing against it."
+        yield paragraph(text)

@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from kan_api.metric_names import shown_name
+from kan_api.metric_names import is_nearer, shown_name
 from kan_api.network_text import network_text, quantile_pair_text, size_text
 from kan_api.v1.manifest_pb2 import ModelManifest
 from training.publishing.metrics import UNANSWERED
@@ -146,7 +146,8 @@ def _formula_errors(manifest: ModelManifest) -> Iterator[str]:
     ours, theirs = (each.get(f"test_{name}") for each in (details.formula_metrics, details.network_metrics))
     if ours is None or theirs is None:
         return
-    close = f"; R² {min(details.r2_to_network):.4f} against the network" if details.r2_to_network else ""
+    tells = details.r2_to_network and not is_nearer(details.formula_metrics, details.network_metrics)
+    close = f"; R² {min(details.r2_to_network):.4f} against the network" if tells else ""
     served = "served" if details.served else "told in report.html and manifest.json"
     yield f"  formula   {served}: {shown_name(name)} {ours:.4g} on the test rows, the network {theirs:.4g}{close}"
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from kan_api.v1.manifest_pb2 import Intervals, ModelManifest, Network, Pair, QuantilePair
+from kan_api.v1.manifest_pb2 import Formula, Intervals, ModelManifest, Network, Pair, QuantilePair
 from training.publishing.publish import Published
+from training.report.formula_section import formula_section
 from training.report.summary import facts, of_run, shown_formula
 
 
@@ -29,6 +30,33 @@ def test_of_a_long_one_it_says_where_it_is() -> None:
         "formula   x = a",
         "formula   1 more: too long to be shown here",
     ]
+
+
+def test_a_formula_better_than_its_network_is_not_judged_by_it() -> None:
+    """A negative R² against a network that is far worse reads as a failure: summary and report do not let it."""
+
+    def told(rmse: float) -> tuple[str, str]:
+        details = Formula(
+            text=["a"],
+            r2_to_network=[-11.4145],
+            formula_metrics={"test_rmse": rmse, "test_r2": 0.9},
+            network_metrics={"test_rmse": 17.06, "test_r2": 0.1},
+            served=True,
+        )
+        manifest = ModelManifest(name="m", formula="y = a", formula_details=details, network=Network(width=[1, 1]))
+        (line,) = [
+            line.strip()
+            for line in of_run(Published(Path("models/m/1"), manifest), Path("held_out.csv")).splitlines()
+            if "test rows" in line
+        ]
+        return line, "".join(formula_section(manifest, ""))
+
+    line, page = told(5.212)
+    assert line == "formula   served: RMSE 5.212 on the test rows, the network 17.06"
+    assert "-11.4145. The formula is nearer to the rows than the network" in page
+    line, page = told(52.12)
+    assert line == "formula   served: RMSE 52.12 on the test rows, the network 17.06; R² -11.4145 against the network"
+    assert "nearer to the rows" not in page
 
 
 def formula_of(characters: int) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from kan_api.metric_names import shown_name
+from kan_api.metric_names import is_nearer, shown_name
 from kan_api.v1.manifest_pb2 import Formula, ModelManifest
 
 # Longer formulas are not printed: nobody reads them in a terminal.
@@ -40,7 +40,7 @@ def _indent(lines: Iterable[str]) -> Iterator[str]:
 
 def _errors(details: Formula) -> Iterator[str]:
     yield "\n"
-    if details.r2_to_network:
+    if details.r2_to_network and not is_nearer(details.formula_metrics, details.network_metrics):
         yield f"R² against the network: {', '.join(f'{value:.4f}' for value in details.r2_to_network)}\n"
     for who, metrics in (("formula", details.formula_metrics), ("network", details.network_metrics)):
         if metrics:

@@ -45,6 +45,20 @@ def test_text_latex_and_both_errors(served: bool, which: str) -> None:
     ]
 
 
+def test_a_formula_nearer_than_its_network_is_not_judged_by_it() -> None:
+    """An R² against a network that is far worse reads as a failure; both errors are told."""
+    details = Formula(
+        text=["a"],
+        latex=["a"],
+        r2_to_network=[-11.4145],
+        formula_metrics={"test_rmse": 5.212},
+        network_metrics={"test_rmse": 17.06},
+    )
+    text = "".join(formula_lines(ModelManifest(target="y", formula_details=details)))
+    assert text.endswith("\n\nformula on the test rows: RMSE 5.212\nnetwork on the test rows: RMSE 17.06\n")
+    assert "R²" not in text
+
+
 def test_classes_and_long_formulas() -> None:
     """One line a class, of the scores before the softmax; what nobody reads is counted."""
     details = Formula(text=["x", "x + " * 600 + "1"], latex=["x", "y"], served=True)
