@@ -32,6 +32,8 @@ _BOUND = {
     "less_than": ("less than", "lt"),
     "less_than_equal": ("at most", "le"),
 }
+# Shares that people write as percentages.
+_EXAMPLES = {"coverage": "0.9", "quantile": "0.9"}
 # Keys that are lists of tables, and the model of one.
 _LISTS: dict[tuple[int | str, ...], type[BaseModel]] = {
     ("search", "candidates"): CandidateSection,
@@ -79,7 +81,12 @@ def _line(details: ErrorDetails, sections: dict[str, list[str]]) -> str:
     if kind == "value_error":
         text = str(details["ctx"]["error"])
         return f"{place}: {text}" if place else text
-    return f"{place} = {_toml(came)}: wanted {_wanted_table(details) or _wanted(details)}"
+    return f"{place} = {_toml(came)}: wanted {_wanted_table(details) or _wanted(details)}{_example(location)}"
+
+
+def _example(location: tuple[int | str, ...]) -> str:
+    example = _EXAMPLES.get(str(location[-1]))
+    return "" if example is None else f", for example {example}"
 
 
 def _wanted_table(details: ErrorDetails) -> str:

@@ -103,8 +103,8 @@ def test_each_of_several_targets_has_bounds() -> None:
 
 def test_what_cannot_be_done_is_refused_in_plain_words() -> None:
     """Coverage out of range, a single network, too few rows, and a fit without bounds."""
-    for coverage in (0.0, 1.0):
-        with pytest.raises(RecipeError, match=r"\[intervals\] coverage"):
+    for coverage in (0.0, 1.0, 90):
+        with pytest.raises(RecipeError, match=r"\[intervals\] coverage .* for example 0\.9$"):
             KANRegressor(**KEYS, coverage=coverage).fit(X[:50], Y[:50])
     with pytest.raises(RecipeError, match=r"\[intervals\] needs \[ensemble\]"):
         KANRegressor(**(KEYS | {"members": 1}), coverage=0.9).fit(X[:50], Y[:50])
