@@ -1,7 +1,6 @@
 """The promises of an exported estimator, in the answers of a server: monotone columns keep their order, bounds hold."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,7 +82,8 @@ def test_served_answers_keep_the_order_of_monotone_columns(
 
     def answer(rows: pd.DataFrame) -> np.ndarray:
         cells = rows.astype(object).where(rows.notna(), None)
-        return client.predict(model, cells.to_dict("records")).values[:, -1]
+        records = [{str(name): cell for name, cell in row.items()} for row in cells.to_dict("records")]
+        return client.predict(model, records).values[:, -1]
 
     assert largest_step_back(answer, inputs, column) <= ROUNDING
 
