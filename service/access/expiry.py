@@ -19,8 +19,8 @@ _LOOK_SECONDS: Final = 1.0
 class Expiry:
     """Logs one warning 14 days before the end of the certificate in use, one 2 days before, and one at its end.
 
-    A notice that is longer than half the life of the certificate is left out: such a certificate is renewed later. One
-    that has expired already when it is taken into use was warned of by then.
+    A notice that is longer than half the life of the certificate is left out: such a certificate is renewed later.
+    Other code warns of a certificate that has expired before it is taken into use. Each worker logs its own warnings.
 
     Args:
         certificates: Those in use.

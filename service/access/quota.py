@@ -7,7 +7,7 @@ from service.quota.quotas import Quotas
 
 
 class TokenQuotas:
-    """The quotas of all tokens. A token's goes on when its file is taken anew, unless the number changes.
+    """The quotas of all tokens. A token's goes on when its file is taken anew.
 
     Args:
         quotas: Gives the buckets; None for those of a process that is alone.

@@ -7,17 +7,18 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Callable
 from hashlib import blake2b
 
 # The digest of a name, the rows that are left, and the monotonic time at which they were.
 _RECORD = struct.Struct("=16sdd")
 _LEVEL = struct.Struct("=dd")
 _LEVEL_AT = _RECORD.size - _LEVEL.size
-# A lock is held for some microseconds. Who does not get it in so many tries goes on without it: its holder is stopped.
-_TRIES = 100
+# A lock is held for some microseconds, or for a time slice if its holder gets no processor meanwhile. After this time
+# the holder counts as stopped: others go on without the lock, and do not wait for it again for a while.
+_WAIT_SECONDS, _PAUSE_SECONDS = 0.02, 1.0
+_LOOK_SECONDS = 0.0001
 # A name is added once, and two records at one place would be one bucket of two names: that lock is waited for longer.
-_PATIENCE_SECONDS = 0.1
+_LONG_WAIT_SECONDS = 0.2
 # A byte that no record has: its lock is that of additions.
 _ADDITIONS = 2**60
 
@@ -26,20 +27,24 @@ class Level:
     """How full one bucket is. Read and write it in a with block, which has its lock.
 
     The lock is the kernel's: it ends with its process. While a process that holds it is stopped, others go on without
-    it; then the rows of some requests may not be counted, a burst at most.
+    it. Once that process goes on, it may write an old level, and what they took is not counted.
     """
 
     def __init__(self, descriptor: int, place: int) -> None:
         self._descriptor, self._place = descriptor, place
+        self._waits_from = -math.inf  # monotonic seconds
 
     def __enter__(self) -> None:
-        for _ in range(_TRIES):
-            if _lock(self._descriptor, self._place):
-                return
-            os.sched_yield()
+        if not _lock(self._descriptor, self._place):
+            self._wait()
 
     def __exit__(self, *_: object) -> None:
         _unlock(self._descriptor, self._place)
+
+    def _wait(self) -> None:
+        now = time.monotonic()
+        if now >= self._waits_from and not _lock_within(_WAIT_SECONDS, self._descriptor, self._place):
+            self._waits_from = now + _PAUSE_SECONDS
 
     def read(self) -> tuple[float, float]:
         """The rows that were left, and when; infinitely many for a new bucket."""
@@ -56,12 +61,10 @@ class Levels:
 
     Args:
         descriptor: Of another Levels, inherited from the parent process; None makes a new file.
-        clock: Monotonic seconds, for the wait for a lock.
     """
 
-    def __init__(self, descriptor: int | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, descriptor: int | None = None) -> None:
         self.descriptor = os.memfd_create("kan-serve-quotas") if descriptor is None else descriptor
-        self._clock = clock
         self._finding = threading.Lock()  # the kernel's lock is one of processes
         self._places: dict[bytes, int] = {}
         self._read_to = 0
@@ -79,17 +82,14 @@ class Levels:
         os.close(self.descriptor)
 
     def _find_or_add(self, digest: bytes) -> None:
-        latest = self._clock() + _PATIENCE_SECONDS
-        while not (is_locked := _lock(self.descriptor, _ADDITIONS)) and self._clock() < latest:
-            os.sched_yield()
+        _lock_within(_LONG_WAIT_SECONDS, self.descriptor, _ADDITIONS)
         try:
             self._read_new()
             if digest not in self._places:
                 os.pwrite(self.descriptor, _RECORD.pack(digest, math.inf, 0.0), self._read_to)
                 self._read_new()
         finally:
-            if is_locked:
-                _unlock(self.descriptor, _ADDITIONS)
+            _unlock(self.descriptor, _ADDITIONS)
 
     def _read_new(self) -> None:
         """Learn the names that other processes have added."""
@@ -109,5 +109,14 @@ def _lock(descriptor: int, place: int) -> bool:
     return True
 
 
+def _lock_within(seconds: float, descriptor: int, place: int) -> bool:
+    """Lock one byte, if other processes give it up in time."""
+    latest = time.monotonic() + seconds
+    while not (is_locked := _lock(descriptor, place)) and time.monotonic() < latest:
+        time.sleep(_LOOK_SECONDS)
+    return is_locked
+
+
 def _unlock(descriptor: int, place: int) -> None:
+    """Unlock one byte; without effect if this process has not locked it."""
     fcntl.lockf(descriptor, fcntl.LOCK_UN, 1, place)

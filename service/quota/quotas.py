@@ -10,7 +10,9 @@ from service.quota.levels import Levels
 
 
 class Quotas:
-    """The buckets in use. All that ask for the same name and rate share one. Any thread may ask.
+    """The buckets in use. All that ask for the same name and rate share one; processes share its level by the name.
+
+    Any thread may ask.
 
     Args:
         kind: What has these quotas, such as "token": one name may stand for a token and for a model.

@@ -154,7 +154,7 @@ def _describe_text(table: Table, cells: Cells, is_text: NDArray[np.bool_], prese
     count = "1 cell is no number" if texts == 1 else f"{texts:,} cells are no numbers"
     return (
         f"mostly numbers, but {table.place(row)} holds {quoted(str(cells[row]))} ({count}); to use it as numbers, "
-        f"empty or correct such cells and draft again with --force ({_MISSING} count as empty)"
+        f"empty or correct such cells ({_MISSING} count as empty)"
     )
 
 

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -66,5 +67,6 @@ def _with_code(fields: dict[str, Any]) -> dict[str, Any]:
     """
     status = fields.pop(STATUS_FIELD, None)
     if status is not None and fields.get("code") is None:
-        fields["code"] = Code(int(status)).name
+        with suppress(ValueError):  # it is none that gRPC knows
+            fields["code"] = Code(int(status)).name
     return fields

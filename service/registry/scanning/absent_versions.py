@@ -60,7 +60,7 @@ def explain(absence: Absence, policy: VersionPolicy) -> str:
 
 
 class AbsentVersions:
-    """Warns of such versions, once until it changes. Used on one event loop.
+    """Warns of such versions once, and again after a change. Used on one event loop.
 
     Args:
         entries: The versions that answer.

@@ -143,6 +143,7 @@ class Succession:
         old = entry.model
         assert old is not None
         self._entries.replace(entry, model=model)
+        model.used_at = old.used_at
         model.report()
         self._metrics.model_ready(entry.name, entry.version, ready=True, owner=model)
         self._closing.add(old, _OTHER_SETTINGS)

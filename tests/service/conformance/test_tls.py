@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -353,12 +352,10 @@ def test_a_start_with_an_expired_certificate_is_a_warning(
 def test_a_certificate_that_expires_while_the_server_runs(
     start: Start, write_model: WriteModel, authority: Authority
 ) -> None:
-    """One warning that its end is near, and one when it has come; the server looks on."""
+    """One warning that its end is near, and one when it has come."""
     write_model("affine")
-    server = start(*_flags(authority.issue("server", days=10 / 86400)))
+    server = start(*_flags(authority.issue("server", days=40 / 86400)))
     wait_for(lambda: "the certificate of the gRPC port expired on" in server.log.read_text(), "the warning")
-    looked_at = time.time()
-    wait_for(lambda: time.time() > looked_at + 2.5, "two more looks")
     warnings = [line for line in server.stop()[1].splitlines() if "WARNING" in line]
     assert len(warnings) == 2
     assert "in less than 2 days: renew it" in warnings[0]

@@ -85,8 +85,7 @@ def test_a_cell_that_is_no_number_is_told_with_its_remedy(tmp_path: Path) -> Non
     pd.DataFrame({"x": rows, "y": range(42)}).to_csv(tmp_path / "t.csv", index=False)
     assert inspect(tmp_path / "t.csv", "y").facts("x").flaw == (
         'mostly numbers, but row 41 (line 42) holds "n.a." (2 cells are no numbers); to use it as numbers, empty or '
-        "correct such cells and draft again with --force (#n/a, -, --, ., <na>, ?, n/a, na, nan, none, null count as "
-        "empty)"
+        "correct such cells (#n/a, -, --, ., <na>, ?, n/a, na, nan, none, null count as empty)"
     )
 
 

@@ -15,7 +15,7 @@ UNTIMED: dict[str, Any] = {"lowering": {"tune_for": []}}
 PROMISED = {"age": "up", "height": "down"}
 TRAINED, NEW = 800, 1600
 # What float32 leaves of equal answers, beside their range.
-ROUNDING = 1e-6
+ROUNDING = 1e-5
 
 
 def noisy(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -92,9 +92,9 @@ def test_served_answers_keep_the_order_of_monotone_columns(
 def test_the_rows_do_not_keep_the_order_by_themselves(
     people: pd.DataFrame, inputs: pd.DataFrame, quick: dict[str, Any], column: str
 ) -> None:
-    """Without the promise the same fit steps back by more than ten thousand times the rounding."""
+    """Without the promise the same fit steps back by more than a thousand times the rounding."""
     free = KANRegressor(**quick).fit(inputs, people["paid"])
-    assert largest_step_back(free.predict, inputs, column) > 10_000 * ROUNDING
+    assert largest_step_back(free.predict, inputs, column) > 1000 * ROUNDING
 
 
 def test_served_bounds_hold_the_share_that_was_promised(client: Client, bounded: KANRegressor) -> None:

@@ -98,6 +98,23 @@ def test_the_least_recently_used_is_let_go_and_comes_back(four: Path) -> None:
     run_test(test())
 
 
+def test_settings_that_make_models_anew_keep_the_order_of_use(four: Path) -> None:
+    """A was used last, so b is let go for c, though b was made anew after a."""
+
+    async def test() -> None:
+        settings = Settings(models=four, max_loaded_models=2)
+        async with loaded_registry(settings) as registry:
+            for name in "aba":
+                await call(registry, name)
+            await registry.adopt(
+                settings.model_copy(update={"tables": {n: ModelTable(max_batch_rows=7) for n in "ab"}})
+            )
+            await call(registry, "c")
+            assert _in_memory(registry) == "ac"
+
+    run_test(test())
+
+
 def test_series_of_models_that_were_let_go_are_bounded(four: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the last of them keep more than kan_model_ready."""
     monkeypatch.setattr("service.metrics.metrics._MOST_COLD_KEPT", 1)
