@@ -53,18 +53,29 @@ class Expiry:
         if due <= self._told:
             return
         self._told = due
-        if refusal := refusal_by_callers(certificates, now):
-            _log.warning("%s", refusal)
-        else:
-            days = _notices(self._validity)[due - 1].days
-            _log.warning(
-                "the certificate of the gRPC port ends on %s, in less than %d days: renew it (docs/security.md)",
-                *(self._validity.ends_at(), days),
-            )
+        _log.warning("%s", warning(certificates, now))
 
     def _known(self, now: datetime, *, is_told: bool = False) -> int:
         """How many of the warnings that are due were logged before the first look at a certificate."""
         return _due(self._validity, now) if is_told or now > self._validity.ends else 0
+
+
+def warning(certificates: Certificates, now: datetime | None = None) -> str:
+    """What a look at this time would warn of; "" for a certificate that is valid for long.
+
+    Args:
+        certificates: Those to look at.
+        now: The time; None: the present.
+    """
+    now = now or datetime.now(UTC)
+    validity = certificates.validity
+    if refusal := refusal_by_callers(certificates, now):
+        return refusal
+    if not (due := _due(validity, now)):
+        return ""
+    days = _notices(validity)[due - 1].days
+    when = f"on {validity.ends_at()}, in less than {days} days"
+    return f"the certificate of the gRPC port ends {when}: renew it (docs/security.md)"
 
 
 def _due(validity: Validity, now: datetime) -> int:

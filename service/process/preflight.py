@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from service.access.authorizer import Authorizer
-from service.access.certificates import check_authorities, read_certificates, refusal_by_callers
+from service.access.certificates import check_authorities, read_certificates
+from service.access.expiry import warning
 from service.access.reloaded import ReloadedFiles
 from service.errors import StartupError
 from service.process.envoy.installed import check_installed
@@ -56,7 +57,7 @@ def find_mistakes(settings: Settings, origins: Mapping[str, str]) -> list[str]:
 def find_warnings(settings: Settings) -> list[str]:
     """What is wrong with parts with which a server starts all the same.
 
-    They are no model, versions that are selected and absent, or a certificate that has expired.
+    They are no model, versions that are selected and absent, or a certificate that has expired or ends soon.
     """
     found: list[str] = []
     with suppress(StartupError):  # a mistake
@@ -67,8 +68,8 @@ def find_warnings(settings: Settings) -> list[str]:
                 found.append(f"no model would answer: {explain_no_versions(settings.models)}")
     with suppress(StartupError):
         certificates = read_certificates(settings)
-        if certificates is not None and (refusal := refusal_by_callers(certificates.value)):
-            found.append(refusal)
+        if certificates is not None and (soon := warning(certificates.value)):
+            found.append(soon)
     return found
 
 

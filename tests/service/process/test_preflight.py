@@ -143,17 +143,18 @@ def test_a_selected_version_that_is_absent_is_a_warning(repository: Path, capsys
     assert ok.startswith("kan-serve: ok: ")
 
 
-def test_an_expired_certificate_is_a_warning(
-    tmp_path: Path, named: dict[str, str], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("days", "said"), [(-1, "expired on "), (1, "ends on ")])
+def test_a_certificate_that_has_expired_or_ends_soon_is_a_warning(
+    tmp_path: Path, named: dict[str, str], capsys: pytest.CaptureFixture[str], days: int, said: str
 ) -> None:
-    """A server starts with it too, but callers refuse it."""
-    pair = Authority(tmp_path).issue("old", days=-1)
+    """A server starts with it too."""
+    pair = Authority(tmp_path).issue("old", days=days)
     assert (
         main(["--check-config", *_write(tmp_path, {**named, "tls_cert": str(pair.cert), "tls_key": str(pair.key)})])
         == 0
     )
     warning, ok = capsys.readouterr().err.splitlines()
-    assert warning.startswith("kan-serve: warning: the certificate of the gRPC port expired on ")
+    assert warning.startswith(f"kan-serve: warning: the certificate of the gRPC port {said}")
     assert ok.startswith("kan-serve: ok: ")
 
 
