@@ -1,8 +1,8 @@
 """Every version that was tried, and which version of a model is the latest."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -55,6 +55,25 @@ class Entry:
             was_refused = self.state is State.REFUSED
             return f"it was refused: {self.reason}" if was_refused else self.reason or "it is loading"
         return "" if self.model.batcher.alive else "its batcher broke"
+
+
+class Lease:
+    """A model for one with block, which is entered at once: the model is not closed before the end of the block."""
+
+    __slots__ = ("_model",)
+
+    def __init__(self, model: LiveModel) -> None:
+        self._model = model
+
+    def __enter__(self) -> LiveModel:
+        self._model.leases += 1
+        self._model.used_at = time.monotonic()
+        return self._model
+
+    def __exit__(self, *_: object) -> None:
+        self._model.leases -= 1
+        if not self._model.leases:
+            self._model.unused.set()
 
 
 async def _come_never(_name: str, _version: int | None, _deadline: float | None) -> bool:
@@ -155,7 +174,7 @@ class Entries:
         """(name, version) of the versions that answer and stay, cold ones too, but not lingering ones."""
         return {(entry.name, entry.version) for entry in self if entry.state in SERVED}
 
-    def lease(self, name: str, version: int | None = None) -> AbstractContextManager[LiveModel, None]:
+    def lease(self, name: str, version: int | None = None) -> Lease:
         """A lease of a model for one with block, which must be entered at once. The model is not closed before its end.
 
         Args:
@@ -172,11 +191,11 @@ class Entries:
             reason = reason or "other workers are not ready for it yet"
         if reason or entry.model is None:
             raise ModelNotReady(f"model {name!r} version {entry.version} does not answer: {reason}")
-        return entry.model
+        return Lease(entry.model)
 
     async def lease_or_wait(
         self, name: str, version: int | None = None, deadline: float | None = None, caller: Caller = ANYBODY
-    ) -> AbstractContextManager[LiveModel, None]:
+    ) -> Lease:
         """A lease as :meth:`lease` gives it, after a wait if the version is not loaded yet.
 
         Args:

@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +35,6 @@ from service.settings import Settings
 class LiveModel:
     """One version that answers: ``await model.submit(rows, deadline)``. Made by `load`.
 
-    A with block leases it: `retire` does not close it before the end of the block. Any number may be open at once.
-
     Attributes:
         name, version: As in the repository.
         manifest: As training wrote it.
@@ -52,8 +49,9 @@ class LiveModel:
         submit_for_attribution: As `submit`, for the contributions of the columns; None without `attribution`.
         metrics: The metrics of this version.
         attribution: Gives the contributions of the columns; None if the version has no attribution.onnx.
-        leases: Number of leases.
+        leases: Number of :class:`leases <service.registry.entries.Lease>`: `retire` waits for the last one.
         used_at: When the last lease began, in monotonic seconds.
+        unused: Set when the last lease ends.
     """
 
     def __init__(
@@ -94,17 +92,7 @@ class LiveModel:
         self._file_bytes, self._memory_bytes = file_bytes, memory_bytes
         self._executor = executor
         self.leases, self.used_at = 0, time.monotonic()
-        self._unused = asyncio.Event()
-
-    def __enter__(self) -> Self:
-        self.leases += 1
-        self.used_at = time.monotonic()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.leases -= 1
-        if not self.leases:
-            self._unused.set()
+        self.unused = asyncio.Event()
 
     @property
     def file_bytes(self) -> int:
@@ -158,8 +146,8 @@ class LiveModel:
     async def retire(self) -> None:
         """Wait for the last lease, drain, and close. Give no lease any more before that."""
         while self.leases:
-            self._unused.clear()
-            await self._unused.wait()
+            self.unused.clear()
+            await self.unused.wait()
         await self.drain()
         await self.close()
 

@@ -139,13 +139,15 @@ def test_an_armed_version_answers_after_its_switch_also_as_the_only_one() -> Non
     """By its number it answers at once. After an unload no other version answers before the switch."""
     entries, switched = Entries(), [False]
     entry = entries.add("affine", 2)
-    entry.model = SimpleNamespace(batcher=SimpleNamespace(alive=True))  # type: ignore[assignment]
+    entry.model = SimpleNamespace(batcher=SimpleNamespace(alive=True), leases=1)  # type: ignore[assignment]
     entries.arm(entry, lambda: switched[0])
     with pytest.raises(ModelNotReady, match="other workers are not ready for it yet"):
         entries.lease("affine")
-    assert entries.lease("affine", 2) is entry.model
+    with entries.lease("affine", 2) as model:
+        assert model is entry.model
     switched[0] = True
-    assert entries.lease("affine") is entry.model
+    with entries.lease("affine") as model:
+        assert model is entry.model
 
 
 def test_an_earlier_version_is_armed_and_disarmed() -> None:
