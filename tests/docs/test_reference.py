@@ -87,7 +87,7 @@ def test_metrics_have_the_names_of_the_written_table() -> None:
 
 
 def test_the_runbook_of_a_refusal_has_every_reason() -> None:
-    """Those that the code gives, which the line of the metric lists too."""
+    """The runbook has a row for each reason that the code gives, and the line of the metric lists the same reasons."""
     code_of_service = "\n".join(path.read_text() for path in (DOCS.parent / "service").rglob("*.py"))
     given = set(re.findall(r'ModelRefused\(\s*"(\w+)"', code_of_service)) | {"resources", OTHER_WORKER}
     written = (DOCS / "operations.md").read_text()
