@@ -20,7 +20,7 @@ from service.errors import (
 )
 from service.metrics.metrics import Metrics, ModelMetrics, Rejection
 from service.rpc.request import RequestContext
-from service.rpc.status import Code, RpcError, shorten, status_of
+from service.rpc.status import Code, RpcError, Unreadable, shorten, status_of
 from service.tracing.trace import End
 
 _log = logging.getLogger(__name__)
@@ -35,6 +35,9 @@ _REJECTIONS: Mapping[type[ServiceError], Rejection] = {
 
 # A caller's deadline began to run before the request was here, so the caller may leave this much before ours passes.
 _DEADLINE_SLACK_SECONDS = 0.01
+
+# gRPC's core does not say which.
+_UNRECEIVED = "no whole message came: it is longer than max_message_bytes, the caller left, or the server stopped"
 
 
 class Named(Protocol):
@@ -61,6 +64,19 @@ def count_refusal(method: Named, error: ServiceError, metrics: Metrics, call: Re
     model = count(method, call, failure.code.name, 0.0, metrics)
     model.rejected(_REJECTIONS.get(type(error), "overload"))
     return failure
+
+
+def count_unreadable(method: Named, error: Unreadable, metrics: Metrics, call: RequestContext) -> None:
+    """Count a call whose messages cannot be read; what its caller is told gets the call's name."""
+    error.request_id = call.request_id
+    count(method, call, error.code.name, 0.0, metrics).rejected("invalid")
+
+
+def log_unreceived(method: Named, call: RequestContext, error: asyncio.CancelledError) -> None:
+    """Write the line of a call that was given up before its message was here. It is not counted: it is no request."""
+    if call.log is not None:
+        line = _line(method, call, _failure(method, call, error, 0.0).code.name, 0.0)
+        call.log.write({**line, "details": _UNRECEIVED})
 
 
 def hold_answer(hold: Callable[[int], None], answer_bytes: int, model: ModelMetrics) -> None:

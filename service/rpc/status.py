@@ -94,6 +94,10 @@ class RpcError(Exception):
         return trailers
 
 
+class Unreadable(RpcError):
+    """A call that was refused while its messages were read. Front ends count it, as its handler never knew of it."""
+
+
 LATE = RpcError(Code.DEADLINE_EXCEEDED, "the deadline passed before the answer was ready")
 
 

@@ -14,7 +14,7 @@ from service.errors import Overloaded, ServiceError
 from service.frontends.asgi import framing
 from service.frontends.asgi.caller_watch import CallerWatch
 from service.frontends.asgi.framing import Deframer
-from service.frontends.asgi.json_call import answer_json, end_json, json_method, whole_body
+from service.frontends.asgi.json_call import answer_json, end_json, json_method, refuse_http, whole_body
 from service.frontends.asgi.open_call import (
     CONTENT_TYPE,
     LAST_PIECE,
@@ -35,9 +35,9 @@ from service.rpc import calls
 from service.rpc.admission import Admission, Held
 from service.rpc.bounds import APART_MAX_MESSAGE_BYTES, Bounds, apart_bounds, is_apart
 from service.rpc.calls import BidiStream, Method, RequestContext, ServerStream, Unary
-from service.rpc.ending import count_refusal, count_unread
+from service.rpc.ending import count_refusal, count_unread, count_unreadable
 from service.rpc.entrance import Entrance
-from service.rpc.status import LATE, Code, RpcError
+from service.rpc.status import LATE, Code, RpcError, Unreadable
 from service.rpc.streams import answer_bidi_stream
 from service.tracing.traceparent import TRACEPARENT
 
@@ -108,7 +108,7 @@ class AsgiFront:
         if not headers.get(b"content-type", b"").startswith(CONTENT_TYPE):
             in_json = json_method(scope, headers, self._explain, self._max_request_rows)
             if in_json is None:
-                await _refuse_http(send)
+                await refuse_http(send)
                 return
         method = in_json or self._methods.get(scope["path"])
         end = end_grpc if in_json is None else end_json
@@ -143,6 +143,8 @@ class AsgiFront:
             else:
                 await self._answer_json(in_json, call)
         except RpcError as error:
+            if isinstance(error, Unreadable):
+                count_unreadable(method, error, self._metrics, context)
             await end(send, error, started=call.started)
         except Overloaded as error:
             await end(send, count_refusal(method, error, self._metrics, context), started=call.started)
@@ -234,16 +236,3 @@ async def _one_by_one(answers: AsyncGenerator[bytes, None]) -> AsyncGenerator[li
     async with aclosing(answers) as ready:
         async for answer in ready:
             yield [answer]
-
-
-async def _refuse_http(send: Send) -> None:
-    """Tell a caller who speaks no gRPC, nor JSON that Envoy converts."""
-    text = (
-        b"this port speaks gRPC, gRPC-Web, and JSON for kan_api: POST /kan_api.v1.PredictionService/Predict with "
-        b"content-type application/json, uncompressed, without a query; or POST /v1/models/NAME:explain, likewise; "
-        b"/metrics, /livez and /readyz are on the HTTP port\n"
-    )
-    await send(
-        {"type": "http.response.start", "status": 415, "headers": [(b"content-type", b"text/plain; charset=utf-8")]}
-    )
-    await send({"type": "http.response.body", "body": text, "more_body": False})

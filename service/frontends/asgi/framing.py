@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
-from service.rpc.status import Code, RpcError
+from service.rpc.status import Code, RpcError, Unreadable
 
 # What may stand in grpc-message as it is: printable ASCII but the percent sign.
 _PLAIN = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
@@ -40,7 +40,7 @@ class Deframer:
         """The messages that are complete with this piece, oldest first.
 
         Raises:
-            RpcError: RESOURCE_EXHAUSTED for a message that is too long, INVALID_ARGUMENT for one that does not
+            Unreadable: RESOURCE_EXHAUSTED for a message that is too long, INVALID_ARGUMENT for one that does not
                 decompress, UNIMPLEMENTED for a compression that is unknown.
         """
         buffer = piece
@@ -91,7 +91,7 @@ class Deframer:
 
     def _decompressed(self, message: bytes) -> bytes:
         if self._encoding not in _WINDOW_BITS:
-            raise RpcError(
+            raise Unreadable(
                 Code.UNIMPLEMENTED,
                 f"a message is compressed and grpc-encoding is {self._encoding!r}; wanted one of {list(_WINDOW_BITS)}",
             )
@@ -100,11 +100,11 @@ class Deframer:
         try:
             plain = inflate.decompress(message, self._max_message_bytes + 1)
         except zlib.error as error:
-            raise RpcError(Code.INVALID_ARGUMENT, f"a message is no {self._encoding}: {error}") from error
+            raise Unreadable(Code.INVALID_ARGUMENT, f"a message is no {self._encoding}: {error}") from error
         if len(plain) > self._max_message_bytes:
             raise _too_long(len(plain), self._max_message_bytes)
         if not inflate.eof:
-            raise RpcError(Code.INVALID_ARGUMENT, f"a message in {self._encoding} is cut short")
+            raise Unreadable(Code.INVALID_ARGUMENT, f"a message in {self._encoding} is cut short")
         return plain
 
 
@@ -149,9 +149,9 @@ def accepted_encoding(offered: bytes, wanted: Iterable[str]) -> str:
     return next((name for name in wanted if name in names), "identity")
 
 
-def _too_long(length: int, max_message_bytes: int) -> RpcError:
+def _too_long(length: int, max_message_bytes: int) -> Unreadable:
     # gRPC's own words and code for it.
-    return RpcError(
+    return Unreadable(
         Code.RESOURCE_EXHAUSTED,
         f"Received message larger than max ({length} vs. {max_message_bytes}); max_message_bytes",
     )

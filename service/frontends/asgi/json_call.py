@@ -14,7 +14,7 @@ from service.frontends.asgi.open_call import OpenCall, Scope, Send
 from service.protocols import kserve
 from service.rpc.calls import Unary
 from service.rpc.limits import MAX_JSON_BYTES
-from service.rpc.status import Code, RpcError
+from service.rpc.status import Code, RpcError, Unreadable
 
 _JSON = re.compile(rb"application/json\s*(;.*)?", re.IGNORECASE)
 _PIECE_BYTES: Final = 512 * 1024
@@ -47,11 +47,24 @@ def json_method(scope: Scope, headers: Mapping[bytes, bytes], explain: Unary, ma
     return kserve.method_at(scope["path"], explain, max_request_rows)
 
 
+async def refuse_http(send: Send) -> None:
+    """Tell a caller who speaks no gRPC, nor JSON that Envoy converts."""
+    text = (
+        b"this port speaks gRPC, gRPC-Web, and JSON for kan_api: POST /kan_api.v1.PredictionService/Predict with "
+        b"content-type application/json, uncompressed, without a query; or POST /v1/models/NAME:explain, likewise; "
+        b"/metrics, /livez and /readyz are on the HTTP port\n"
+    )
+    await send(
+        {"type": "http.response.start", "status": 415, "headers": [(b"content-type", b"text/plain; charset=utf-8")]}
+    )
+    await send({"type": "http.response.body", "body": text, "more_body": False})
+
+
 async def whole_body(call: OpenCall) -> bytes:
     """The body of a request.
 
     Raises:
-        RpcError: RESOURCE_EXHAUSTED: it is longer than the bound.
+        Unreadable: RESOURCE_EXHAUSTED: it is longer than the bound.
         Overloaded: There is no room for it.
     """
     pieces: list[bytes] = []
@@ -61,7 +74,7 @@ async def whole_body(call: OpenCall) -> bytes:
         pieces.append(event["body"])
         size_bytes += len(event["body"])
         if size_bytes > MAX_JSON_BYTES:
-            raise RpcError(
+            raise Unreadable(
                 Code.RESOURCE_EXHAUSTED,
                 f"Received JSON larger than max (more than {MAX_JSON_BYTES} bytes); gRPC takes larger messages",
             )

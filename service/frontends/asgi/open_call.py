@@ -11,7 +11,7 @@ from service.frontends.envoy import message_header
 from service.rpc.admission import Held
 from service.rpc.calls import RequestContext
 from service.rpc.limits import UNREAD_BYTES
-from service.rpc.status import Code, RpcError
+from service.rpc.status import Code, RpcError, Unreadable
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -132,6 +132,7 @@ async def one_message(call: OpenCall, deframer: Deframer) -> bytes:
 
     Raises:
         Overloaded: There is no room for it.
+        Unreadable: It is none.
     """
     body = message_header.body_in(call.headers)
     messages = [] if body is None else deframer.feed(body)
@@ -142,7 +143,7 @@ async def one_message(call: OpenCall, deframer: Deframer) -> bytes:
         more = event["more_body"]
     call.body_read = True
     if len(messages) != 1 or not deframer.empty:
-        raise RpcError(
+        raise Unreadable(
             Code.INVALID_ARGUMENT,
             f"the request holds {len(messages)} messages{'' if deframer.empty else ' and a part of one'}; wanted one",
         )
@@ -155,6 +156,7 @@ async def messages(call: OpenCall, deframer: Deframer) -> AsyncIterator[bytes]:
 
     Raises:
         Overloaded: There is no room for more.
+        Unreadable: They are none.
     """
     more = True
     while more:
@@ -167,7 +169,7 @@ async def messages(call: OpenCall, deframer: Deframer) -> AsyncIterator[bytes]:
         more = event["more_body"]
     call.body_read = True
     if not deframer.empty:
-        raise RpcError(Code.INVALID_ARGUMENT, "the stream of requests ends within a message")
+        raise Unreadable(Code.INVALID_ARGUMENT, "the stream of requests ends within a message")
 
 
 async def end_grpc(send: Send, error: RpcError, *, started: bool) -> None:

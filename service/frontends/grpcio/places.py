@@ -16,10 +16,10 @@ from service.frontends.grpcio.unread import Unread
 from service.metrics.metrics import Metrics
 from service.rpc.admission import Admission, Held
 from service.rpc.calls import BidiStream, Method
-from service.rpc.ending import count_refusal, count_unread
+from service.rpc.ending import count_refusal, count_unread, count_unreadable, log_unreceived
 from service.rpc.entrance import Entrance
 from service.rpc.request import Metadata, RequestContext
-from service.rpc.status import Code, RpcError
+from service.rpc.status import Code, RpcError, Unreadable
 from service.tracing.traceparent import TRACEPARENT
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
@@ -62,17 +62,13 @@ class Places:
         """The place of a call, to be entered."""
         return Place(self, method, context)
 
-    async def message(self, held: Held, context: Context) -> bytes:
-        """The one message of a call.
+    async def receive(self, held: Held, context: Context) -> bytes:
+        """The one message of a call, or the end if none comes.
 
         Raises:
             Overloaded: There is no room for it.
-            RpcError: INVALID_ARGUMENT: the caller sends none.
         """
-        message = await self._receiving.receive(held, context.peer, context.read)
-        if message is _END:
-            raise RpcError(Code.INVALID_ARGUMENT, "the request holds 0 messages; wanted one")
-        held.complete(len(message))
+        message: bytes = await self._receiving.receive(held, context.peer, context.read)
         return message
 
     async def messages(self, held: Held, context: Context) -> AsyncIterator[bytes]:
@@ -92,13 +88,14 @@ class Place:
         call: Its context.
     """
 
-    __slots__ = ("_context", "_ended", "_held", "_method", "_peer", "_places", "_task", "call")
+    __slots__ = ("_came", "_context", "_ended", "_held", "_method", "_peer", "_places", "_task", "call")
 
     def __init__(self, places: Places, method: Method, context: Context) -> None:
         self._places = places
         self._method = method
         self._context = context
         self._ended = False
+        self._came = False  # the one message of a call
         self._peer = ""
         task = asyncio.current_task()
         assert task is not None  # grpc.aio runs each call as one
@@ -126,6 +123,30 @@ class Place:
         assert self._held is not None
         return self._held
 
+    async def message(self) -> bytes:
+        """The one message of the call.
+
+        Raises:
+            Overloaded: There is no room for it.
+            grpc.aio.AbortError: The caller sends none, and was told.
+        """
+        message = await self._places.receive(self.held, self._context)
+        if message is _END:
+            await self._end_without_message()
+        self.held.complete(len(message))
+        self._came = True
+        return message
+
+    async def _end_without_message(self) -> NoReturn:
+        """Tell the caller. One who has left or sent too much brings the same end, but then gRPC takes no status."""
+        error = Unreadable(Code.INVALID_ARGUMENT, "the request holds 0 messages; wanted one")
+        error.request_id = self.call.request_id
+        try:
+            await self._abort(error)
+        except grpc.aio.AbortError:
+            count_unreadable(self._method, error, self._places.metrics, self.call)
+            raise
+
     def answer(self, answer_bytes: int) -> None:
         """Count the answer of a call with one, until the caller has read it.
 
@@ -145,9 +166,12 @@ class Place:
             await self._abort(error)
         if isinstance(error, Overloaded):
             await self._refuse(error)
-        if isinstance(error, asyncio.CancelledError) and self._held and self._held.evicted and not self._ended:
-            self._task.uncancel()
-            await self._refuse(self._held.refusal())
+        if isinstance(error, asyncio.CancelledError) and not self._ended:
+            if self.held.evicted:
+                self._task.uncancel()
+                await self._refuse(self.held.refusal())
+            if not self._came:
+                log_unreceived(self._method, self.call, error)
 
     def _cancel(self) -> None:
         """Another call needs its place: its caller is told, or has not read what it was told."""

@@ -196,7 +196,7 @@ class _Table(grpc.GenericRpcHandler):
 
         async def answer(_: AsyncIterator[bytes], context: Context) -> bytes:
             async with places.place(method, context) as place:
-                request = await places.message(place.held, context)
+                request = await place.message()
                 return await calls.invoke(
                     *(method, place.call, request, self._metrics, self._max_message_bytes), hold=place.answer
                 )
@@ -208,7 +208,7 @@ class _Table(grpc.GenericRpcHandler):
 
         async def answers(_: AsyncIterator[bytes], context: Context) -> None:
             async with places.place(method, context) as place:
-                request = await places.message(place.held, context)
+                request = await place.message()
                 async with aclosing(calls.answer_server_stream(method, place.call, request, self._metrics)) as ready:
                     async for answer in ready:
                         await context.write(answer)

@@ -5,8 +5,9 @@ import json
 import os
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -132,6 +133,49 @@ def test_a_refused_call_has_the_name_of_its_token(start: Start, write_model: Wri
     told = [(line["token"], line["code"]) for line in _lines(server, file)]
     assert told == [("bob", "PERMISSION_DENIED"), ("old", "UNAUTHENTICATED"), (None, "UNAUTHENTICATED")]
     assert not any(secret(token).encode() in file.read_bytes() for token in ("bob", "old", "eve"))
+
+
+def test_a_message_that_is_too_long_has_a_line(
+    start: Start, frontend: str, write_model: WriteModel, tmp_path: Path
+) -> None:
+    """One for each such call, with its method and caller, whoever refuses it: Python, Envoy, or gRPC's core, which does
+    not say whether its caller left.
+    """
+    write_model("affine")
+    file, tokens = tmp_path / "access.log", write_tokens(tmp_path / "tokens.toml", alice="")
+    server = start("--access-log", str(file), "--tokens", str(tokens), "--max-message-bytes", "65536")
+    sizes = [2**17] * 20 + [2**23]
+    with grpc.insecure_channel(server.grpc, server.options) as channel:
+        method: Any = channel.unary_unary(KanApi.path)
+        for size in sizes:
+            with pytest.raises(grpc.RpcError) as caught:
+                method(bytes(size), timeout=60, metadata=bearer("alice"))
+            assert cast(grpc.Call, caught.value).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    lines = _lines(server, file)
+    assert len(lines) == len(sizes)
+    assert {line["method"] for line in lines} == {KanApi.path}
+    assert all(re.fullmatch(r"127\.0\.0\.1:\d+", line["peer"]) for line in lines)
+    told = {(line["code"], line.get("token"), re.split("[:{]", line.get("details", ""))[0]) for line in lines}
+    if frontend == "grpcio":
+        assert told == {("CANCELLED", "alice", "no whole message came")}
+    else:
+        assert told <= {("RESOURCE_EXHAUSTED", "alice", ""), ("RESOURCE_EXHAUSTED", None, "request_payload_too_large")}
+
+
+def test_a_caller_without_a_message_is_told_and_logged(start: Start, write_model: WriteModel, tmp_path: Path) -> None:
+    """A call that ends before its one message is a mistake of the caller's: a code, a line, and a count."""
+    write_model("affine")
+    file = tmp_path / "access.log"
+    server = start("--access-log", str(file))
+    none: Iterator[bytes] = iter(())
+    with grpc.insecure_channel(server.grpc, server.options) as channel:
+        method: Any = channel.stream_unary(KanApi.path)
+        with pytest.raises(grpc.RpcError) as caught:
+            method(none, timeout=60)
+        assert cast(grpc.Call, caught.value).code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "wanted one" in str(cast(grpc.Call, caught.value).details())
+    assert server.sample("kan_requests_total", code="INVALID_ARGUMENT") == 1
+    assert [line["code"] for line in _lines(server, file)] == ["INVALID_ARGUMENT"]
 
 
 def test_a_line_has_bounded_length_and_no_payload(start: Start, write_model: WriteModel, tmp_path: Path) -> None:
