@@ -27,6 +27,7 @@ _TRACE_ENDPOINT_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTE
 # The default of `max_inflight_bytes` grows with `max_message_bytes`, so that an operator can raise the latter alone.
 _LEAST_INFLIGHT_BYTES = 48 * 2**20
 _INFLIGHT_MESSAGES = 3
+_LAST_PORT = 65535
 
 
 def variable(name: str) -> str:
@@ -107,6 +108,24 @@ class Settings(
         if "trace_endpoint" not in found:
             found["trace_endpoint"] = os.environ.get(trace_variable() or "", "")
         return found
+
+    @model_validator(mode="after")
+    def _closed_doors_tell_only_health(self) -> Self:
+        """With TLS or tokens the HTTP port tells nothing of models, unless it is asked for metrics too."""
+        metrics_port = self.metrics_port
+        if metrics_port is None and (self.tls_cert or self.tokens):
+            metrics_port = self._next_port() if self.http_port else 0
+        elif metrics_port == self.http_port and metrics_port:
+            metrics_port = None
+        object.__setattr__(self, "metrics_port", metrics_port)  # because the model is frozen
+        return self
+
+    def _next_port(self) -> int:
+        following = (self.http_port + 1, self.http_port + 2)
+        port = next(port for port in following if port != self.grpc_port)
+        if port > _LAST_PORT:
+            raise ValueError(f"http_port is {self.http_port}, with no port after it: wanted metrics_port")
+        return port
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:

@@ -40,7 +40,7 @@ def server(tmp_path: Path) -> Iterator[KanServe]:
 def prometheus(server: KanServe, tmp_path: Path) -> Iterator[str]:
     """Prometheus on a free port of loopback, scraping the server; its base address."""
     program = find_program("prometheus")
-    (tmp_path / "prometheus.yml").write_text(CONFIG.format(http=server.http))
+    (tmp_path / "prometheus.yml").write_text(CONFIG.format(http=server.metrics))
     with running(
         program,
         f"--config.file={tmp_path / 'prometheus.yml'}",

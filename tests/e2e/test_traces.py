@@ -35,7 +35,7 @@ def test_an_exemplar_in_prometheus_names_a_trace_that_was_sent(tmp_path: Path) -
                 method: Any = channel.unary_unary(KanApi.path)
                 method(KanApi.request("affine", np.ones((1, 4), np.float32)), timeout=60)
             (span,) = receiver.wait_for(KanApi.path.removeprefix("/"))
-            (tmp_path / "prometheus.yml").write_text(_CONFIG.format(http=server.http))
+            (tmp_path / "prometheus.yml").write_text(_CONFIG.format(http=server.metrics))
             command = (
                 program,
                 f"--config.file={tmp_path / 'prometheus.yml'}",

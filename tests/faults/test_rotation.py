@@ -30,7 +30,7 @@ def test_no_call_fails_while_certificates_and_tokens_rotate(
     files = RotatedFiles(tmp_path / "access")
     server = kan_serve(*files.flags)
     request = KanApi.request("kan", np.ones((1, 4), np.float32))
-    found = asyncio.run(rotate(server.grpc, server.http, files, request, _ROTATIONS, _PAUSE_SECONDS))
+    found = asyncio.run(rotate(server.grpc, server.metrics, files, request, _ROTATIONS, _PAUSE_SECONDS))
     assert found.failures == []
     assert (found.rotations, found.half_written) == (_ROTATIONS, _ROTATIONS // 2)
     assert min(found.answered[kind] for kind in ("kept", "new", "stream")) > _ROTATIONS

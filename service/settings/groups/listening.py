@@ -23,13 +23,16 @@ class ListeningSettings(BaseModel):
         default=8002,
         ge=0,
         le=65535,
-        description="Port for /livez and /readyz, and for /metrics without --metrics-port; 0 takes a free one.",
+        description="Plain port for /livez and /readyz; without TLS and tokens for /metrics too. 0 takes a free one.",
     )
     metrics_port: int | None = Field(
         default=None,
         ge=0,
         le=65535,
-        description="A port for /metrics, and for /readyz with reasons; the HTTP port then tells only health.",
+        description=(
+            "Plain port for /metrics, and for /readyz with reasons; the HTTP port then tells only health. By default "
+            "--http-port, and with TLS or tokens the port after it."
+        ),
     )
     compression: Literal["none", "gzip", "deflate"] = Field(
         default="none",

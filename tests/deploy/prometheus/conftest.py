@@ -60,7 +60,7 @@ def start_prometheus(
         (own,) = (f"127.0.0.1:{port}" for port in free_ports(1))
         alertmanagers = [alertmanager] if alertmanager else []
         targets = {
-            "kan-serve": [server.http for server in servers],
+            "kan-serve": [server.metrics for server in servers],
             "kan-envoy": [envoy.metrics],
             "alertmanager": alertmanagers,
             "prometheus": [own],

@@ -37,6 +37,8 @@ class KanServe:
     line: str
     grpc: str
     http: str
+    # Where /metrics is: the HTTP port, or with TLS or tokens a port of its own.
+    metrics: str
     log: Path
     options = _OPTIONS
 
@@ -78,7 +80,7 @@ class KanServe:
             process.communicate()
             raise AssertionError(f"kan-serve said {line!r}, and {log.read_text()!r} in its log")
         words = dict(word.split("=", 1) for word in line.split() if "=" in word)
-        return cls(process, line, words["grpc"], words["http"], log)
+        return cls(process, line, words["grpc"], words["http"], words.get("metrics", words["http"]), log)
 
     @property
     def served(self) -> str:
@@ -91,11 +93,11 @@ class KanServe:
 
     def sample(self, name: str, **labels: str) -> float:
         """Sum of a metric's samples that have these labels."""
-        return metrics.total(metrics.read(self.http), name, **labels)
+        return metrics.total(metrics.read(self.metrics), name, **labels)
 
     def get(self, path: str) -> tuple[int, str]:
-        """Status and body of what the HTTP port has there."""
-        return get(self.http, path)
+        """Status and body of what the port for metrics has there: health with reasons too."""
+        return get(self.metrics, path)
 
     def is_ready(self) -> bool:
         """What /readyz says. On a machine that stood still the event loop may answer late: then it is asked again."""

@@ -129,7 +129,7 @@ def test_hundreds_of_calls_at_once(server: KanServe, answer: Answer) -> None:
 
 def test_a_cancelled_task_cancels_its_call_alone(gate: Gate, server: KanServe, answer: Answer) -> None:
     """The server drops its call, other calls are answered, and the client still works."""
-    before, cancelled = _arrivals(server), codes(server.http, "slow")["CANCELLED"]
+    before, cancelled = _arrivals(server), codes(server.metrics, "slow")["CANCELLED"]
 
     async def ask() -> Floats:
         async with AsyncClient(server.grpc, timeout_seconds=60) as client:
@@ -145,7 +145,7 @@ def test_a_cancelled_task_cancels_its_call_alone(gate: Gate, server: KanServe, a
                     with pytest.raises(asyncio.CancelledError):
                         await one
                 answers = await asyncio.gather(*neighbours)
-                while (await asyncio.to_thread(codes, server.http, "slow"))["CANCELLED"] == cancelled:
+                while (await asyncio.to_thread(codes, server.metrics, "slow"))["CANCELLED"] == cancelled:
                     pass
             assert (await client.predict("slow", ROWS)).values.shape == (5, 1)
             return np.concatenate([got.values for got in answers])

@@ -65,7 +65,7 @@ def test_one_of_two_servers_stops_and_no_call_fails(
         callers = [pool.submit(call) for _ in range(CALLERS)]
         try:
             # Both are called, however long the second connection takes.
-            while min(codes(server.http, "affine")["OK"] for server in servers) < CALLERS:
+            while min(codes(server.metrics, "affine")["OK"] for server in servers) < CALLERS:
                 assert not any(caller.done() for caller in callers)
             servers[0].process.send_signal(how)
             servers[0].process.wait(90)
@@ -143,10 +143,10 @@ def test_a_vanished_server_is_given_up_after_five_seconds(server: KanServe) -> N
 def test_unavailable_is_repeated_so_often(server: KanServe, attempts: int) -> None:
     """The server counts the attempts."""
     # A model that does not answer has no name in the metrics.
-    before = codes(server.http, "")
+    before = codes(server.metrics, "")
     with Client(server.grpc, max_attempts=attempts) as client, pytest.raises(Unavailable):
         client.predict("broken", ROWS)
-    assert codes(server.http, "") - before == {"UNAVAILABLE": attempts}
+    assert codes(server.metrics, "") - before == {"UNAVAILABLE": attempts}
 
 
 class Refusing(grpc.GenericRpcHandler):
@@ -202,4 +202,4 @@ def test_shed_load_is_not_repeated_where_repeats_are_off(gate: Gate, kan_serve: 
         failures = [call.exception() for call in calls if call.exception()]
     assert 32 <= len(failures) < 64
     assert all(isinstance(failure, Overloaded) for failure in failures)
-    assert codes(server.http, "slow")["RESOURCE_EXHAUSTED"] == len(failures)
+    assert codes(server.metrics, "slow")["RESOURCE_EXHAUSTED"] == len(failures)

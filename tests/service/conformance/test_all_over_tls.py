@@ -223,6 +223,6 @@ def test_a_span_continues_the_callers_trace(secured: _Secured, receiver: Receive
     for part in ("decode", "queue", "compute", "encode"):
         assert [one.parent_span_id for one in receiver.named(part, sampled)] == [span.span_id]
     assert not receiver.named(KanApi.path.removeprefix("/"), unsampled)
-    exemplars = traces_of_exemplars(secured.server.http)
+    exemplars = traces_of_exemplars(secured.server.metrics)
     assert {name for name, trace in exemplars if trace == sampled} == TIMED
     assert unsampled not in {trace for _, trace in exemplars}

@@ -7,7 +7,7 @@ import pytest
 from tests.kit.callers.tokens import write_tokens
 from tests.kit.models.repository import WriteModel
 from tests.kit.server.certificates import Authority
-from tests.kit.server.kan_serve import Start
+from tests.kit.server.kan_serve import Start, get
 
 _WORDS = "others can reach"
 
@@ -43,3 +43,20 @@ def test_an_open_address_is_one_warning(
     lines = [line for line in log.splitlines() if "WARNING" in line]
     assert len(lines) == (missing is not None), log
     assert all(_WORDS in line and f"the gRPC port has {missing}:" in line for line in lines)
+
+
+@pytest.mark.parametrize("door", ["tls", "tokens"])
+def test_closed_doors_tell_only_health(start: Start, write_model: WriteModel, tmp_path: Path, door: str) -> None:
+    """With TLS or tokens the plain port of the probes tells health without reasons, and has nothing else."""
+    write_model("affine")
+    if door == "tls":
+        pair = Authority(tmp_path / "certificates").issue("server")
+        server = start("--tls-cert", str(pair.cert), "--tls-key", str(pair.key))
+    else:
+        server = start("--tokens", str(write_tokens(tmp_path / "tokens.toml", one="")))
+    assert server.is_ready()
+    told = {path: get(server.http, path) for path in ("/livez", "/readyz", "/metrics", "/")}
+    assert [status for status, _ in told.values()] == [200, 200, 404, 404]
+    assert not any("affine" in text for _, text in told.values())
+    assert "affine" in server.get("/metrics")[1]
+    assert server.metrics != server.http

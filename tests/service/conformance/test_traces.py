@@ -228,7 +228,7 @@ def test_the_histograms_have_exemplars_in_openmetrics(server: KanServe, trace_id
     """Buckets of request, queue and compute time name the trace. As text, or of an unsampled call, none does."""
     unsampled = new_ids().trace_id
     assert _call(server, _parent(trace_id))[0] == _call(server, _parent(unsampled, flags="00"))[0] == "OK"
-    found = traces_of_exemplars(server.http)
+    found = traces_of_exemplars(server.metrics)
     assert {name for name, trace in found if trace == trace_id} == TIMED
     assert unsampled not in {trace for _, trace in found}
     assert trace_id not in server.get("/metrics")[1]

@@ -74,12 +74,50 @@ def test_bad_values_are_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: s
         Settings()
 
 
-@pytest.mark.parametrize("given", [{"http_port": 8001}, {"metrics_port": 8001}, {"http_port": 9, "metrics_port": 9}])
+@pytest.mark.parametrize("given", [{"http_port": 8001}, {"metrics_port": 8001}])
 def test_each_listener_has_a_port_of_its_own(given: dict[str, int]) -> None:
     """All listen on one host, so the second would fail with the system's words; free ports never collide."""
     with pytest.raises(ValidationError, match=f"_port and {list(given)[-1]} are both {max(given.values())}: wanted a"):
         Settings.model_validate(given)
     assert Settings.model_validate({"grpc_port": 0, "http_port": 0, "metrics_port": 0}).metrics_port == 0
+
+
+_DOORS = [{"tokens": "tokens.toml"}, {"tls_cert": "tls.crt", "tls_key": "tls.key"}]
+
+
+@pytest.mark.parametrize("doors", [*_DOORS, _DOORS[0] | _DOORS[1]])
+@pytest.mark.parametrize(
+    ("given", "apart_port"),
+    [
+        ({}, 8003),
+        ({"http_port": 0}, 0),
+        ({"http_port": 8000}, 8002),  # since gRPC has 8001
+        ({"metrics_port": 9}, 9),
+        ({"metrics_port": 0}, 0),
+        ({"metrics_port": 8002}, None),
+    ],
+)
+def test_closed_doors_have_a_port_for_health_alone(
+    doors: dict[str, str], given: dict[str, int], apart_port: int | None
+) -> None:
+    """With TLS or tokens metrics are on the port after that of health, or on the one that is asked for, that of health
+    too.
+    """
+    assert Settings.model_validate(doors | given).metrics_port == apart_port
+
+
+def test_open_doors_have_one_port_for_health_and_metrics() -> None:
+    """Without TLS and tokens, unless another is asked for."""
+    assert Settings().metrics_port is None
+    assert Settings(metrics_port=8002).metrics_port is None
+    assert Settings(metrics_port=9).metrics_port == 9
+
+
+def test_no_port_after_that_of_health_is_told() -> None:
+    """The last port has none after it."""
+    with pytest.raises(ValidationError, match="http_port is 65535, with no port after it: wanted metrics_port"):
+        Settings(tokens="tokens.toml", http_port=65535)
+    assert Settings(tokens="tokens.toml", http_port=65535, metrics_port=65535).metrics_port is None
 
 
 def test_queue_must_hold_the_largest_request() -> None:

@@ -134,7 +134,7 @@ def test_answers_come_in_the_order_of_the_blocks(gate: Gate, own_server: KanServ
         np.testing.assert_allclose(prediction.values, expected, atol=1e-6)
         assert prediction.labels == tuple(["red", "green", "blue"][place] for place in expected.argmax(axis=1))
         assert (prediction.model, prediction.version) == ("classifier", 1)
-    assert codes(own_server.http, "classifier")["OK"] == 501  # and one for the manifest
+    assert codes(own_server.metrics, "classifier")["OK"] == 501  # and one for the manifest
     with gate.closed(), ThreadPoolExecutor(1) as pool:
         asking = pool.submit(ask, own_server.grpc, "slow", [ROWS[:1]] * 200)
         while own_server.sample("kan_request_rows_count", model="slow") < 10:
@@ -305,13 +305,13 @@ def test_a_stream_of_asyncio_reads_no_further_than_it_is_taken(server: KanServe)
 
 def test_a_stream_that_is_left_after_its_server_ended_it_leaves_nothing(server: KanServe) -> None:
     """Not even a task of grpc, which would wait for ever for the status behind unread answers."""
-    before = codes(server.http, "affine")["OK"]
+    before = codes(server.metrics, "affine")["OK"]
 
     async def ask() -> None:
         async with AsyncClient(server.grpc, 60) as client:
             async with aclosing(client.predict_stream("affine", [ROWS] * 30)) as stream:
                 await anext(stream)
-                while (await asyncio.to_thread(codes, server.http, "affine"))["OK"] < before + 31:
+                while (await asyncio.to_thread(codes, server.metrics, "affine"))["OK"] < before + 31:
                     pass
                 others = asyncio.all_tasks() - {asyncio.current_task()}
                 _, left = await asyncio.wait(others, timeout=60) if others else (set(), set())
@@ -337,7 +337,7 @@ def test_a_dropped_stream_is_cancelled(server: KanServe) -> None:
 def test_a_cancelled_task_cancels_its_stream_alone(gate: Gate, server: KanServe) -> None:
     """Its iterator is cancelled with it, the server counts it, and the client goes on."""
     ended: list[type[BaseException] | None] = []
-    arrived, cancelled = arrivals(server), codes(server.http, "slow")["CANCELLED"]
+    arrived, cancelled = arrivals(server), codes(server.metrics, "slow")["CANCELLED"]
 
     async def blocks() -> AsyncIterator[Floats]:
         try:
@@ -361,7 +361,7 @@ def test_a_cancelled_task_cancels_its_stream_alone(gate: Gate, server: KanServe)
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
-                while (await asyncio.to_thread(codes, server.http, "slow"))["CANCELLED"] == cancelled:
+                while (await asyncio.to_thread(codes, server.metrics, "slow"))["CANCELLED"] == cancelled:
                     pass
             await alone()
             assert (await client.predict("affine", ROWS)).version == 1

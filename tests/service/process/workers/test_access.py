@@ -1,7 +1,6 @@
 """Tokens, certificates and the access log of two workers: each has the files, and the one /metrics tells of both."""
 
 import json
-import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -66,14 +65,12 @@ def test_both_workers_ask_for_tokens_and_write_one_log(
     pair, tokens = authority.issue("server"), write_tokens(tmp_path / "tokens.toml", alice="")
     server = two_workers(
         *("--tls-cert", str(pair.cert), "--tls-key", str(pair.key), "--tokens", str(tokens)),
-        *("--access-log", str(log), "--metrics-port", "0"),
+        *("--access-log", str(log)),
     )
-    found = re.search(r" metrics=(\S+) ", server.line)
-    assert found is not None
     assert codes(server, "alice", authority.file) == {"OK"}
     assert codes(server, ca=authority.file) == {"UNAUTHENTICATED"}
     assert codes(server, "alice") == {"UNAVAILABLE"}  # plain text
-    families = metrics.read(found[1])
+    families = metrics.read(server.metrics)
     assert metrics.total(families, "kan_rejected_total", reason="unauthenticated") == _CALLS
     assert metrics.total(families, "kan_access_file_valid") == 2  # one series for tokens, one for certificates
     assert metrics.total(families, "kan_access_log_lost_total") == 0

@@ -54,7 +54,7 @@ def test_calls_are_counted_once_whichever_worker_answers(two_workers: Start, wri
     assert server.sample("kan_queue_limit_rows", model="affine") == 2 * 8192
     # The same metrics as of one process, and three of the workers.
     of_workers_alone = {"kan_workers", "kan_workers_configured", "kan_worker_restarts"}
-    assert {family.name for family in metrics.read(server.http)} > of_workers_alone
+    assert {family.name for family in metrics.read(server.metrics)} > of_workers_alone
     assert server.sample("kan_workers_configured") == 2
     assert server.get("/livez") == server.get("/readyz") == (200, "ok\n")
 
@@ -281,7 +281,7 @@ def test_one_worker_is_one_process(models: Path, tmp_path: Path, write_model: Wr
     with starter(models, tmp_path) as start:
         server = start()
         assert starts(server) == []
-        assert not any(family.name.startswith("kan_worker") for family in metrics.read(server.http))
+        assert not any(family.name.startswith("kan_worker") for family in metrics.read(server.metrics))
 
 
 def test_the_log_says_the_signal_that_killed_a_worker(two_workers: Start, write_model: WriteModel) -> None:
