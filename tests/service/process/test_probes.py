@@ -129,7 +129,7 @@ def test_metrics_shows_everything(serving: Serving, write_model: WriteModel, tmp
                     metadata=bearer("any"),
                 )
             await ask(channel, "Explain", token="any", model="affine", features=matrix)
-            status, text = await asyncio.to_thread(get, f"127.0.0.1:{server.http.port}", "/metrics")
+            status, text = await asyncio.to_thread(get, f"127.0.0.1:{server.http.metrics_port}", "/metrics")
             assert status == 200
             return text
 
