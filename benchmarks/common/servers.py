@@ -86,7 +86,8 @@ def ours(
         if not line.startswith("kan-serve ready:"):
             raise ServerError(f"{name}: kan-serve printed {line!r}; wanted kan-serve ready:\n{process.log_end()}")
         words = dict(word.split("=", 1) for word in line.split() if "=" in word)
-        server = Server(name, role, words["grpc"], process.popen.pid, words["http"])
+        metrics = words.get("metrics", words["http"])
+        server = Server(name, role, words["grpc"], process.popen.pid, metrics)
         if is_asked:
             _ask_once(server, process, PREDICT, "predict", model.exchanges("predict", 1, 1)[0], security)
         yield server
