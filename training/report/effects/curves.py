@@ -19,8 +19,8 @@ from training.report.effects.shown_columns import ShownColumn, shown_columns
 from training.report.page import folded, image, number, paragraph
 
 _POINTS, _ROWS = 200, 2000
-# Columns of a picture, and of the whole page: more of them would make a report slow.
-_OPEN, _MOST = 12, 120
+# Columns of a picture, and of the whole page: so many take a minute and 17 MB.
+_OPEN, _MOST = 12, 1200
 # More lines in one picture are too small to read.
 _MOST_CLASSES = 6
 

@@ -17,7 +17,7 @@ from training.report.page import folded, image, paragraph
 # Places along an axis of numbers, words along one of words, rows that are drawn as dots, and over which a map counts.
 _POINTS, _MOST_WORDS, _DOTS, _ROWS = 40, 12, 300, 2000
 # Maps of a picture, and of the whole page.
-_OPEN, _MOST = 6, 100
+_OPEN, _MOST = 6, 600
 
 
 def maps_section(
@@ -56,6 +56,8 @@ def maps_section(
             else:
                 of = f" of {name}" if len(names) > 1 else ""
                 yield folded(f"maps {place + 1} to {min(place + _OPEN, len(found))}{of}", picture)
+    if len(found) > _MOST:
+        yield paragraph(f"{len(found) - _MOST:,} more maps, which move the answers less, are not drawn.")
 
 
 def pair_maps(

@@ -132,6 +132,31 @@ def test_the_section_says_what_the_sum_is(outputs: int) -> None:
     assert sorted(titles) == ["a", "town"]
 
 
+def test_every_column_of_many_is_drawn() -> None:
+    """The page has 130 curves in 11 pictures, and leaves none out."""
+    columns = 130
+    layer = KANLayer(
+        torch.zeros(1, columns, dtype=torch.float64),
+        torch.randn(1, columns, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64),
+        degree=3,
+        outside="clamp",
+        domain=torch.tensor([[-1.0, 1.0]] * columns, dtype=torch.float64),
+    )
+    names = [f"c{number}" for number in range(columns)]
+    manifest = ModelManifest(
+        task=TASK_REGRESSION,
+        target="y",
+        columns=[Column(name=name) for name in names],
+        features=[Feature(name=name, column=name) for name in names],
+    )
+    raw = np.random.default_rng(0).uniform(-1, 1, (50, columns))
+    trained = Trained(KAN.of_layers([layer]), None, None)
+    html = "".join(curves_section(manifest, trained, raw, shown_columns(manifest, trained, raw), {}))
+    assert html.count("<img") == 11
+    assert "curves 121 to 130" in html
+    assert "not drawn" not in html
+
+
 def test_a_network_with_hidden_nodes_is_no_sum_of_curves() -> None:
     """Its columns act together."""
     one = _trained(1)
