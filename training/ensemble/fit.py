@@ -14,6 +14,7 @@ from kan_model.monotone.adam import MonotoneAdamW
 from training.data.objective.loss import loss, score
 from training.data.objective.loss_function import Loss
 from training.data.samples import Samples
+from training.ensemble.lessons import with_lessons
 from training.ensemble.side_by_side import side_by_side
 from training.fitting.apart import Apart
 from training.fitting.evaluation import answers
@@ -43,12 +44,14 @@ class DealtRows:
         folds: int64 ``[rows]``, the member that does not train on the row.
         members: Number of members that are fitted now.
         first: The first of them; the rows of other members' folds train all of these.
+        lessons: ``[rows, members, outputs]``, what a free fit of each member answers; None: targets alone teach.
     """
 
     samples: Samples
     folds: Tensor
     members: int
     first: int = 0
+    lessons: Tensor | None = None
 
     @property
     def judging(self) -> Tensor:
@@ -160,7 +163,9 @@ def _evaluate(
 ) -> Record:
     answered, judged = out_of_fold_answers(network, rows), rows.samples.take(rows.judging)
     if apart is not None:
-        apart.look(step, answered, judged, rows.folds[rows.judging] - rows.first, task)
+        improved = apart.look(step, answered, judged, rows.folds[rows.judging] - rows.first, task)
+        if improved and apart.lessons is not None:
+            apart.lessons[:, improved] = answers_of_members(network, rows)[:, improved]
     validation_loss = float(loss(task, answered, judged.y, judged.weights))
     validation_score = score(task, answered, judged.y, judged.weights)
     return Record(network.layers[0].grid_size, step, train_loss, validation_loss, validation_score)
@@ -179,6 +184,11 @@ def out_of_fold_answers(network: KAN, rows: DealtRows) -> Tensor:
 def in_fold_answers(network: KAN, rows: DealtRows) -> Tensor:
     """``[judging rows, outputs]``: each row's answer by another member, which did train on it. Needs two members."""
     return _answers_of_one(network, rows, 1)
+
+
+def answers_of_members(network: KAN, rows: DealtRows) -> Tensor:
+    """``[rows, members, outputs]``: each row's answer by each member."""
+    return answers(network, rows.samples.x).view(len(rows.folds), rows.members, -1)
 
 
 def _answers_of_one(network: KAN, rows: DealtRows, further: int) -> Tensor:
@@ -228,8 +238,11 @@ class _MembersAdam:
         smoothing = self._plan.label_smoothing
         mean_loss = loss(self._task, answered[row, member], samples.y, samples.weights, label_smoothing=smoothing)
         self.torch.zero_grad()
-        # Times the members: each gets the gradient that it would get alone.
-        whole = mean_loss * members
+        whole = mean_loss
+        if (lessons := self._rows.lessons) is not None:
+            taught = lessons[batch[row], member]
+            whole = with_lessons(whole, self._task, answered[row, member], taught, samples.weights)
+        whole = whole * members  # Each gets the gradient that it would get alone.
         if self._plan.smoothness > 0:
             whole = whole + self._plan.smoothness * roughness(self._network)
         torch.autograd.backward(whole)

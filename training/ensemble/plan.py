@@ -1,5 +1,6 @@
 """The fit of a recipe with [ensemble]: its rows, its start, its steps, its network."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,14 @@ from training.data.encoding import Numbers
 from training.data.preparation import fitted_loss, new_network, samples
 from training.data.samples import check_samples
 from training.data.split import RowNumbers
-from training.ensemble.fit import DealtRows, begin_members, fit_members, in_fold_answers, out_of_fold_answers
+from training.ensemble.fit import (
+    DealtRows,
+    answers_of_members,
+    begin_members,
+    fit_members,
+    in_fold_answers,
+    out_of_fold_answers,
+)
 from training.ensemble.folds import deal_folds
 from training.ensemble.side_by_side import separate
 from training.ensemble.start import standardize
@@ -22,7 +30,7 @@ from training.ensemble.two_values import straighten_two_valued
 from training.fitting.apart import Apart, ApartRows
 from training.fitting.fit import FitState
 from training.fitting.grids import first_grid
-from training.fitting.state import note_divergence
+from training.fitting.state import note_divergence, restart
 from training.publishing.metrics import EXPLAINED, MEMBER, score_rows
 from training.recipe.config import Recipe
 
@@ -69,20 +77,29 @@ class EnsembleFit:
 
     def begin(self) -> FitState:
         """The state before the first step. Member m starts from the seed of the recipe plus m."""
-        plan, x = self.recipe.fit, self.rows.samples.x
+        if not self.recipe.is_taught:
+            return self._begin(self.recipe)
+        network = self.recipe.network.model_copy(update={"monotone": {}})
+        return self._begin(self.recipe.model_copy(update={"network": network}), is_teaching=True)
+
+    def _begin(self, recipe: Recipe, *, is_teaching: bool = False) -> FitState:
+        plan, x = recipe.fit, self.rows.samples.x
         hidden, first = self._hidden_grid, plan.grids[0]
         coarse = first if hidden is None else min(hidden, first)
         members = []
         for index in range(self.rows.first, self.rows.first + self.rows.members):
             seed = plan.seed + index
-            member = new_network(self.dataset, self.recipe, self.inputs, seed=seed, grid_size=coarse)
+            member = new_network(self.dataset, recipe, self.inputs, seed=seed, grid_size=coarse)
             check_samples(member, self.rows.samples, self.dataset.task, "training")
-            start = first_grid(member, first, x, self.recipe.adapt, only_inputs=hidden is not None)
+            start = first_grid(member, first, x, recipe.adapt, only_inputs=hidden is not None)
             members.append(standardize(start, x))
-        return begin_members(members, None if self.recipe.intervals is None else self._begin_apart(members[0]))
-
-    def _begin_apart(self, member: KAN) -> Apart:
-        return Apart.begin(self.rows.members, len(self.rows.judging), member.width[-1], self.rows.samples.x)
+        if recipe.intervals is None and not is_teaching:
+            return begin_members(members)
+        count, outputs = self.rows.members, members[0].width[-1]
+        apart = Apart.begin(count, len(self.rows.judging), outputs, x)
+        if is_teaching:
+            apart.lessons = x.new_full((len(x), count, outputs), math.nan)
+        return begin_members(members, apart)
 
     @property
     def _hidden_grid(self) -> int | None:
@@ -90,10 +107,33 @@ class EnsembleFit:
         return self.recipe.ensemble.hidden_grid
 
     def steps(self, state: FitState) -> Iterator[FitState]:
-        """As :func:`training.ensemble.fit.fit_members`."""
+        """As :func:`training.ensemble.fit.fit_members`; of a monotone recipe after a fit without the promise."""
+        if state.is_teaching:
+            yield from self._fit(state, self.rows)
+            restart(state, self._begin_taught(state))
+        yield from self._fit(state, replace(self.rows, lessons=state.lessons))
+
+    def share_done(self, state: FitState) -> float:
+        """The share of the steps that are done."""
+        plan = self.recipe.fit
+        done = (state.stage + state.step / plan.steps) / len(plan.grids)
+        if not self.recipe.is_taught:
+            return done
+        return done / 2 if state.is_teaching else (1 + done) / 2
+
+    def _begin_taught(self, free: FitState) -> FitState:
+        """The start with the promise, and what the free members answer: each at the step of its fold, if it has one."""
+        assert free.apart is not None
+        assert free.apart.lessons is not None
+        known, best = free.apart.lessons, answers_of_members(free.best, self.rows)
+        start = self._begin(self.recipe)
+        start.lessons = torch.where(known.isnan(), best, known)
+        return start
+
+    def _fit(self, state: FitState, rows: DealtRows) -> Iterator[FitState]:
         return fit_members(
             state,
-            self.rows,
+            rows,
             self.recipe.fit,
             fitted_loss(self.dataset, self.outputs),
             self.recipe.adapt,

@@ -33,12 +33,15 @@ class Apart:
         steps: int64 ``[members]``, the step of that loss.
         ended: bool ``[members]``: the fold takes no later step.
         answers: ``[judging rows, outputs]``, the network's outputs; NaN where a fold has no other fold beside it.
+        lessons: ``[rows, members, outputs]``, what each member answers to all rows at its fold's step, NaN likewise;
+            None: nobody learns from them.
     """
 
     losses: Tensor
     steps: Tensor
     ended: Tensor
     answers: Tensor
+    lessons: Tensor | None = None
 
     @classmethod
     def begin(cls, members: int, rows: int, outputs: int, like: Tensor) -> "Apart":
@@ -50,8 +53,8 @@ class Apart:
             like.new_full((rows, outputs), math.nan),
         )
 
-    def look(self, step: int, answered: Tensor, judged: Samples, folds: Tensor, task: Loss) -> None:
-        """Compare the answers of a step with those kept so far.
+    def look(self, step: int, answered: Tensor, judged: Samples, folds: Tensor, task: Loss) -> list[int]:
+        """Compare the answers of a step with those kept so far; gives the folds whose best step it is.
 
         Args:
             step: Number of the step.
@@ -60,6 +63,7 @@ class Apart:
             folds: int64 ``[judging rows]``, from 0 for the first member.
             task: The loss.
         """
+        improved = []
         for member in (~self.ended).nonzero()[:, 0].tolist():
             others, own = (folds != member).nonzero()[:, 0], folds == member
             if not len(others):
@@ -69,6 +73,8 @@ class Apart:
             if found < self.losses[member]:
                 self.losses[member], self.steps[member] = found, step
                 self.answers[own] = answered[own]
+                improved.append(member)
+        return improved
 
     def end_some(self, is_past: Tensor) -> None:
         """Fix the folds for which this is true, bool ``[members]``."""

@@ -52,6 +52,7 @@ class FitState:
         blocks: What a search has fitted so far.
         share_done: The share of its work that a search has done; None: there is no search.
         apart: The out-of-fold answers of an ensemble that intervals are made from; None: there are none.
+        lessons: ``[rows, members, outputs]``, what a free fit answered that came before; None: none came.
         candidate: Index of the candidate whose step it is; None: there is no search.
         members: Index of the first member that it fits, and the index after the last one; None likewise.
     """
@@ -67,8 +68,20 @@ class FitState:
     blocks: list[Block] = field(default_factory=list)
     share_done: float | None = None
     apart: Apart | None = None
+    lessons: torch.Tensor | None = None
     candidate: int | None = None
     members: tuple[int, int] | None = None
+
+    @property
+    def is_teaching(self) -> bool:
+        """Whether the fit is the one without a promise that comes before that of monotone members."""
+        return self.apart is not None and self.apart.lessons is not None
+
+
+def restart(state: FitState, start: FitState) -> None:
+    """Put a fit's start into the state of another one, whose place in a search it keeps."""
+    for name in ("kan", "best", "best_loss", "stage", "step", "optimizer", "history", "diverged", "apart", "lessons"):
+        setattr(state, name, getattr(start, name))
 
 
 def note_divergence(state: FitState) -> list[str]:
@@ -96,6 +109,7 @@ def encode(state: FitState) -> dict[str, Any]:
         ],
         "share_done": state.share_done,
         "apart": _encode_apart(state.apart),
+        "lessons": state.lessons,
     }
 
 
@@ -117,10 +131,11 @@ def decode(content: Mapping[str, Any]) -> FitState:
         ],
         share_done=content.get("share_done"),
         apart=_decode_apart(content.get("apart")),
+        lessons=content.get("lessons"),
     )
 
 
-def _encode_apart(apart: Apart | None) -> dict[str, torch.Tensor] | None:
+def _encode_apart(apart: Apart | None) -> dict[str, torch.Tensor | None] | None:
     return None if apart is None else dict(vars(apart))
 
 

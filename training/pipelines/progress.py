@@ -23,7 +23,7 @@ class ProgressBar(Watcher):
     def __init__(self, recipe: Recipe, console: Console) -> None:
         self._recipe, self._console = recipe, console
         self._plan, self._loss = recipe.fit, "validation loss"
-        self._steps = self._plan.steps * len(self._plan.grids)
+        self._steps = _count_steps(recipe)
         if self._plan.refit_with_validation:
             self._steps *= 2
         self._evaluations: list[Record] = []
@@ -72,6 +72,8 @@ class ProgressBar(Watcher):
     def on_step(self, state: FitState) -> None:
         """Move the bar; at the end of a grid, leave a line, except in a search, which tells of its blocks."""
         done = state.stage * self._plan.steps + state.step
+        if state.lessons is not None:
+            done += self._plan.steps * len(self._plan.grids)
         if state.share_done is not None:
             done = round(state.share_done * self._steps)
         if state.share_done == 1.0 and state.step == 0:
@@ -84,12 +86,13 @@ class ProgressBar(Watcher):
             self._show(last, "best: the start" if is_start else f"best {self._score(kept)}", done)
             if state.step == 0 and state.share_done is None:
                 start = f"{self._loss} {state.best_loss:.3g} before the first step"
-                self._leave_line(last, start if is_start else self._describe_kept(kept, last))
+                which = "without the promise: " if state.is_teaching else ""
+                self._leave_line(last, start if is_start else self._describe_kept(kept, last), which)
 
     def on_refit(self, dataset: Dataset, recipe: Recipe) -> None:
         """Start the bar anew, and print the warnings about all rows, unless they are those of the first fit."""
         self._plan, self._loss = recipe.fit, "out-of-fold loss"  # all rows train, each in all members but one
-        self._steps = self._plan.steps * len(self._plan.grids)
+        self._steps = _count_steps(recipe)
         self._bar.reset(self._task, total=self._steps, numbers="")
         line = f"refit: all {len(dataset.train)} rows train now, the test rows too"
         if dataset.warnings == self._warnings:
@@ -119,9 +122,9 @@ class ProgressBar(Watcher):
         numbers = f"grid {last.grid_size}  loss {last.train_loss:.3g}  {best}"
         self._bar.update(self._task, completed=done, numbers=numbers)
 
-    def _leave_line(self, last: Record, kept: str) -> None:
+    def _leave_line(self, last: Record, kept: str, which: str = "") -> None:
         """How the grid ended and, where an earlier network is kept, what is known of that one."""
-        line = f"grid {last.grid_size}  loss {last.train_loss:.3g}  {self._validated(last)}"
+        line = f"{which}grid {last.grid_size}  loss {last.train_loss:.3g}  {self._validated(last)}"
         self._print(f"{line}; kept: {kept}" if kept else line)
 
     def _describe_kept(self, kept: Record, last: Record) -> str:
@@ -144,6 +147,11 @@ class ProgressBar(Watcher):
 
     def _print(self, text: str, style: str | None = None) -> None:
         self._console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def _count_steps(recipe: Recipe) -> int:
+    """Of all grids; monotone members are fitted twice."""
+    return recipe.fit.steps * len(recipe.fit.grids) * (2 if recipe.is_taught else 1)
 
 
 def _lowest(records: Sequence[Record]) -> Record:

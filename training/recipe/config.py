@@ -152,6 +152,11 @@ class _Document(Section):
         """Whether the rows of the validation part train too, and out-of-fold answers judge in their place."""
         return self.ensemble is not None or self.network.additive
 
+    @property
+    def is_taught(self) -> bool:
+        """Whether a fit without the promise comes before that of the monotone members, and teaches them."""
+        return self.ensemble is not None and bool(self.network.monotone)
+
     def _check_calibration(self) -> None:
         if self.task.kind != "classification":
             raise ValueError('[calibration]: only with [task] kind = "classification"; of a regression see [intervals]')

@@ -91,7 +91,8 @@ def _candidate(recipe: Recipe, section: CandidateSection, rows: int, inputs: int
     sums = (*(plain + network.arity * products for plain, products in pairs), outputs)
     edges = sum(nodes * feeds for nodes, feeds in zip(reads, sums, strict=True))
     text = ", ".join(f"{key} = {_toml(value)}" for key, value in section.model_dump(exclude_unset=True).items())
-    return Candidate(own, text or "the recipe's own keys", float(len(fit.grids) * fit.steps) * rows * edges)
+    work = float(len(fit.grids) * fit.steps) * rows * edges * (2 if own.is_taught else 1)
+    return Candidate(own, text or "the recipe's own keys", work)
 
 
 def _work(candidates: list[Candidate], rounds: list[Round]) -> float:

@@ -18,7 +18,7 @@ from training.ensemble.side_by_side import separate, side_by_side
 from training.errors import DataError
 from training.fitting.apart import ApartRows
 from training.fitting.fit import TrainingDiverged
-from training.fitting.state import Block, FitState
+from training.fitting.state import Block, FitState, restart
 from training.recipe.config import Recipe
 from training.search.candidates import SearchPlan, plan_search
 from training.search.rounds import Round
@@ -83,7 +83,7 @@ class SearchFit:
             yield from self._fit_block(state, job)
             following = _next_job(self.plan.rounds, state.blocks)
             if following is not None:
-                _restart(state, self._fit_of(following).begin())
+                restart(state, self._fit_of(following).begin())
             else:
                 self._finish(state)
             yield state
@@ -158,11 +158,9 @@ class SearchFit:
         state.candidate, state.members = job.candidate, (job.first, job.end)
         fit, plan = self._fit_of(job), self.plan
         done = sum(_work(plan, b) for b in state.blocks)
-        steps = fit.recipe.fit.steps * len(fit.recipe.fit.grids)
         try:
             for each in fit.steps(state):
-                ran = (each.stage * fit.recipe.fit.steps + each.step) / steps
-                each.share_done = min(1.0, (done + ran * _work(plan, job)) / plan.work)
+                each.share_done = min(1.0, (done + fit.share_done(each) * _work(plan, job)) / plan.work)
                 # The end of the block comes with the start of the next one.
                 if each.stage < len(fit.recipe.fit.grids):
                     yield each
@@ -199,12 +197,6 @@ def _check_candidates(plan: SearchPlan, dataset: Dataset, inputs: InputTransform
 
 def _first_members(count: int) -> str:
     return "member 1" if count == 1 else f"members 1 to {count}"
-
-
-def _restart(state: FitState, start: FitState) -> None:
-    """Put a fit's start into the state of another one, whose blocks it keeps."""
-    for name in ("kan", "best", "best_loss", "stage", "step", "optimizer", "history", "diverged", "apart"):
-        setattr(state, name, getattr(start, name))
 
 
 def _next_job(rounds: Sequence[Round], blocks: Sequence[Block]) -> _Job | None:

@@ -122,6 +122,23 @@ def test_a_fit_that_got_worse_shows_the_network_that_is_kept(write_recipe: Calla
     assert "  out-of-fold loss 0.75  R² 0.5000 after 4 steps; kept: out-of-fold loss 0.125 before" in last
 
 
+def test_the_two_fits_of_monotone_members_have_a_line_each(write_recipe: Callable[..., Path]) -> None:
+    """The first one says that it is without the promise."""
+    path = write_recipe(steps=3)
+    path.write_text(path.read_text() + "[ensemble]\nmembers = 3\n")
+    recipe = load_recipe(path)
+    network = recipe.network.model_copy(update={"monotone": {"length": "up"}})
+    recipe, file = recipe.model_copy(update={"network": network}), io.StringIO()
+    dataset = prepare(recipe)
+    inputs, outputs = input_transform(dataset, "minmax"), output_transform(dataset)
+    fit = EnsembleFit.of(recipe, dataset, inputs, outputs, torch.float32)
+    with ProgressBar(recipe, Console(file=file, width=80, color_system=None)) as progress:
+        for state in fit.steps(fit.begin()):
+            progress.on_step(state)
+    starts = [line.partition("  loss")[0] for line in file.getvalue().splitlines()]
+    assert starts == ["without the promise: grid 3", "grid 3"]
+
+
 def test_the_number_beside_the_bar_is_that_of_the_best_step_of_the_fit(write_recipe: Callable[..., Path]) -> None:
     """A fit of an ensemble that overfits: what is shown last is the score of the kept members."""
     path = write_recipe(grids="[60]", steps=40)

@@ -52,6 +52,14 @@ def test_work_is_epochs_times_rows_times_edges(recipe: Callable[[float], Recipe]
     assert plan.notes == ()
 
 
+def test_monotone_members_count_twice(recipe: Callable[[float], Recipe]) -> None:
+    """A fit without the promise comes before theirs."""
+    free = recipe(1.0)
+    network = free.network.model_copy(update={"monotone": {"length": "up"}})
+    plan = plan_search(free.model_copy(update={"network": network}), 100, 5, 1, 4)
+    assert [candidate.member_work for candidate in plan.candidates] == [36_000, 120_000]
+
+
 def test_what_the_budget_does_not_allow_is_left_out_and_said(recipe: Callable[[float], Recipe]) -> None:
     """First the last candidates, then epochs of the first one; one epoch is always left."""
     for budget, count, steps in ((100_000, 1, 10), (40_000, 1, 5), (1, 1, 1)):
