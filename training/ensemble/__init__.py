@@ -9,5 +9,5 @@ Example: 4 members and 1,000 rows. Each member trains on 750 rows, and 1,000 out
 one network and a validation part of 15 %, 850 rows would train and 150 would choose.
 
 `folds` deals the rows, `side_by_side` makes one network of the members, `start` gives them their random start, and
-`fit` fits them, monotone ones twice, as `lessons` says. :func:`kan_model.mean_network` then makes the published network.
+`fit` fits them, monotone ones twice (`lessons`). :func:`kan_model.mean_network` then makes the published network.
 """
