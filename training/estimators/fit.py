@@ -38,9 +38,7 @@ def prepare_rows(
         DataError: the rows do not allow any of them.
     """
     for recipe in recipes:
-        # The steps after the fit choose by the validation rows, and so does the fit of a single network.
-        chooses = not recipe.validation_trains or recipe.prune is not None or recipe.symbolic is not None
-        arrange = _arrange(table, validation_rows, Split.with_test if chooses else Split.joined)
+        arrange = _arrange(table, validation_rows, Split.joined if recipe.validation_only_trains else Split.with_test)
         try:
             dataset = prepare_table(recipe, table, roles.inputs, roles.targets, arrange=arrange)
         except DataError:

@@ -157,6 +157,11 @@ class _Document(Section):
         """Whether a fit without the promise comes before that of the monotone members, and teaches them."""
         return self.ensemble is not None and bool(self.network.monotone)
 
+    @property
+    def validation_only_trains(self) -> bool:
+        """Whether these rows do nothing but train. The steps after the fit choose by them."""
+        return self.validation_trains and self.prune is None and self.symbolic is None
+
     def _check_calibration(self) -> None:
         if self.task.kind != "classification":
             raise ValueError('[calibration]: only with [task] kind = "classification"; of a regression see [intervals]')

@@ -21,7 +21,9 @@ def test_an_additive_model_has_no_hidden_level() -> None:
     recipe = _parse(TABLE + REGRESSION + ADDITIVE)
     assert recipe.network.hidden == ()
     assert recipe.validation_trains
+    assert recipe.validation_only_trains
     assert not _parse(TABLE + REGRESSION).validation_trains
+    assert not _parse(TABLE + REGRESSION).validation_only_trains
     assert _parse(TABLE + REGRESSION + ADDITIVE + "hidden = []\ndegree = 2\n[fit]\ngrids = [8]\nseed = 3\n")
 
 

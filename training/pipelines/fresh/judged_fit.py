@@ -125,10 +125,8 @@ def _judge(
     if intervals is not None:
         intervals = compare_with_pair(intervals, chosen.baseline, dataset, trained, check, on_message)
     judged = judge_on_test(dataset, trained) if len(dataset.test) else _judge_out_of_fold(way, state, dataset)
-    # The steps after the fit choose by the validation rows; without them no row only validates.
-    only_trains = chosen.validation_trains and chosen.prune is None and chosen.symbolic is None
     return JudgedFit(
-        dataset=dataset.without_validation() if only_trains else dataset,
+        dataset=dataset.without_validation() if chosen.validation_only_trains else dataset,
         trained=trained,
         recipe=chosen,
         history=(*state.history, *finished.history),
