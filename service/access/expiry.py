@@ -12,7 +12,7 @@ from service.access.validity import Validity
 _log = logging.getLogger(__name__)
 
 # As the alert KanCertificateExpires: its ticket and its page.
-_NOTICES: Final = (timedelta(days=14), timedelta(days=2))
+NOTICES: Final = (timedelta(days=14), timedelta(days=2))
 _LOOK_SECONDS: Final = 1.0
 
 
@@ -85,4 +85,4 @@ def _due(validity: Validity, now: datetime) -> int:
 
 
 def _notices(validity: Validity) -> tuple[timedelta, ...]:
-    return tuple(notice for notice in _NOTICES if 2 * notice <= validity.ends - validity.begins)
+    return tuple(notice for notice in NOTICES if 2 * notice <= validity.ends - validity.begins)

@@ -1,5 +1,6 @@
 """Warnings in the log of the end of the certificate in use."""
 
+import re
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.access.certificates import Certificates, read_certificates
-from service.access.expiry import Expiry
+from service.access.expiry import NOTICES, Expiry
 from service.access.reloaded import ReloadedFiles
 from service.settings import Settings
 from tests.kit.server.certificates import Authority, Pair
@@ -47,6 +48,13 @@ def _warnings(log: pytest.LogCaptureFixture) -> list[str]:
     found = [record.getMessage() for record in log.records if record.levelname == "WARNING"]
     log.clear()
     return found
+
+
+def test_the_log_warns_when_the_alert_fires() -> None:
+    """The notices of the log are the limits of the alert KanCertificateExpires."""
+    rules = (Path(__file__).parents[3] / "deploy/prometheus/rules/alerts.yaml").read_text()
+    rule = r"kan_certificate_expires_timestamp_seconds - time\(\) < (\d+) \* 86400"
+    assert {timedelta(days=int(days)) for days in re.findall(rule, rules)} == set(NOTICES)
 
 
 def test_each_warning_is_logged_once(files: _Files, caplog: pytest.LogCaptureFixture) -> None:
