@@ -92,12 +92,12 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
 
 def _tell_check(settings: Settings, origins: Mapping[str, str], *, only_settings: bool) -> int:
     """Say on standard error whether a start would find all that the settings name. Returns the exit code."""
-    mistakes, warnings = [], [absent_models(settings), unknown_variables()]
+    mistakes, warnings = [], [unknown_variables()]
     if not only_settings:
         from service.process.preflight import find_mistakes, find_warnings
 
         mistakes = find_mistakes(settings, origins)
-        warnings += find_warnings(settings)
+        warnings = [absent_models(settings), *find_warnings(settings), *warnings]
     for warning in filter(None, warnings):
         print(f"kan-serve: warning: {warning}", file=sys.stderr)
     for mistake in mistakes:

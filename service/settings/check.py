@@ -23,6 +23,7 @@ def describe(settings: Settings, sources: Sources, file: SettingsFile) -> str:
 def absent_models(settings: Settings) -> str:
     """A warning of tables whose models have no folder in the repository; "" if there are none.
 
+    A table that selects versions by number is left out: the search of the repository tells of those that are absent.
     Object storage is not asked.
     """
     if not isinstance(settings.models, Path):
@@ -31,7 +32,8 @@ def absent_models(settings: Settings) -> str:
         there = set(os.listdir(settings.models))
     except OSError:
         there = set()
-    absent = [table_head(name) for name in settings.tables if name != EVERY and name not in there]
+    known = {*there, *settings.version_policy.selected(), EVERY}
+    absent = [table_head(name) for name in settings.tables if name not in known]
     more = f" and {len(absent) - _NAMES_SHOWN} more" if len(absent) > _NAMES_SHOWN else ""
     return f"{settings.models} has no model for {', '.join(absent[:_NAMES_SHOWN])}{more}" if absent else ""
 

@@ -126,6 +126,21 @@ def test_check_config_prints_what_is_in_force(file: Path, tmp_path: Path, capsys
     assert "[models.digit]" in warning
 
 
+def test_a_misspelt_table_is_one_warning(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also one that selects a version, which is absent too. A check of the settings alone looks for none."""
+    (tmp_path / "models" / "digits" / "1").mkdir(parents=True)
+    file.write_text('[models.digit]\nversions = "3"\n')
+    flags = ["--config", str(file), "--models", str(tmp_path / "models")]
+    assert main(["--check-config", *flags]) == 0
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "digit" in line]
+    assert len(warnings) == 1
+    assert "model digit: version 3" in warnings[0]
+    assert "no version of this model is there" in warnings[0]
+    file.write_text("[models.digit]\n")
+    assert main(["--check-config", "settings", *flags]) == 0
+    assert "digit" not in capsys.readouterr().err
+
+
 def test_the_variable_of_opentelemetry_is_an_origin(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It counts where nothing of ours gives the receiver of traces; that for traces alone wins."""
     file.write_text("")
