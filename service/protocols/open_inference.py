@@ -22,10 +22,9 @@ from service.errors import InvalidRequest, ModelNotReady
 from service.protocols.explanation import INLINE_NUMBERS, explain
 from service.protocols.ground import look_at, unknown_cells
 from service.protocols.open_inference_codec import choose_outputs, decode_infer, encode_infer
-from service.registry.naming import refuse_no_name
 from service.registry.registry import Registry
 from service.registry.version_status import SERVED
-from service.rpc.calls import Method, RequestContext, Unary, parse
+from service.rpc.calls import Method, RequestContext, Unary, parse, read_name
 
 SERVICE = "inference.GRPCInferenceService"
 # The metrics' label of every method, Triton's too.
@@ -93,7 +92,7 @@ async def infer(
     """
     message = parse(pb.ModelInferRequest, request)
     with await registry.lease_or_wait(
-        message.model_name or refuse_no_name("model_name"),
+        read_name(message.model_name, "model_name"),
         read_version(message.model_version),
         call.deadline,
         call.caller,
@@ -143,7 +142,7 @@ async def _server_ready(registry: Registry, _call: RequestContext, request: byte
 async def _model_ready(registry: Registry, call: RequestContext, request: bytes) -> bytes:
     """ModelReady: whether a version that the server knows answers."""
     message = parse(pb.ModelReadyRequest, request)
-    call.caller.check_model(message.name or refuse_no_name("name"))
+    call.caller.check_model(read_name(message.name, "name"))
     try:
         model = registry.probe(message.name, read_version(message.version))
     except ModelNotReady:
@@ -166,7 +165,7 @@ async def _model_metadata(registry: Registry, call: RequestContext, request: byt
     """ModelMetadata: the tensors of a version that is ready, and the versions there are."""
     message = parse(pb.ModelMetadataRequest, request)
     with await registry.lease_or_wait(
-        message.name or refuse_no_name("name"), read_version(message.version), call.deadline, call.caller
+        read_name(message.name, "name"), read_version(message.version), call.deadline, call.caller
     ) as model:
         call.model, call.version = model.name, str(model.version)
         response = pb.ModelMetadataResponse(name=model.name, platform=PLATFORM)

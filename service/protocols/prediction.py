@@ -13,9 +13,8 @@ from service.protocols.explanation_codec import encode_explanation
 from service.protocols.ground import look_at
 from service.protocols.paced import paced
 from service.protocols.prediction_codec import decode_matrix, encode_matrix
-from service.registry.naming import refuse_no_name
 from service.registry.registry import Registry, State
-from service.rpc.calls import BidiStream, Method, RequestContext, Unary, parse
+from service.rpc.calls import BidiStream, Method, RequestContext, Unary, parse, read_name
 from service.rpc.status import RpcError, shorten
 from service.settings import Settings
 
@@ -110,7 +109,7 @@ async def _answer(
     """Run the rows of a request."""
     message = parse(pb.PredictRequest, request)
     with await registry.lease_or_wait(
-        message.model or refuse_no_name("model"), _read_version(message.version), call.deadline, call.caller
+        read_name(message.model, "model"), _read_version(message.version), call.deadline, call.caller
     ) as model:
         call.model, call.version, call.inference = model.name, str(model.version), True
         bulk = _is_bulk(message.priority)
@@ -144,7 +143,7 @@ async def _explain(registry: Registry, max_request_rows: int, call: RequestConte
     """Explain: rows in, the contributions of the columns to each answer out."""
     message = parse(pb.ExplainRequest, request)
     with await registry.lease_or_wait(
-        message.model or refuse_no_name("model"), _read_version(message.version), call.deadline, call.caller
+        read_name(message.model, "model"), _read_version(message.version), call.deadline, call.caller
     ) as model:
         call.model, call.version = model.name, str(model.version)
         bulk = _is_bulk(message.priority)
@@ -188,7 +187,7 @@ async def _get_model(registry: Registry, limits: pb.Limits, call: RequestContext
     """GetModel: the manifest of a version that is ready, and what the server takes at once."""
     message = parse(pb.GetModelRequest, request)
     with await registry.lease_or_wait(
-        message.model or refuse_no_name("model"), _read_version(message.version), call.deadline, call.caller
+        read_name(message.model, "model"), _read_version(message.version), call.deadline, call.caller
     ) as model:
         call.model, call.version = model.name, str(model.version)
         own = pb.Limits(

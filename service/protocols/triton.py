@@ -25,9 +25,8 @@ from service.protocols.open_inference import (
 )
 from service.protocols.paced import paced
 from service.protocols.triton_statistics import model_statistics
-from service.registry.naming import refuse_no_name
 from service.registry.registry import Registry, State
-from service.rpc.calls import BidiStream, Method, RequestContext, parse
+from service.rpc.calls import BidiStream, Method, RequestContext, parse, read_name
 from service.rpc.status import RpcError, shorten
 
 # Triton's names of the extensions that are here; perf_analyzer asks for statistics only where they are named.
@@ -94,7 +93,7 @@ async def _model_config(registry: Registry, max_request_rows: int, call: Request
     """ModelConfig: what Triton's configuration file of this model would say."""
     message = parse(pb.ModelConfigRequest, request)
     with await registry.lease_or_wait(
-        message.name or refuse_no_name("name"), read_version(message.version), call.deadline, call.caller
+        read_name(message.name, "name"), read_version(message.version), call.deadline, call.caller
     ) as model:
         call.model, call.version = model.name, str(model.version)
         config = model_config_pb2.ModelConfig(
@@ -141,7 +140,7 @@ async def _repository_model_load(registry: Registry, call: RequestContext, reque
     message = parse(pb.RepositoryModelLoadRequest, request)
     _check_allowed(registry)
     _check_repository(message.repository_name)
-    call.caller.check_model(message.model_name or refuse_no_name("model_name"))
+    call.caller.check_model(read_name(message.model_name, "model_name"))
     if message.parameters:
         raise InvalidRequest(f"parameters has {min(message.parameters)!r}; wanted none: models are loaded as published")
     if registry.draining:
@@ -158,7 +157,7 @@ async def _repository_model_unload(registry: Registry, call: RequestContext, req
     message = parse(pb.RepositoryModelUnloadRequest, request)
     _check_allowed(registry)
     _check_repository(message.repository_name)
-    call.caller.check_model(message.model_name or refuse_no_name("model_name"))
+    call.caller.check_model(read_name(message.model_name, "model_name"))
     # Sent by Triton's client with every unload; no model here depends on another.
     unknown = set(message.parameters) - {"unload_dependents"}
     if unknown:

@@ -1,9 +1,5 @@
 """Names and versions as messages have them."""
 
-from typing import NoReturn
-
-from service.errors import InvalidRequest
-
 # Enough names to find a typing error in, and few enough for a status message.
 _NAMES_SHOWN = 20
 
@@ -17,19 +13,3 @@ def join_some(items: list[str] | list[int]) -> str:
     """Names or versions, the first of them and the number of the others."""
     more = f" and {len(items) - _NAMES_SHOWN} more" if len(items) > _NAMES_SHOWN else ""
     return ", ".join(map(str, items[:_NAMES_SHOWN])) + more if items else "none"
-
-
-def refuse_no_name(field: str) -> NoReturn:
-    """Refuse a request without the name of a model.
-
-    In protobuf a field that is missing is empty. Envoy drops keys of JSON that it does not know.
-
-    Args:
-        field: Where the name belongs, as the protocol calls it.
-
-    Raises:
-        InvalidRequest: Always.
-    """
-    raise InvalidRequest(
-        f"{field} is missing or empty; wanted the name of a model (in JSON a misspelt key counts as missing)"
-    )

@@ -174,3 +174,22 @@ def parse(message: type[_M], request: bytes) -> _M:
         raise InvalidRequest(
             f"the request's {len(request)} bytes are no {message.DESCRIPTOR.full_name}; wanted one in protobuf encoding"
         ) from None
+
+
+def read_name(name: str, field: str) -> str:
+    """The model that a request names.
+
+    In protobuf a field that is missing is empty. Envoy drops keys of JSON that it does not know.
+
+    Args:
+        name: What the request has.
+        field: What the protocol calls this field.
+
+    Raises:
+        InvalidRequest: It is empty.
+    """
+    if not name:
+        raise InvalidRequest(
+            f"{field} is missing or empty; wanted the name of a model (in JSON a misspelt key counts as missing)"
+        )
+    return name
