@@ -19,6 +19,7 @@ from training.pipelines.release import judge_answers
 from training.pipelines.watcher import Watcher
 from training.publishing.manifest import predict
 from training.recipe.config import Recipe
+from training.steps.advice import FOR_ESTIMATORS
 from training.threads import threads_for, torch_threads
 
 
@@ -58,6 +59,7 @@ def fit_rows(recipe: Recipe, dataset: Dataset, watcher: Watcher) -> JudgedFit:
     """
     watcher.on_prepared(dataset)
     way, table = new_fit(recipe, dataset)
+    table = replace(table, advice=FOR_ESTIMATORS)
     state = way.begin()
     with torch_threads(threads_for(state.kan, recipe.fit.batch_rows or len(dataset.train))):
         for each in follow(way, state, watcher):

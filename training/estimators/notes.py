@@ -1,34 +1,22 @@
-"""What a fit notes, in the words of an estimator: arguments in place of commands, and why there is no formula."""
+"""What the fit of an estimator notes, and why there is no formula."""
 
-import re
 import warnings
 
 from training.errors import quoted_list
 from training.pipelines.fresh.judged_fit import JudgedFit
 
-# What notes advise to `kan-train`, and the argument of an estimator that does the same.
-_ARGUMENTS = (
-    (re.compile(r"kan-train formula RUN --min-r2 (\S+)"), r'fit with recipe={"symbolic": {"min_r2": \1}}'),
-    (re.compile(r"`kan-train init --formula` writes a recipe for one of few"), "fewer columns or nodes leave fewer"),
-    (re.compile(r'choice = "by-edge" may find one'), 'recipe={"symbolic": {"choice": "by-edge"}} may find one'),
-)
 _WARNING = "warning   "
 
 
-def in_python(note: str) -> str:
-    """A note for somebody who has an estimator and no command line."""
-    for command, argument in _ARGUMENTS:
-        note = command.sub(argument, note)
-    return note
-
-
 def notes_of(fit: JudgedFit) -> tuple[str, ...]:
-    """The notes of a fit in this manner; of one that looked for a formula in vain also the columns of words."""
-    notes = tuple(map(in_python, fit.notes))
+    """The notes of a fit; of one that looked for a formula in vain also the columns of words."""
     of_words = [column.name for column in fit.dataset.columns if column.is_of_words]
     if not of_words or not _lacks_formula(fit):
-        return notes
-    return (*notes, f"each word is an input, and few formulas have such inputs; try without {quoted_list(of_words)}")
+        return fit.notes
+    return (
+        *fit.notes,
+        f"each word is an input, and few formulas have such inputs; try without {quoted_list(of_words)}",
+    )
 
 
 def explain_lack(fit: JudgedFit, estimator: str) -> str:

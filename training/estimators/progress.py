@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from training.data.dataset import Dataset
-from training.estimators.notes import in_python
 from training.fitting.fit import FitState
 from training.fitting.record import Record
 from training.pipelines.progress import ProgressBar
@@ -42,8 +41,8 @@ class _Callbacks(Watcher):
         self._to.on_prepared(dataset)
 
     def on_message(self, text: str) -> None:
-        """Hand on, with arguments in place of commands."""
-        self._to.on_message(in_python(text))
+        """Hand on."""
+        self._to.on_message(text)
 
     def on_evaluation(self, record: Record, *, ended: bool) -> None:
         """Call back, but for the end, which was an evaluation before."""

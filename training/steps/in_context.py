@@ -13,6 +13,7 @@ from training.errors import quoted_list
 from training.formulas import FormulaSearch, NoFormula, search_formula
 from training.formulas.shapes import shape_text
 from training.recipe.fit_sections import FormulaSection, SymbolicSection
+from training.steps.advice import Advice
 from training.steps.gate import decline, find_silence
 from training.steps.state import Check, Finished, FoundFormula, OnMessage, StepData, StepFailed, validation_loss
 from training.steps.symbolic import keep_splines, write_formula
@@ -47,10 +48,10 @@ def find_in_context(
         on_message=on_message,
     )
     if isinstance(found, NoFormula):
-        return _without_formula(done, _explain(found, table), formula)
+        return _without_formula(done, _explain(found, table), formula, table.advice)
     kan = _in_network_units(found.kan, shift).to(done.kan.dtype)
     if silence := find_silence(kan, table):
-        return _without_formula(done, silence.text, formula)
+        return _without_formula(done, silence.text, formula, table.advice)
     before = validation_loss(done.kan, table)
     notes = [
         f"symbolic: {_describe(found)}; validation loss {before:.3g} of the splines, "
@@ -76,13 +77,13 @@ def find_in_context(
     return replace(done, kan=kan, notes=told, formula=written.text, latex=written.latex, found=beside, splines=splines)
 
 
-def _without_formula(done: Finished, reason: str, formula: FormulaSection | None) -> Finished:
+def _without_formula(done: Finished, reason: str, formula: FormulaSection | None, advice: Advice) -> Finished:
     if formula is not None and formula.serve:
         raise StepFailed(
             f"[formula] serve = true: no formula was found in context: {reason}. Nothing is published; change "
             '[symbolic], or try choice = "by-edge"; then continue with --resume'
         )
-    note = f'no formula in context: {reason}; choice = "by-edge" may find one; the network keeps its splines'
+    note = f"no formula in context: {reason}; {advice.choose_by_edge}; the network keeps its splines"
     return replace(done, notes=(*done.notes, f"warning   {note}"))
 
 

@@ -16,6 +16,7 @@ from training.errors import TrainingError
 from training.fitting.evaluation import answers
 from training.fitting.record import Record
 from training.publishing.whole_formula import WholeFormula
+from training.steps.advice import FOR_RECIPES, Advice
 
 Check = Callable[[], None]
 OnMessage = Callable[[str], None]
@@ -88,6 +89,7 @@ class StepData:
         inputs: What stands before the network.
         outputs: What stands behind it.
         loss: What training minimizes, in the units of the network's outputs.
+        advice: What notes advise to their reader.
     """
 
     dataset: Dataset
@@ -96,6 +98,7 @@ class StepData:
     inputs: InputTransform
     outputs: OutputTransform
     loss: LossFunction
+    advice: Advice = FOR_RECIPES
 
     @classmethod
     def of(cls, dataset: Dataset, inputs: InputTransform, outputs: OutputTransform, dtype: torch.dtype) -> "StepData":

@@ -47,7 +47,7 @@ def find_formulas(
     """
     kan, edges, notes = _fix_formulas(done.kan, section, table, check, on_message)
     if not any(edge.fixed for edge in edges):
-        named = describe_splines(edges, table.dataset.input_names)
+        named = describe_splines(edges, table.dataset.input_names, table.advice)
         _refuse_to_serve(formula, len(edges), len(edges), [named, *notes])
         text = f"symbolic: no function meets any of {len(edges)} edges with R² {section.min_r2:g}; all stay splines"
         return replace(done, notes=(*done.notes, *(notes or [text, named])))
@@ -76,7 +76,7 @@ def find_formulas(
     if limited := list_limited_functions(kan):
         notes.append(f"{', '.join(limited)}: rows outside the training ranges may be answered with NaN")
     if splines:
-        named = describe_splines(splines, table.dataset.input_names)
+        named = describe_splines(splines, table.dataset.input_names, table.advice)
         _refuse_to_serve(formula, len(splines), len(edges), [named, *notes])
         notes += [named, "no formula of the whole network: it has splines"]
         told = (*done.notes, *notes)
@@ -138,7 +138,7 @@ def _fix_formulas(
     edges: list[EdgeReport] = []
     silent: list[str] = []
     counts = [int(layer.edge_mask.count_nonzero()) for layer in kan.layers]
-    on_message(foretell(sum(counts)))
+    on_message(foretell(sum(counts), table.advice))
     for layer, count in enumerate(counts):
         on_message(f"symbolic: layer {layer}, {count} {'edge' if count == 1 else 'edges'}")
         try:

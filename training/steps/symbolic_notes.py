@@ -8,6 +8,7 @@ import torch
 
 from kan_model import KAN, EdgeReport
 from kan_model.network.functions import FUNCTIONS
+from training.steps.advice import FOR_RECIPES, Advice
 
 # Each function follows the curve of its edge, so another seed needs another training of the whole network, which is
 # as costly as the first one. In context the searches are the training, so there several seeds are counted.
@@ -25,7 +26,7 @@ _LEAST_ADVISED_R2 = 0.8
 _MOST_NAMED = 6
 
 
-def foretell(edges: int) -> str:
+def foretell(edges: int, advice: Advice = FOR_RECIPES) -> str:
     """How long all functions on all edges will take, and where that is long, what to do instead."""
     seconds = edges * _SECONDS_OF_AN_EDGE
     duration = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} minutes"
@@ -33,10 +34,7 @@ def foretell(edges: int) -> str:
     text = f"symbolic: {count}, all functions on each: about {duration}"
     if edges <= _MOST_READABLE:
         return text
-    return (
-        f"{text}; a formula of more than {_MOST_READABLE} edges is hardly readable, and `kan-train init --formula` "
-        "writes a recipe for one of few"
-    )
+    return f"{text}; a formula of more than {_MOST_READABLE} edges is hardly readable, and {advice.have_fewer_edges}"
 
 
 def count_functions(kan: KAN) -> str:
@@ -51,7 +49,7 @@ def list_limited_functions(kan: KAN) -> list[str]:
     return sorted(name for name in used if not FUNCTIONS[name].guard(torch.tensor([-2.0, 0.0, 2.0])).all())
 
 
-def describe_splines(splines: Sequence[EdgeReport], names: Sequence[str]) -> str:
+def describe_splines(splines: Sequence[EdgeReport], names: Sequence[str], advice: Advice = FOR_RECIPES) -> str:
     """The first of them, with the column that the first layer reads."""
     named = ", ".join(
         f"layer {edge.layer} from {edge.input if edge.layer else names[edge.input]} to {edge.output}"
@@ -60,7 +58,7 @@ def describe_splines(splines: Sequence[EdgeReport], names: Sequence[str]) -> str
     )
     more = f" and {len(splines) - _MOST_NAMED} more" if len(splines) > _MOST_NAMED else ""
     bound = min(_looser_bound(edge.best.r2) if edge.best else 0.0 for edge in splines)
-    remedy = f"; to take all of them: kan-train formula RUN --min-r2 {bound:g}" if bound >= _LEAST_ADVISED_R2 else ""
+    remedy = f"; to take all of them: {advice.to_take_functions(bound)}" if bound >= _LEAST_ADVISED_R2 else ""
     return f"still splines: {named}{more}{remedy}"
 
 

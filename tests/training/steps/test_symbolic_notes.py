@@ -4,6 +4,7 @@ import pytest
 
 from kan_model.network.symbolic_edge import SymbolicEdge
 from kan_model.symbolic.choice import Candidate, EdgeReport
+from training.steps.advice import FOR_ESTIMATORS
 from training.steps.symbolic_notes import describe_splines, foretell
 
 
@@ -50,3 +51,10 @@ def test_a_function_that_is_far_is_not_advised() -> None:
     both = describe_splines([nearest(0.95), nearest(0.79)], ["rooms"])
     assert "min_r2 = 0.94 would take it" in both
     assert "to take all of them" not in both
+
+
+def test_the_advice_is_in_the_words_of_the_reader() -> None:
+    """An estimator is given arguments, and no command."""
+    text = describe_splines([nearest(0.93)], ["rooms"], FOR_ESTIMATORS)
+    assert text.endswith('; to take all of them: fit with recipe={"symbolic": {"min_r2": 0.92}}')
+    assert "kan-train" not in foretell(512, FOR_ESTIMATORS)
