@@ -22,6 +22,7 @@ _REMEDY = {
     ".": 'decimals are written with a point, unless [data] has decimal = ","',
     ",": 'decimals are written with a comma, because [data] has decimal = ","',
 }
+_REMEDY_IN_MEMORY = 'decimals are written with a point; pandas reads commas with decimal=","'
 _DATE_LIKE = re.compile(r"\s*(\d{1,4}[-/.]\d{1,2}[-/.]\d|\d{4}-\d{2}\s*$|\d{1,2}[ -][A-Za-z]{3})")
 # Dates before 1678 and after 2261 are no dates for it.
 _HAS_NANOSECONDS = int(pd.__version__.split(".")[0]) < 3
@@ -38,7 +39,7 @@ def numbers(
         table: The table.
         column: Name of the column.
         suggest: From the column's different cells to a remedy, if they are no numbers; None: there is none to name.
-        other_decimal: What to say of a cell with the other decimal mark; "": the key of the recipe that reads it.
+        other_decimal: What to say of a cell with the other decimal mark; "": the key of the recipe, or pandas.
 
     Returns:
         float64 [rows], NaN where the cell is missing.
@@ -53,7 +54,8 @@ def numbers(
         texts = table.texts(column)
         cell = str(texts.distinct[texts.codes[row]])
         hint = "is it a word?" if suggest is None else suggest(texts.distinct.tolist())
-        hint = other_decimal or _REMEDY[table.decimal] if looks_like_other_decimal(table, cell) else hint
+        if looks_like_other_decimal(table, cell):
+            hint = other_decimal or (_REMEDY_IN_MEMORY if table.is_in_memory else _REMEDY[table.decimal])
         hint = THOUSANDS_REMEDY if has_thousands(cell) else hint
         raise table.problem(column, f"{table.place(row)} holds {quoted(cell)}, wanted a number ({hint})")
     if flaw := too_large(table, values):

@@ -151,7 +151,7 @@ def feature_block(table: Table, column: Column, *, is_fitted: bool = False) -> N
         cells = words(table, column.name)
         return column.statistics.encode(cells) if column.statistics else np.zeros((len(cells), 1))
     if column.date_format:
-        return _date_block(table, column)
+        return _date_block(table, column, is_fitted=is_fitted)
     if not column.categories:
         suggest = partial(_suggest_key, column.name)
         cells = numbers(table, column.name, (lambda _: _OF_A_MODEL) if is_fitted else suggest)
@@ -161,11 +161,10 @@ def feature_block(table: Table, column: Column, *, is_fitted: bool = False) -> N
     unknown = (codes < 0) & (cells != "")
     if not column.takes_other and unknown.any():
         row = int(np.argmax(unknown))
-        raise table.problem(
-            column.name,
-            f"{table.place(row)} holds {quoted(str(cells[row]))}, which is not among its words in [data.categories]: "
-            f'{quoted_list(column.categories)}; or set [data] unseen = "other"',
-        )
+        known = "the words that the model was fitted to" if is_fitted else "its words in [data.categories]"
+        remedy = "" if is_fitted else '; or set [data] unseen = "other"'
+        stray = f"{table.place(row)} holds {quoted(str(cells[row]))}, which is not among {known}"
+        raise table.problem(column.name, f"{stray}: {quoted_list(column.categories)}{remedy}")
     block: Numbers = np.eye(len(column.categories))[codes]
     block[codes < 0] = 0.0 if column.takes_other else np.nan
     return block
@@ -185,7 +184,7 @@ def _suggest_key(column: str, distinct: Sequence[str]) -> str:
     return "for words add the column to [data.categories], with its words, or to [data] by_target"
 
 
-def _date_block(table: Table, column: Column) -> Numbers:
+def _date_block(table: Table, column: Column, *, is_fitted: bool) -> Numbers:
     cells = words(table, column.name)
     first_day = column.first_day or datetime.date(1970, 1, 1)
     read: dict[str, tuple[float, float, float]] = {}
@@ -198,10 +197,11 @@ def _date_block(table: Table, column: Column) -> Numbers:
     strange = np.array([cell not in read for cell in cells])
     if strange.any():
         row = int(np.argmax(strange))
+        place = "that the model was fitted to" if is_fitted else "in [data.dates]"
         raise table.problem(
             column.name,
             f"{table.place(row)} holds {quoted(str(cells[row]))}, which is no date of the format "
-            f"{quoted(column.date_format)} in [data.dates]; correct the cell or leave it empty",
+            f"{quoted(column.date_format)} {place}; correct the cell or leave it empty",
         )
     block = np.array([read[cell] for cell in cells]).reshape(-1, len(PARTS))
     return block if column.first_day is None else block.astype(np.float32).astype(np.float64)

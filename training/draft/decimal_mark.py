@@ -60,10 +60,8 @@ def describe_other_marks(table: Table, column: str) -> str:
     cell = quoted(_marked(table, column)[0])
     if table.decimal == ",":
         return f"decimal points, as in {cell}, and the table's decimals have commas; write all with one mark"
-    return (
-        f'decimal commas, as in {cell}; --decimal "," reads them (pandas: decimal=","), and commas between thousands '
-        "must be removed"
-    )
+    reader = 'pandas reads them with decimal=","' if table.is_in_memory else '--decimal "," reads them'
+    return f"decimal commas, as in {cell}; {reader}, and commas between thousands must be removed"
 
 
 def _describe_thousands(table: Table, column: str) -> str:

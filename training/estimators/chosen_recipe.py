@@ -3,7 +3,7 @@
 import tomllib
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -102,7 +102,7 @@ def choose_recipes(table: Table, roles: Roles, choices: Choices, name: str) -> l
         RecipeError: a parameter is of the wrong type or out of its range, or contradicts another one.
     """
     _check_sections(choices.sections, name)
-    shown = Table(table.source, {each: table.cells[each] for each in (*roles.inputs, *roles.targets)}, table.rows)
+    shown = replace(table, cells={each: table.cells[each] for each in (*roles.inputs, *roles.targets)})
     inspection = inspect_table(_TABLE, shown, roles.targets[0])
     proposal = propose_for(inspection, roles.task, roles.inputs)
     for facts in proposal.inputs:

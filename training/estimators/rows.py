@@ -1,6 +1,7 @@
 """X, y, weights and groups as a table. Where scikit-learn has words for a mistake, they are scikit-learn's."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -39,18 +40,19 @@ def read_inputs(estimator: BaseEstimator, x: Any, *, names: Sequence[str] | None
         validate_data(estimator, x, reset=names is None, skip_check_array=True)
         check_array(np.zeros(x.shape, dtype=np.int8), estimator=estimator, **limits)
         given = [str(name) if str(name).strip() else f"x{place}" for place, name in enumerate(x.columns)]
-        return table_of_frame(x.set_axis(list(names or given), axis=1), SOURCE)
+        return _table_of(x.set_axis(list(names or given), axis=1))
     if not hasattr(x, "shape"):
         x = np.asarray(x, dtype=object) if _holds_text(np.asarray(x, dtype=object)) else x
     if _holds_text(x):
         cells = validate_data(estimator, x, reset=names is None, dtype=None, ensure_all_finite=False, **limits)
         frame = pd.DataFrame(cells, columns=list(names or _places(cells))).infer_objects()
-        return table_of_frame(frame, SOURCE)
+        return _table_of(frame)
     numbers = validate_data(
         estimator, x, reset=names is None, dtype=np.float64, ensure_all_finite="allow-nan", **limits
     )
     columns = np.ascontiguousarray(numbers.T)
-    return Table(SOURCE, dict(zip(names or _places(numbers), columns, strict=True)), len(numbers))
+    cells = dict(zip(names or _places(numbers), columns, strict=True))
+    return Table(SOURCE, cells, len(numbers), is_in_memory=True)
 
 
 def read_numbers(estimator: BaseEstimator, y: Any) -> Numbers:
@@ -135,7 +137,7 @@ def free_name(name: str, taken: Sequence[str]) -> str:
 
 def with_columns(table: Table, more: Mapping[str, Cells]) -> Table:
     """The table with further columns behind its own."""
-    return Table(table.source, {**table.cells, **more}, table.rows)
+    return replace(table, cells={**table.cells, **more})
 
 
 def stack(first: Table, second: Table) -> Table:
@@ -146,7 +148,7 @@ def stack(first: Table, second: Table) -> Table:
         if len({each.dtype == object for each in both}) > 1:
             both = [each if each.dtype == object else texts_of(each).cells() for each in both]
         cells[name] = np.concatenate(both)
-    return Table(first.source, cells, first.rows + second.rows)
+    return replace(first, cells=cells, rows=first.rows + second.rows)
 
 
 def _require(estimator: BaseEstimator, y: Any) -> None:
@@ -158,6 +160,10 @@ def _require(estimator: BaseEstimator, y: Any) -> None:
 def _holds_text(x: Any) -> bool:
     kind = getattr(getattr(x, "dtype", None), "kind", "")
     return kind in "US" or (kind == "O" and any(isinstance(cell, str) for cell in np.ravel(np.asarray(x))))
+
+
+def _table_of(frame: pd.DataFrame) -> Table:
+    return replace(table_of_frame(frame, SOURCE), is_in_memory=True)
 
 
 def _places(x: Any) -> list[str]:

@@ -179,3 +179,35 @@ def test_a_word_among_the_numbers_of_a_fitted_model_is_a_bad_cell(ask: str, quic
     with pytest.raises(ValueError, match='column "age": row 3 holds "old", wanted a number') as caught:
         model.fit(stray, Y) if ask == "fit" else getattr(model, ask)(stray)
     assert "(the model was fitted to numbers in this column)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "words"),
+    [
+        ("age", "1,5", 'wanted a number (decimals are written with a point; pandas reads commas with decimal=",")'),
+        ("day", "soon", 'which is no date of the format "iso" that the model was fitted to; correct the cell or leave'),
+        ("town", "Rome", 'which is not among the words that the model was fitted to: "Bonn", "Ulm"'),
+    ],
+)
+def test_a_bad_cell_of_an_estimator_is_told_without_keys_of_a_recipe(
+    column: str, cell: str, words: str, quick: dict[str, Any]
+) -> None:
+    """No key can change how a fitted model reads a column, and no file is there to be read otherwise."""
+    frame = pd.DataFrame(
+        {"age": X[:, 0], "day": pd.date_range("2024-01-01", periods=len(X)), "town": ["Bonn", "Ulm"] * 20}
+    )
+    model = KANRegressor(**(quick | {"steps": 1, "recipe": {"data": {"unseen": "refuse"}}})).fit(frame, Y)
+    stray = frame.astype(object)
+    stray.loc[2, column] = cell
+    with pytest.raises(ValueError, match=f'column "{column}": row 3 holds "{cell}"') as caught:
+        model.predict(stray)
+    assert words in str(caught.value)
+    assert "[data" not in str(caught.value)
+
+
+def test_decimal_commas_in_a_frame_name_pandas_and_no_option(quick: dict[str, Any]) -> None:
+    """There is no command line whose option would read them."""
+    frame = pd.DataFrame({"age": [f"{number:.2f}".replace(".", ",") for number in X[:, 0]], "height": X[:, 1]})
+    with pytest.raises(ValueError, match='pandas reads them with decimal=","') as caught:
+        KANRegressor(**quick).fit(frame, Y)
+    assert "--decimal" not in str(caught.value)

@@ -20,7 +20,8 @@ class Table:
     `cells` holds for each column, in file order, either float64 numbers (NaN: missing) or an object array of str ("":
     missing). Of a text file such an array may be made anew each time: `numbers` and `texts` are quicker. `lines` is the
     line of the file at which each row starts; None for a file without lines (Parquet). `decimal` is the mark before the
-    decimals of numbers that are text.
+    decimals of numbers that are text. `is_in_memory`: a program gave the cells; no option of ours reads
+    them otherwise.
     """
 
     source: str
@@ -29,6 +30,7 @@ class Table:
     lines: NDArray[np.int64] | None = None
     unnamed_columns: int = 0
     decimal: Decimal = "."
+    is_in_memory: bool = False
 
     def numbers(self, column: str) -> tuple[Values, Flags]:
         """As :func:`training.data.table.cell_values.parse_numbers` of the column's cells; not to be written to."""
