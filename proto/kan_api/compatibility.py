@@ -31,6 +31,11 @@ def difference(older: ModelManifest, newer: ModelManifest) -> str:
         "" if it can; otherwise a sentence of at most 2,000 characters, in which "it" is the newer version:
         ``it takes other inputs than version 1: 64 there and 2 here; input 3 is "width" there and nothing here``.
     """
+    return difference_of_answers(older, newer) or _difference_of_inputs(older, newer)
+
+
+def difference_of_answers(older: ModelManifest, newer: ModelManifest) -> str:
+    """As :func:`difference`, of task, classes and targets alone: no choice of inputs mends it."""
     if older.task != newer.task:
         return f"it answers otherwise than version {older.version}: {_answers(older)} there and {_answers(newer)} here"
     if place := _first_difference(older.classes, newer.classes):
@@ -45,6 +50,10 @@ def difference(older: ModelManifest, newer: ModelManifest) -> str:
             f"it answers otherwise than version {older.version}: {_counts(older.targets, newer.targets)}"
             f"target {place} is {was} there and {now} here"
         )
+    return ""
+
+
+def _difference_of_inputs(older: ModelManifest, newer: ModelManifest) -> str:
     if older.image_shape and list(older.image_shape) != list(newer.image_shape):
         was, now = (list(each.image_shape) or "flat rows" for each in (older, newer))
         return f"it takes other inputs than version {older.version}: images of {was} there and {now} here"

@@ -11,7 +11,8 @@ from training.pipelines.fresh.judged_fit import JudgedFit
 from training.pipelines.fresh.publication import write_publication
 from training.publishing.export import files
 from training.publishing.manifest import outline
-from training.publishing.publish import check_successor, publish
+from training.publishing.publish import CannotFollow, PublishError, check_successor, publish
+from training.publishing.restoring import restoring_arguments
 from training.recipe.config import Recipe
 from training.report.report import NAME as REPORT
 
@@ -59,12 +60,25 @@ def publish_fit(folder: str | Path, recipe: Recipe, fit: JudgedFit) -> Path:
     if version_number(name) is not None:
         raise RecipeError(f"{folder}: {name} is a version's number; wanted the folder of the model, models/NAME")
     named = rename(recipe, name)
-    check_successor(folder.parent, outline(named, fit.dataset))
-    made = write_publication(named, fit, lambda: None)
-    published = publish(folder.parent, made.manifest, files(made.exported, made.manifest, {REPORT: made.page}))
+    try:
+        check_successor(folder.parent, outline(named, fit.dataset))
+        made = write_publication(named, fit, lambda: None)
+        published = publish(folder.parent, made.manifest, files(made.exported, made.manifest, {REPORT: made.page}))
+    except CannotFollow as refusal:
+        raise PublishError(_explain_refusal(folder, refusal)) from None
     for note in published.notes:
         warnings.warn(note, stacklevel=3)
     return published.folder
+
+
+def _explain_refusal(folder: Path, refusal: CannotFollow) -> str:
+    """The refusal for somebody who has an estimator in place of a recipe."""
+    arguments = restoring_arguments(refusal.before, refusal.now) if refusal.is_of_inputs else ""
+    remedy = f", or fit on the inputs of version {refusal.before.version}, with {arguments}" if arguments else ""
+    return (
+        f"{folder}: this model cannot follow the version there: {refusal.reason}; export it to a folder of its own, "
+        f"{folder.parent}/NAME{remedy}"
+    )
 
 
 def write_report(recipe: Recipe, fit: JudgedFit) -> Report:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from google.protobuf import json_format
 
-from kan_api.compatibility import difference
+from kan_api.compatibility import difference, difference_of_answers
 from kan_api.excess import excess
 from kan_api.limits import DEFAULT_MAX_MODEL_BYTES, MAX_MANIFEST_BYTES
 from kan_api.v1.manifest_pb2 import File, ModelManifest
@@ -33,6 +33,26 @@ Files = Callable[[int], Mapping[str, bytes]]
 
 class PublishError(TrainingError):
     """The version cannot be put into the repository."""
+
+
+class CannotFollow(PublishError):
+    """The version cannot replace the model's newest one. The text is for somebody who has a recipe.
+
+    Attributes:
+        before: The manifest of the newest version.
+        now: The manifest of the refused one.
+        reason: How they differ.
+        is_of_inputs: Whether they differ in the inputs alone, so that those of the newest version mend it.
+    """
+
+    def __init__(self, before: ModelManifest, now: ModelManifest, reason: str) -> None:
+        self.before, self.now, self.reason = before, now, reason
+        self.is_of_inputs = not difference_of_answers(before, now)
+        keys = restoring_keys(before, now) if self.is_of_inputs else ""
+        remedy = f", or restore the inputs of version {before.version} by {keys}" if keys else ""
+        super().__init__(
+            f"model {now.name}: this version cannot follow: {reason}; give the new model a name of its own{remedy}"
+        )
 
 
 @dataclass(frozen=True)
@@ -64,8 +84,9 @@ def publish(models: Path, manifest: ModelManifest, files: Files, *, after: int |
         after: The version that must still be the newest; None: any.
 
     Raises:
-        PublishError: the newest version has other inputs, task or classes; another version came between; or the folder
-            cannot be written. If only config.pbtxt cannot be written, the version is published and a note says so.
+        CannotFollow: the newest version has other inputs, task or classes.
+        PublishError: another version came between; or the folder cannot be written. If only config.pbtxt cannot be
+            written, the version is published and a note says so.
         SystemFailed: the disk is full, for example.
     """
     check_successor(models, manifest)
@@ -91,9 +112,9 @@ def check_successor(models: Path, manifest: ModelManifest) -> None:
         manifest: The new version's manifest so far; its name, features, task, classes and size are checked.
 
     Raises:
-        PublishError: inputs, task or classes differ (the message says which); the manifest is larger than kan-serve
-            accepts; no number is left for a version; the model's folder is a repository, or the repository a model's
-            folder; or no folder can be created there.
+        CannotFollow: inputs, task or classes differ; the message says which.
+        PublishError: the manifest is larger than kan-serve accepts; no number is left for a version; the model's folder
+            is a repository, or the repository a model's folder; or no folder can be created there.
     """
     name = manifest.name
     _check_levels(models, name)
@@ -107,11 +128,7 @@ def check_successor(models: Path, manifest: ModelManifest) -> None:
     if before is None:
         return  # A version that cannot be read sets no requirements.
     if reason := difference(before, manifest):
-        keys = restoring_keys(before, manifest)
-        remedy = f", or restore the inputs of version {before.version} by {keys}" if keys else ""
-        raise PublishError(
-            f"model {name}: this version cannot follow: {reason}; give the new model a name of its own{remedy}"
-        )
+        raise CannotFollow(before, manifest, reason)
 
 
 def _check_levels(models: Path, name: str) -> None:

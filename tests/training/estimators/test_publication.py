@@ -1,5 +1,7 @@
 """An exported estimator is a version as `kan-train run` publishes it, and a server answers as the estimator does."""
 
+import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -121,9 +123,38 @@ def test_the_next_version_follows(regressor: KANRegressor, inputs: pd.DataFrame,
     assert regressor.export(tmp_path / "models" / "paid").name == "2"
     x = np.random.default_rng(0).normal(size=(40, 2))
     other = KANRegressor(steps=1, members=2, search=False, recipe=UNTIMED).fit(x, x[:, 0])
-    with pytest.raises(PublishError, match="this version cannot follow"):
+    with pytest.raises(PublishError, match="cannot follow the version there"):
         other.export(tmp_path / "models" / "paid")
     assert sorted(each.name for each in (tmp_path / "models" / "paid").iterdir()) == ["1", "2", "config.pbtxt"]
+
+
+def test_other_answers_need_a_folder_of_their_own(
+    regressor: KANRegressor, classifier: KANClassifier, models: Path
+) -> None:
+    """The refusal tells what the folder holds, what came, and names no recipe and no command."""
+    for model, name, answers in (
+        (regressor, "much", "classes there and numbers here"),
+        (classifier, "paid", "numbers there and classes here"),
+    ):
+        with pytest.raises(PublishError, match=f"{answers}; export it to a folder of its own, {models}/NAME$") as told:
+            model.export(models / name)
+        assert str(told.value).startswith(f"{models / name}: this model cannot follow the version there: it answers")
+
+
+def test_a_corrected_column_is_told_with_the_argument_that_restores_it(tmp_path: Path, quick: dict[str, Any]) -> None:
+    """Words in version 1 and numbers now: the argument in the message gives an estimator that can follow."""
+    x = pd.DataFrame({"rooms": np.arange(60) % 3 + 1, "area": np.random.default_rng(0).normal(size=60)})
+    y, words = x["area"] + x["rooms"], {"data": {"categories": {"rooms": ["1", "2", "3"]}}}
+
+    def fitted(recipe: dict[str, Any]) -> KANRegressor:
+        return KANRegressor(**quick | {"steps": 2}, recipe=UNTIMED | recipe).fit(x, y)
+
+    fitted(words).export(tmp_path / "models" / "flats")
+    with pytest.raises(PublishError, match='input 1 is "rooms=1" there and "rooms" here; export it to a') as told:
+        fitted({}).export(tmp_path / "models" / "flats")
+    argument = re.search(r"or fit on the inputs of version 1, with recipe=(.*)$", str(told.value))
+    assert argument is not None
+    assert fitted(ast.literal_eval(argument[1])).export(tmp_path / "models" / "flats").name == "2"
 
 
 @pytest.mark.parametrize("name", ["my houses", "-x", "häuser"])

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from kan_api.v1.manifest_pb2 import Column, Feature, ModelManifest
+from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Column, Feature, ModelManifest
 from training.publishing.publish import PublishError, check_successor, publish
-from training.publishing.restoring import restoring_keys
+from training.publishing.restoring import restoring_arguments, restoring_keys
 
 
 def manifest(**columns: list[str]) -> ModelManifest:
@@ -69,3 +69,34 @@ def test_the_refusal_names_them(tmp_path: Path) -> None:
     publish(tmp_path, OLD, lambda _: {"model.onnx": b""})
     with pytest.raises(PublishError, match=r'restore the inputs of version 1 by \[data.categories\] "town" = '):
         check_successor(tmp_path, manifest(age=[], town=["Bonn"], size=[]))
+
+
+def test_other_answers_are_no_matter_of_inputs(tmp_path: Path) -> None:
+    """Where the task differs too, no key is named: inputs as before would not mend it."""
+    given = ModelManifest(task=TASK_CLASSIFICATION, classes=["a", "b"])
+    given.MergeFrom(OLD)
+    publish(tmp_path, given, lambda _: {"model.onnx": b""})
+    other = ModelManifest(task=TASK_REGRESSION)
+    other.MergeFrom(manifest(age=[], town=["Bonn"], size=[]))
+    with pytest.raises(PublishError, match=r"classes there and numbers here; give the new model a name of its own$"):
+        check_successor(tmp_path, other)
+
+
+def test_the_arguments_of_an_estimator_have_whole_keys() -> None:
+    """A key of its recipe replaces the drafted one, so it has the words of all columns; no column is an empty one."""
+    old = manifest(age=[], town=["Bonn", "Ulm"], kind=["a", "b"])
+    now = manifest(age=[], town=["Bonn", "Ulm"], kind=[])
+    assert (
+        restoring_arguments(old, now)
+        == 'recipe={"data": {"categories": {"town": ["Bonn", "Ulm"], "kind": ["a", "b"]}}}'
+    )
+    assert restoring_arguments(manifest(age=[]), manifest(age=["1", "2"])) == 'recipe={"data": {"categories": {}}}'
+    assert restoring_arguments(manifest(age=[], size=[]), manifest(age=[])) == 'the columns "age", "size" of X'
+    assert restoring_arguments(old, old) == ""
+    dates = manifest(age=[])
+    dates.columns[0].date.format = "%d.%m.%Y"
+    assert restoring_arguments(dates, manifest(age=[])) == 'recipe={"data": {"dates": {"age": "%d.%m.%Y"}}}'
+    long = manifest(town=[f"word {number}" for number in range(200)])
+    assert restoring_arguments(long, manifest(town=["a"])) == (
+        "[data] categories as in the recipe in manifest.json of version 0"
+    )
