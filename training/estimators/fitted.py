@@ -87,7 +87,7 @@ class FittedKAN:
             The folder of the version, such as ``models/NAME/1``.
 
         Raises:
-            ValueError: no model can be called NAME, or NAME is the number of a version.
+            ValueError: no model can be called NAME, or NAME is a number and no repository that holds models is there.
             TrainingError: the folder is a repository that holds models, or lies in a model's folder; the version cannot
                 follow the newest one, its graphs are not exact enough, or the folder cannot be written. Nothing is
                 published then.

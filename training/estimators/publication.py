@@ -12,6 +12,7 @@ from training.pipelines.fresh.publication import write_publication
 from training.publishing.export import files
 from training.publishing.manifest import outline
 from training.publishing.publish import CannotFollow, PublishError, check_successor, publish
+from training.publishing.repository import holds_models
 from training.publishing.restoring import restoring_arguments
 from training.recipe.config import Recipe
 from training.report.report import NAME as REPORT
@@ -49,7 +50,8 @@ def publish_fit(folder: str | Path, recipe: Recipe, fit: JudgedFit) -> Path:
         The folder of the version, ``models/NAME/1``.
 
     Raises:
-        RecipeError: no model can be called NAME, or NAME is the number of a version.
+        RecipeError: no model can be called NAME, or NAME is a number and there is no repository that holds models, so
+            that a version's folder was probably meant.
         PublishError: the folder is a repository that holds models, or lies in a model's folder; the version cannot
             follow the newest one, or cannot be written.
         SystemFailed: the disk is full, for example.
@@ -57,7 +59,7 @@ def publish_fit(folder: str | Path, recipe: Recipe, fit: JudgedFit) -> Path:
     """
     folder = Path(folder)
     name = folder.resolve().name
-    if version_number(name) is not None:
+    if version_number(name) is not None and not holds_models(folder.resolve().parent):
         raise RecipeError(f"{folder}: {name} is a version's number; wanted the folder of the model, models/NAME")
     named = rename(recipe, name)
     try:

@@ -157,6 +157,12 @@ def test_a_corrected_column_is_told_with_the_argument_that_restores_it(tmp_path:
     assert fitted(ast.literal_eval(argument[1])).export(tmp_path / "models" / "flats").name == "2"
 
 
+def test_a_number_is_a_name_where_models_are(regressor: KANRegressor, models: Path) -> None:
+    """As in a recipe: the server takes any folder with versions for a model's."""
+    assert regressor.export(models / "7") == models / "7" / "1"
+    assert regressor.export(models / "7") == models / "7" / "2"
+
+
 @pytest.mark.parametrize("name", ["my houses", "-x", "häuser"])
 def test_a_name_that_no_model_can_have_is_refused(regressor: KANRegressor, name: str, tmp_path: Path) -> None:
     """Before anything is written."""
