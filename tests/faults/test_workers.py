@@ -25,7 +25,6 @@ from tests.kit.server.workers import (
     has_ended,
     kill_worker,
     starts,
-    taking_calls,
     wait_for_workers,
     workers,
 )
@@ -64,18 +63,28 @@ def test_a_killed_worker_is_started_again_within_a_second(
 ) -> None:
     """The next process exists within a second, and takes calls within one start-up of a server.
 
-    Two times that are allowed, because the machine may have more to do than at the first start.
+    In most of up to five tries, each compared with the start before it: the machine may have more to do than then.
     """
     publish_version("kan")
+    shares: list[float] = []
+    while max(held := sum(share < 1 for share in shares), len(shares) - held) < 3:
+        begun = time.monotonic()
+        server = kan_serve("--workers", "2")
+        start_up_seconds = time.monotonic() - begun
+        shares.append(_replace_worker(server) / start_up_seconds)
+        server.stop()
+    assert held == 3, shares
+
+
+def _replace_worker(server: KanServe) -> float:
+    """Kill a worker of two. Gives the seconds until both take calls again, those of the last look included."""
+    before, killed = starts(server), workers(server)[0]
     begun = time.monotonic()
-    server = kan_serve("--workers", "2")
-    start_up_seconds = time.monotonic() - begun
-    before = starts(server)
-    workers(server)[0].kill()
-    next_seconds = seconds_until(lambda: any(each not in before for each in starts(server)), "the next worker")
-    assert next_seconds < 1.0
-    ready_seconds = seconds_until(lambda: server.sample("kan_worker_restarts_total") >= 1 and taking_calls(server) == 2)
-    assert next_seconds + ready_seconds < 2 * start_up_seconds
+    killed.kill()
+    assert seconds_until(lambda: any(each not in before for each in starts(server)), "the next worker") < 1.0
+    # Not by `seconds_until`: /metrics may take as long as the start of the worker, and counts nothing there.
+    wait_for_workers(server, 2, restarts=1)
+    return time.monotonic() - begun
 
 
 @pytest.mark.timeout(300)
