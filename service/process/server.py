@@ -235,7 +235,7 @@ def versions_that_answer(registry: Registry) -> list[str]:
     """The versions that answer, as "digits/1". If there are none, the reason is logged."""
     found = [f"{status.name}/{status.version}" for status in registry.statuses() if status.state in SERVED]
     if not found:
-        _log.warning("no model answers: %s", registry.no_versions_reason or registry.unready_reason())
+        _log.warning("no model answers; %s", registry.no_versions_reason or registry.unready_reason())
     return found
 
 

@@ -1,10 +1,12 @@
 """Whether the server and each version should get requests, and why not."""
 
-from service.errors import ModelNotReady
+from service.errors import ModelNotReady, excerpt
 from service.registry.entries import Entries
 from service.registry.model.live_model import LiveModel
 from service.registry.scanning.watcher import Watcher
 from service.registry.version_status import State, VersionStatus
+
+_LONGEST_REASON = 512
 
 
 class Readiness:
@@ -42,8 +44,14 @@ class Readiness:
         for entry in served:
             if reason := entry.unready_reason():
                 return f"model {entry.name!r} version {entry.version} does not answer: {reason}"
-        is_served = served or any(entry.state is State.COLD for entry in self._entries)
-        return "" if is_served else "no model is ready"
+        if served or any(entry.state is State.COLD for entry in self._entries):
+            return ""
+        refused = [entry for entry in self._entries if entry.state is State.REFUSED]
+        if not refused:
+            return "no model is ready"
+        first, others = refused[0], f", and {len(refused) - 1} more" if len(refused) > 1 else ""
+        reason = excerpt(first.reason, _LONGEST_REASON)
+        return f"no model is ready: {first.name} version {first.version} was refused ({reason}){others}"
 
     def probe(self, name: str, version: int | None = None) -> LiveModel | None:
         """The model of a version that answers; None if it is cold, so that the next call loads it.

@@ -133,7 +133,7 @@ def _metrics(manifest: ModelManifest) -> str:
     )
     parts = [part for part in heads if any(name.startswith(part) for name in manifest.metrics)]
     if not parts:
-        return paragraph("Not measured: there were no rows with known true values.")
+        return paragraph("Not measured: no rows with known true values were held out.")
     names = sorted({name.removeprefix(part) for part in parts for name in manifest.metrics if name.startswith(part)})
     rows = [[heads[part], *(number(manifest.metrics.get(f"{part}{name}")) for name in names)] for part in parts]
     return table(["", *map(shown_name, names)], rows)

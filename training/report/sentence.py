@@ -22,7 +22,7 @@ _MOST_TARGETS = 3
 def first_sentence(manifest: ModelManifest, judged: Judged | None) -> str:
     """The verdict of the version in one sentence."""
     if judged is None:
-        return "How good it is is not known: there were no rows with known true values."
+        return "How good it is is not known: no rows with known true values were held out."
     return _of_classes(manifest, judged) if manifest.task == TASK_CLASSIFICATION else _of_numbers(manifest, judged)
 
 

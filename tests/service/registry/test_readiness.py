@@ -18,12 +18,17 @@ def test_a_start_says_what_it_waits_for() -> None:
 
 
 def test_without_a_loaded_model_nothing_is_ready() -> None:
-    """A refused version alone makes no server ready, and is not the reason either."""
+    """A refused version makes no server ready, and the reason names the first one."""
     entries = Entries()
     readiness = Readiness(entries)
     entries.complete = True
-    entries.add("affine", 1).state = State.REFUSED
     assert (readiness.ready(), readiness.unready_reason()) == (False, "no model is ready")
+    entry = entries.add("affine", 1)
+    entry.state, entry.reason = State.REFUSED, "it is damaged"
+    reason = "no model is ready: affine version 1 was refused (it is damaged)"
+    assert (readiness.ready(), readiness.unready_reason()) == (False, reason)
+    entries.add("affine", 2).state = State.REFUSED
+    assert readiness.unready_reason() == f"{reason}, and 1 more"
 
 
 def test_a_server_that_drains_says_nothing_else() -> None:

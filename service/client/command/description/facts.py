@@ -108,7 +108,7 @@ def _scores(manifest: ModelManifest) -> Iterator[tuple[str, str]]:
     names = [name.removeprefix("test_") for name in sorted(manifest.metrics) if name.startswith("test_")]
     names = [name for name in names if "_of_" not in name]
     if not names:
-        yield "test rows", "not judged: there were no rows with known true values"
+        yield "test rows", "not judged: no rows with known true values were held out"
     for prefix, who in _JUDGED.items():
         found = [
             f"{shown_name(name)} {manifest.metrics[prefix + name]:.4g}"
