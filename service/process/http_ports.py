@@ -28,7 +28,7 @@ class HttpPorts:
         def listen(port: int, shown: CollectorRegistry | None) -> Probes:
             return Probes(host=settings.host, port=port, registry=shown, unready_reason=unready_reason)
 
-        apart_port = settings.metrics_port
+        apart_port = settings.apart_metrics_port
         self._metrics = None if apart_port is None else listen(apart_port, registry)
         self._health = listen(settings.http_port, registry if apart_port is None else None)
         self.port = self._health.port

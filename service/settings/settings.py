@@ -79,6 +79,11 @@ class Settings(
         return self.tables.get(name, _NO_TABLE).over(self.tables.get(EVERY, _NO_TABLE))
 
     @property
+    def apart_metrics_port(self) -> int | None:
+        """The port of metrics alone; None if the HTTP port has them. Two ports of 0 are two free ones."""
+        return None if self.metrics_port == self.http_port != 0 else self.metrics_port
+
+    @property
     def loads_on_call(self) -> bool:
         """Whether models in memory are bounded, so that each is loaded by its first call."""
         return self.max_loaded_models > 0 or self.max_loaded_bytes > 0
@@ -112,12 +117,9 @@ class Settings(
     @model_validator(mode="after")
     def _closed_doors_tell_only_health(self) -> Self:
         """With TLS or tokens the HTTP port tells nothing of models, unless it is asked for metrics too."""
-        metrics_port = self.metrics_port
-        if metrics_port is None and (self.tls_cert or self.tokens):
+        if self.metrics_port is None and (self.tls_cert or self.tokens):
             metrics_port = self._next_port() if self.http_port else 0
-        elif metrics_port == self.http_port and metrics_port:
-            metrics_port = None
-        object.__setattr__(self, "metrics_port", metrics_port)  # because the model is frozen
+            object.__setattr__(self, "metrics_port", metrics_port)  # because the model is frozen
         return self
 
     def _next_port(self) -> int:
@@ -129,11 +131,11 @@ class Settings(
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
-        names: dict[int, str] = {}
-        for name in ("grpc_port", "http_port", "metrics_port"):
-            port = getattr(self, name)
-            if port and (other := names.setdefault(port, name)) != name:
-                raise ValueError(f"{other} and {name} are both {port}: wanted a port for each, or 0 for a free one")
+        for name in ("http_port", "metrics_port"):
+            if self.grpc_port and getattr(self, name) == self.grpc_port:
+                raise ValueError(
+                    f"grpc_port and {name} are both {self.grpc_port}: wanted a port for each, or 0 for a free one"
+                )
         return self
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """A server that others can reach says so once, unless it is told that this is meant."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from tests.kit.callers.tokens import write_tokens
 from tests.kit.models.repository import WriteModel
 from tests.kit.server.certificates import Authority
 from tests.kit.server.kan_serve import Start, get
+from tests.kit.server.programs import free_ports
+from tests.kit.waiting import wait_for
 
 _WORDS = "others can reach"
 
@@ -60,3 +63,16 @@ def test_closed_doors_tell_only_health(start: Start, write_model: WriteModel, tm
     assert not any("affine" in text for _, text in told.values())
     assert "affine" in server.get("/metrics")[1]
     assert server.metrics != server.http
+
+
+def test_one_port_has_all_where_it_is_asked_for(start: Start, write_model: WriteModel, tmp_path: Path) -> None:
+    """With tokens too. A file that is read again changes nothing of that."""
+    write_model("affine")
+    tokens, file = write_tokens(tmp_path / "tokens.toml", one=""), tmp_path / "kan-serve.toml"
+    file.write_text(f'[server]\ntokens = "{tokens}"\n')
+    (port,) = free_ports(1)
+    server = start("--config", str(file), "--http-port", str(port), "--metrics-port", str(port))
+    assert server.metrics == server.http
+    assert "affine" in get(server.http, "/metrics")[1]
+    server.signal(signal.SIGHUP)
+    wait_for(lambda: "no changes" in server.log.read_text(), "a reload that is taken")

@@ -95,6 +95,7 @@ _DOORS = [{"tokens": "tokens.toml"}, {"tls_cert": "tls.crt", "tls_key": "tls.key
         ({"metrics_port": 9}, 9),
         ({"metrics_port": 0}, 0),
         ({"metrics_port": 8002}, None),
+        ({"metrics_port": 0, "http_port": 0}, 0),
     ],
 )
 def test_closed_doors_have_a_port_for_health_alone(
@@ -103,21 +104,21 @@ def test_closed_doors_have_a_port_for_health_alone(
     """With TLS or tokens metrics are on the port after that of health, or on the one that is asked for, that of health
     too.
     """
-    assert Settings.model_validate(doors | given).metrics_port == apart_port
+    assert Settings.model_validate(doors | given).apart_metrics_port == apart_port
 
 
 def test_open_doors_have_one_port_for_health_and_metrics() -> None:
     """Without TLS and tokens, unless another is asked for."""
-    assert Settings().metrics_port is None
-    assert Settings(metrics_port=8002).metrics_port is None
-    assert Settings(metrics_port=9).metrics_port == 9
+    assert Settings().apart_metrics_port is None
+    assert Settings(metrics_port=8002).apart_metrics_port is None
+    assert Settings(metrics_port=9).apart_metrics_port == 9
 
 
 def test_no_port_after_that_of_health_is_told() -> None:
     """The last port has none after it."""
     with pytest.raises(ValidationError, match="http_port is 65535, with no port after it: wanted metrics_port"):
         Settings(tokens="tokens.toml", http_port=65535)
-    assert Settings(tokens="tokens.toml", http_port=65535, metrics_port=65535).metrics_port is None
+    assert Settings(tokens="tokens.toml", http_port=65535, metrics_port=65535).apart_metrics_port is None
 
 
 def test_queue_must_hold_the_largest_request() -> None:

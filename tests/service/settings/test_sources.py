@@ -113,6 +113,16 @@ def test_what_is_in_force_is_a_settings_file(file: Path) -> None:
     assert Sources({}, file).load() == settings
 
 
+@pytest.mark.parametrize("metrics_port", ["8002", "8003", "0"])
+def test_the_port_for_metrics_is_told_as_it_is_in_force(file: Path, metrics_port: str) -> None:
+    """Also one that is no other than the HTTP port, though with tokens the default is another."""
+    file.write_text("")
+    sources = Sources({"tokens": "tokens.toml", "metrics_port": metrics_port}, file)
+    settings = sources.load()
+    file.write_text(describe(settings, sources, sources.read()))
+    assert Sources({}, file).load() == settings
+
+
 def test_check_config_prints_what_is_in_force(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Exit code 0, each value with its origin, and a warning for a table without a model."""
     (tmp_path / "models" / "digits").mkdir(parents=True)
