@@ -37,7 +37,7 @@ _REJECTIONS: Mapping[type[ServiceError], Rejection] = {
 _DEADLINE_SLACK_SECONDS = 0.01
 
 # gRPC's core does not say which.
-_UNRECEIVED = "no whole message came: it is longer than max_message_bytes, the caller left, or the server stopped"
+_UNRECEIVED = "it is longer than max_message_bytes, the caller left, or the server stopped"
 
 
 class Named(Protocol):
@@ -72,11 +72,14 @@ def count_unreadable(method: Named, error: Unreadable, metrics: Metrics, call: R
     count(method, call, error.code.name, 0.0, metrics).rejected("invalid")
 
 
-def log_unreceived(method: Named, call: RequestContext, error: asyncio.CancelledError) -> None:
-    """Write the line of a call that was given up before its message was here. It is not counted: it is no request."""
+def log_unreceived(method: Named, call: RequestContext, error: asyncio.CancelledError, *, stream: bool) -> None:
+    """Write the line of a call that was given up before its message, or all of a stream's, were here.
+
+    It is not counted: it is no request.
+    """
     if call.log is not None:
         line = _line(method, call, _failure(method, call, error, 0.0).code.name, 0.0)
-        call.log.write({**line, "details": _UNRECEIVED})
+        call.log.write({**line, "details": f"no {'further' if stream else 'whole'} message came: {_UNRECEIVED}"})
 
 
 def hold_answer(hold: Callable[[int], None], answer_bytes: int, model: ModelMetrics) -> None:

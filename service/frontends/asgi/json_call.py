@@ -52,7 +52,7 @@ async def refuse_http(send: Send) -> None:
     text = (
         b"this port speaks gRPC, gRPC-Web, and JSON for kan_api: POST /kan_api.v1.PredictionService/Predict with "
         b"content-type application/json, uncompressed, without a query; or POST /v1/models/NAME:explain, likewise; "
-        b"/metrics, /livez and /readyz are on the HTTP port\n"
+        b"/livez and /readyz are on the HTTP port, /metrics there or on a port of its own\n"
     )
     await send(
         {"type": "http.response.start", "status": 415, "headers": [(b"content-type", b"text/plain; charset=utf-8")]}

@@ -171,7 +171,7 @@ class Place:
                 self._task.uncancel()
                 await self._refuse(self.held.refusal())
             if not self._came:
-                log_unreceived(self._method, self.call, error)
+                log_unreceived(self._method, self.call, error, stream=isinstance(self._method, BidiStream))
 
     def _cancel(self) -> None:
         """Another call needs its place: its caller is told, or has not read what it was told."""

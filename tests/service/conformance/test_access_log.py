@@ -162,6 +162,25 @@ def test_a_message_that_is_too_long_has_a_line(
         assert told <= {("RESOURCE_EXHAUSTED", "alice", ""), ("RESOURCE_EXHAUSTED", None, "request_payload_too_large")}
 
 
+def test_a_stream_that_is_cut_off_has_a_line_of_its_own(
+    start: Start, frontend: str, write_model: WriteModel, tmp_path: Path
+) -> None:
+    """Beside those of its requests, at most one, which does not say that the stream brought nothing."""
+    write_model("affine")
+    file = tmp_path / "access.log"
+    server = start("--access-log", str(file), "--max-message-bytes", "65536")
+    requests = [KanApi.request("affine", np.ones((1, 4), np.float32)), bytes(2**17)]
+    with grpc.insecure_channel(server.grpc, server.options) as channel:
+        method: Any = channel.stream_stream(KanApi.stream_path)
+        for _ in range(20):
+            with pytest.raises(grpc.RpcError):
+                list(method(iter(requests), timeout=60))
+    told = Counter((line["code"], line.get("details", "").split(":")[0]) for line in _lines(server, file))
+    cut = ("CANCELLED", "no further message came") if frontend == "grpcio" else ("RESOURCE_EXHAUSTED", "")
+    assert told.keys() == {("OK", ""), cut}
+    assert told[cut] <= 20
+
+
 def test_a_caller_without_a_message_is_told_and_logged(start: Start, write_model: WriteModel, tmp_path: Path) -> None:
     """A call that ends before its one message is a mistake of the caller's: a code, a line, and a count."""
     write_model("affine")
