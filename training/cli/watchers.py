@@ -47,7 +47,7 @@ class JsonLines(Watcher):
     def on_step(self, state: FitState) -> None:
         """The evaluation, if this step ended with one."""
         if state.history and state.history[-1] != self._last:
-            self._tell_evaluation(state.history[-1], state.candidate, state.members)
+            self._tell_evaluation(state.history[-1], state.candidate, state.members, without_promise=state.is_teaching)
 
     def on_evaluation(self, record: Record, *, ended: bool) -> None:
         """An evaluation while a published version learns on."""
@@ -76,7 +76,12 @@ class JsonLines(Watcher):
         )
 
     def _tell_evaluation(
-        self, record: Record, candidate: int | None = None, members: tuple[int, int] | None = None
+        self,
+        record: Record,
+        candidate: int | None = None,
+        members: tuple[int, int] | None = None,
+        *,
+        without_promise: bool = False,
     ) -> None:
         """Candidates and members are counted from 1, as in the text of the progress."""
         self._last = record
@@ -85,6 +90,7 @@ class JsonLines(Watcher):
             phase=self._phase,
             candidate=None if candidate is None else candidate + 1,
             members=None if members is None else [members[0] + 1, members[1]],
+            without_promise=without_promise,
             metric=self._metric,
             **asdict(record),
         )

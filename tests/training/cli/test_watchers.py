@@ -61,3 +61,20 @@ def test_rows_that_only_validate_are_told_apart(tell: Callable[[str], list[dict[
     assert (prepared["train_rows"], prepared["validation_rows"], prepared["out_of_fold"]) == (130, 30, False)
     evaluations = [each for each in told if each["event"] == "evaluation"]
     assert {(each["phase"], each["candidate"], each["members"]) for each in evaluations} == {("fit", None, None)}
+
+
+def test_the_two_fits_of_monotone_members_are_told_apart(
+    write_recipe: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Both count their steps from 1; whoever takes the lowest loss wants that of the published members."""
+    recipe = write_recipe(steps=2)
+    text = recipe.read_text().replace("[network]\n", '[network]\nmonotone = { length = "up" }\n')
+    recipe.write_text(text + "[ensemble]\nmembers = 2\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", str(recipe), "--json"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    evaluations = [(each["without_promise"], each["step"]) for each in told if each["event"] == "evaluation"]
+    assert evaluations == [(True, 1), (True, 2), (False, 1), (False, 2)]
