@@ -51,7 +51,7 @@ class FitState:
         diverged: Grid sizes whose fit ended early because numbers were not finite.
         blocks: What a search has fitted so far.
         share_done: The share of its work that a search has done; None: there is no search.
-        apart: The out-of-fold answers of an ensemble that intervals are made from; None: there are none.
+        apart: The out-of-fold answers of an ensemble that intervals are made from, or that teach; None: there are none.
         lessons: ``[rows, members, outputs]``, what a free fit answered that came before; None: none came.
         candidate: Index of the candidate whose step it is; None: there is no search.
         members: Index of the first member that it fits, and the index after the last one; None likewise.
