@@ -81,7 +81,7 @@ def _without_formula(done: Finished, reason: str, formula: FormulaSection | None
     if formula is not None and formula.serve:
         raise StepFailed(
             f"[formula] serve = true: no formula was found in context: {reason}. Nothing is published; change "
-            '[symbolic], or try choice = "by-edge"; then continue with --resume'
+            f"[symbolic]: {advice.choose_by_edge}; then {advice.go_on}"
         )
     note = f"no formula in context: {reason}; {advice.choose_by_edge}; the network keeps its splines"
     return replace(done, notes=(*done.notes, f"warning   {note}"))

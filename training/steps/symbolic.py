@@ -13,6 +13,7 @@ from training.fitting.fit import fit_module
 from training.publishing.export import Trained
 from training.publishing.whole_formula import WholeFormula, whole_formula
 from training.recipe.fit_sections import FitSection, FormulaSection, PruneSection, SymbolicSection
+from training.steps.advice import Advice
 from training.steps.gate import decline, find_silence
 from training.steps.pruning import cut
 from training.steps.state import Check, Finished, FoundFormula, OnMessage, StepData, StepFailed, validation_loss
@@ -48,7 +49,7 @@ def find_formulas(
     kan, edges, notes = _fix_formulas(done.kan, section, table, check, on_message)
     if not any(edge.fixed for edge in edges):
         named = describe_splines(edges, table.dataset.input_names, table.advice)
-        _refuse_to_serve(formula, len(edges), len(edges), [named, *notes])
+        _refuse_to_serve(formula, len(edges), len(edges), [named, *notes], table.advice)
         text = f"symbolic: no function meets any of {len(edges)} edges with R² {section.min_r2:g}; all stay splines"
         return replace(done, notes=(*done.notes, *(notes or [text, named])))
     kan, dropped = _refit_constants(kan, section.constants_steps, table, check)
@@ -77,7 +78,7 @@ def find_formulas(
         notes.append(f"{', '.join(limited)}: rows outside the training ranges may be answered with NaN")
     if splines:
         named = describe_splines(splines, table.dataset.input_names, table.advice)
-        _refuse_to_serve(formula, len(splines), len(edges), [named, *notes])
+        _refuse_to_serve(formula, len(splines), len(edges), [named, *notes], table.advice)
         notes += [named, "no formula of the whole network: it has splines"]
         told = (*done.notes, *notes)
         return replace(done, notes=told) if formula else replace(done, kan=kan, notes=told, splines=done.kan)
@@ -101,13 +102,15 @@ def keep_splines(done: Finished, kan: KAN, notes: Sequence[str], table: StepData
     return replace(done, notes=(*done.notes, *notes, *more), found=found)
 
 
-def _refuse_to_serve(formula: FormulaSection | None, splines: int, edges: int, notes: Sequence[str]) -> None:
+def _refuse_to_serve(
+    formula: FormulaSection | None, splines: int, edges: int, notes: Sequence[str], advice: Advice
+) -> None:
     """Raise if the formula shall be served although some edges stay splines."""
     if formula is not None and formula.serve:
         message = (
             "[formula] serve = true: there is no formula of the whole network, so nothing is published; "
             f"{splines} of {edges} edges stay splines. Lower [symbolic] min_r2, allow more functions, use "
-            "fewer hidden nodes, or leave out serve; then continue with --resume"
+            f"fewer hidden nodes, or leave out serve; then {advice.go_on}"
         )
         raise StepFailed("\n  ".join([message, *notes]))
 

@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.inspection import partial_dependence
 
 from training import KANClassifier, KANRegressor
+from training.steps.state import StepFailed
 
 PNG = b"\x89PNG"
 
@@ -131,6 +132,16 @@ def test_many_edges_are_told_without_a_command(capsys: pytest.CaptureFixture[str
     text = " ".join(capsys.readouterr().err.split())
     assert "52 edges" in text
     assert "hardly readable, and fewer columns or nodes leave fewer" in text
+
+
+def test_a_formula_that_must_be_served_is_refused_without_options_of_a_command() -> None:
+    """No run is kept that --resume could go on with."""
+    a = np.random.default_rng(0).uniform(-1, 1, (60, 1))
+    sections: dict[str, Any] = {"formula": {"serve": True}, "symbolic": {"choice": "by-edge", "functions": ["x"]}}
+    model = KANRegressor(symbolic=True, hidden=(), grids=(4,), steps=20, recipe=sections)
+    with pytest.raises(StepFailed, match="or leave out serve; then fit again") as caught:
+        model.fit(a, np.abs(a[:, 0]))
+    assert "--" not in str(caught.value)
 
 
 def test_no_formula_is_told(regressor: KANRegressor) -> None:
