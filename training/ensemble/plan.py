@@ -122,12 +122,17 @@ class EnsembleFit:
         return done / 2 if state.is_teaching else (1 + done) / 2
 
     def _begin_taught(self, free: FitState) -> FitState:
-        """The start with the promise, and what the free members answer: each at the step of its fold, if it has one."""
-        assert free.apart is not None
-        assert free.apart.lessons is not None
-        known, best = free.apart.lessons, answers_of_members(free.best, self.rows)
+        """The start with the promise, and what the free members answer: each at the step of its fold, if it has one.
+
+        If one of them was never better than its random start, none teaches.
+        """
         start = self._begin(self.recipe)
-        start.lessons = torch.where(known.isnan(), best, known)
+        start.free_diverged = free.diverged
+        if _all_learned(free):
+            assert free.apart is not None
+            assert free.apart.lessons is not None
+            known, best = free.apart.lessons, answers_of_members(free.best, self.rows)
+            start.lessons = torch.where(known.isnan(), best, known)
         return start
 
     def _fit(self, state: FitState, rows: DealtRows) -> Iterator[FitState]:
@@ -149,8 +154,13 @@ class EnsembleFit:
         return self.recipe
 
     def notes(self, state: FitState) -> list[str]:
-        """On which grids the numbers were not finite. The start is one of the steps that are chosen from."""
-        return note_divergence(state)
+        """On which grids the numbers were not finite, and whether nobody taught monotone members."""
+        untaught = self.recipe.is_taught and not state.is_teaching and state.lessons is None
+        alone = (
+            "targets alone taught the monotone members: the fit without the promise was no better than its random "
+            "start, or an older kan-train began this one"
+        )
+        return note_divergence(state) + ([alone] if untaught else [])
 
     def out_of_fold(self, state: FitState) -> tuple[RowNumbers, Numbers]:
         """Numbers of the rows that may train, and the answers ``[rows, outputs]`` of the members that left them out."""
@@ -187,6 +197,13 @@ class EnsembleFit:
 
     def covariances(self, state: FitState) -> None:
         """None: an optimizer does not tell them."""
+
+
+def _all_learned(free: FitState) -> bool:
+    """Whether what each member answers is of one of its steps, not of its random start."""
+    assert free.apart is not None
+    is_better = torch.tensor(any(record.validation_loss <= free.best_loss for record in free.history))
+    return bool(torch.where(free.apart.losses.isinf(), is_better, free.apart.steps > 0).all())
 
 
 def most_members(recipe: Recipe, dataset: Dataset) -> int:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ class Block:
         loss: Loss of their out-of-fold answers; infinite if the fit diverged.
         text: What to tell of it.
         apart: As of a fit's state.
+        notes: What went wrong in the fit.
     """
 
     candidate: int
@@ -34,6 +35,7 @@ class Block:
     loss: float
     text: str
     apart: Apart | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -52,7 +54,9 @@ class FitState:
         blocks: What a search has fitted so far.
         share_done: The share of its work that a search has done; None: there is no search.
         apart: The out-of-fold answers of an ensemble that intervals are made from, or that teach; None: there are none.
-        lessons: ``[rows, members, outputs]``, what a free fit answered that came before; None: none came.
+        lessons: ``[rows, members, outputs]``, what a free fit answered that came before; None: none came, or it found
+            nothing.
+        free_diverged: As ``diverged``, of that free fit.
         candidate: Index of the candidate whose step it is; None: there is no search.
         members: Index of the first member that it fits, and the index after the last one; None likewise.
     """
@@ -69,6 +73,7 @@ class FitState:
     share_done: float | None = None
     apart: Apart | None = None
     lessons: torch.Tensor | None = None
+    free_diverged: list[int] = field(default_factory=list)
     candidate: int | None = None
     members: tuple[int, int] | None = None
 
@@ -80,16 +85,16 @@ class FitState:
 
 def restart(state: FitState, start: FitState) -> None:
     """Put a fit's start into the state of another one, whose place in a search it keeps."""
-    for name in ("kan", "best", "best_loss", "stage", "step", "optimizer", "history", "diverged", "apart", "lessons"):
+    kept = ("blocks", "share_done", "candidate", "members")
+    for name in {each.name for each in fields(FitState)}.difference(kept):
         setattr(state, name, getattr(start, name))
 
 
 def note_divergence(state: FitState) -> list[str]:
     """On which grids the numbers of a fit were not finite."""
-    return [
-        f"grid {size}: the fit ended early in numbers that are not finite; the best network before that is kept"
-        for size in state.diverged
-    ]
+    early = "ended early in numbers that are not finite; the best network before that"
+    free = [f"grid {size}: the fit without the promise {early} teaches" for size in state.free_diverged]
+    return free + [f"grid {size}: the fit {early} is kept" for size in state.diverged]
 
 
 def encode(state: FitState) -> dict[str, Any]:
@@ -110,6 +115,7 @@ def encode(state: FitState) -> dict[str, Any]:
         "share_done": state.share_done,
         "apart": _encode_apart(state.apart),
         "lessons": state.lessons,
+        "free_diverged": state.free_diverged,
     }
 
 
@@ -132,6 +138,7 @@ def decode(content: Mapping[str, Any]) -> FitState:
         share_done=content.get("share_done"),
         apart=_decode_apart(content.get("apart")),
         lessons=content.get("lessons"),
+        free_diverged=content.get("free_diverged", []),
     )
 
 

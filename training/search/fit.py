@@ -136,7 +136,13 @@ class SearchFit:
         if len(self.plan.rounds) > 1:
             members = _members(state.blocks, winner)
             chosen += f"; of all {members} members its out-of-fold loss is {_loss(state.blocks, winner):.4g}"
-        return [*self.plan.notes, *lines, chosen]
+        faults = [
+            f"search    members {block.first + 1} to {block.end}: {note}"
+            for block in state.blocks
+            if block.candidate == winner
+            for note in block.notes
+        ]
+        return [*self.plan.notes, *lines, chosen, *faults]
 
     def _compared(self, state: FitState, candidate: int) -> str:
         """The losses by which a candidate was compared with others, each over the same members as theirs."""
@@ -170,7 +176,9 @@ class SearchFit:
             f"candidate {job.candidate + 1} of {len(self.fits)}, members {job.first + 1} to {job.end}: "
             f"out-of-fold loss {state.best_loss:.4g}  ({plan.candidates[job.candidate].text})"
         )
-        state.blocks.append(Block(job.candidate, job.first, job.end, state.best, state.best_loss, text, state.apart))
+        has_answers = state.best_loss < math.inf
+        apart, notes = (state.apart, fit.notes(state)) if has_answers else (None, [])
+        state.blocks.append(Block(job.candidate, job.first, job.end, state.best, state.best_loss, text, apart, notes))
 
     def _finish(self, state: FitState) -> None:
         winner = _ranking(state.blocks)[0]

@@ -1,5 +1,7 @@
 """Monotone members learn from free ones: nearer to a monotone truth, and by no row that they leave out."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +133,37 @@ def test_a_stopped_fit_goes_on_to_the_same_network(tmp_path: Path, after: int) -
     resumed = end_of(fit, decode(encode(halfway)))
     for ours, theirs in zip(resumed.best.parameters(), whole.best.parameters(), strict=True):
         assert torch.equal(ours, theirs)
+
+
+def test_a_free_fit_that_found_nothing_teaches_nobody(tmp_path: Path) -> None:
+    """Steps so small that rounding takes them away: the random start stays the best, and a note says who taught."""
+    fit = fit_of(tmp_path, steps=2)
+    plan = fit.recipe.fit.model_copy(update={"learning_rate": 1e-30})
+    fit = replace(fit, recipe=fit.recipe.model_copy(update={"fit": plan}))
+    state = end_of(fit, fit.begin())
+    assert state.lessons is None
+    (note,) = fit.notes(state)
+    assert "targets alone" in note
+
+
+def test_a_free_fit_that_ended_early_is_told(tmp_path: Path) -> None:
+    """The numbers of its second grid overflow: the better steps before them teach, also in a fit that was resumed."""
+    fit = fit_of(tmp_path, steps=4)
+    plan = fit.recipe.fit.model_copy(update={"grids": [4, 6]})
+    fit = replace(fit, recipe=fit.recipe.model_copy(update={"fit": plan}))
+    state = fit.begin()
+    for each in fit.steps(state):
+        if each.is_teaching and each.stage == 1:
+            next(each.kan.parameters()).data.fill_(math.inf)
+        if not each.is_teaching and each.step == 1:
+            break
+    state = end_of(fit, decode(encode(state)))
+    assert state.lessons is not None
+    assert state.lessons.isfinite().all()
+    assert fit.notes(state) == [
+        "grid 6: the fit without the promise ended early in numbers that are not finite; "
+        "the best network before that teaches"
+    ]
 
 
 def test_both_halves_count_as_work(tmp_path: Path) -> None:

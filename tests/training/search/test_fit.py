@@ -159,6 +159,21 @@ def test_a_candidate_that_diverges_loses(run: Callable[..., Run]) -> None:
         train(replace(diverging(run(), (1, 2, 3)), fresh=True), Watching())
 
 
+def test_what_went_wrong_in_the_winners_fits_is_told(run: Callable[..., Run]) -> None:
+    """No step is better than a random start, so no free fit teaches the monotone members."""
+    given = run(SEARCH)
+    search, network = given.recipe.search, given.recipe.network
+    assert search is not None
+    candidates = tuple(each.model_copy(update={"learning_rate": 1e-30}) for each in search.candidates)
+    changed = {
+        "search": search.model_copy(update={"candidates": candidates}),
+        "network": network.model_copy(update={"monotone": {"length": "up"}}),
+    }
+    published = train(replace(given, recipe=given.recipe.model_copy(update=changed)), Watching())
+    for members in ("1 to 2", "3 to 4"):
+        assert any(note.startswith(f"search    members {members}: targets alone") for note in published.notes)
+
+
 def test_a_tiny_budget_gives_a_sound_model(run: Callable[..., Run]) -> None:
     """One epoch of one candidate. The mean of members that learned nothing does not overfit."""
     given = run(SEARCH.replace("[search]\n", "[search]\nbudget = 1e-9\n", 1))
