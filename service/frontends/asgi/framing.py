@@ -35,13 +35,12 @@ class Deframer:
         self._pieces: list[bytes | bytearray] = []  # of the message that is not complete, from its prefix on
         self._held_bytes = 0
         self._wanted_bytes = 0  # fewer are not worth a look
+        self._fault: tuple[Code, str] | None = None
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """The messages that are complete with this piece, oldest first.
+        """The messages that are complete with this piece, oldest first, up to the first one that cannot be read.
 
-        Raises:
-            Unreadable: RESOURCE_EXHAUSTED for a message that is too long, INVALID_ARGUMENT for one that does not
-                decompress, UNIMPLEMENTED for a compression that is unknown.
+        After they have been handed on, :meth:`check` tells of that one. Nothing may be fed after it.
         """
         buffer = piece
         if self._pieces:
@@ -56,18 +55,32 @@ class Deframer:
         while len(buffer) - start >= _PREFIX_BYTES:
             length = int.from_bytes(buffer[start + 1 : start + _PREFIX_BYTES], "big")
             if length > self._max_message_bytes:
-                raise _too_long(length, self._max_message_bytes)
+                self._fault = _too_long(length, self._max_message_bytes)
+                return messages
             end = start + _PREFIX_BYTES + length
             if len(buffer) < end:
                 wanted_bytes = end - start
                 break
-            message = buffer[start + _PREFIX_BYTES : end]
-            messages.append(self._decompressed(message) if buffer[start] else message)
+            content = buffer[start + _PREFIX_BYTES : end]
+            message = self._decompressed(content) if buffer[start] else content
+            if message is None:
+                return messages
+            messages.append(message)
             start = end
         if start < len(buffer):
             self._hold(buffer[start:])
             self._wanted_bytes = wanted_bytes
         return messages
+
+    def check(self) -> None:
+        """Do nothing if every message so far could be read.
+
+        Raises:
+            Unreadable: RESOURCE_EXHAUSTED for a message that is too long, INVALID_ARGUMENT for one that does not
+                decompress, UNIMPLEMENTED for a compression that is unknown.
+        """
+        if self._fault is not None:
+            raise Unreadable(*self._fault)
 
     @property
     def held_bytes(self) -> int:
@@ -89,22 +102,27 @@ class Deframer:
         else:
             self._pieces.append(bytearray(piece))
 
-    def _decompressed(self, message: bytes) -> bytes:
+    def _decompressed(self, packed: bytes) -> bytes | None:
+        """A message without its compression; None, and the fault is kept, if it cannot be read."""
         if self._encoding not in _WINDOW_BITS:
-            raise Unreadable(
+            self._fault = (
                 Code.UNIMPLEMENTED,
                 f"a message is compressed and grpc-encoding is {self._encoding!r}; wanted one of {list(_WINDOW_BITS)}",
             )
+            return None
         # Never more than the bound: a few bytes can stand for gigabytes.
         inflate = zlib.decompressobj(_WINDOW_BITS[self._encoding])
         try:
-            plain = inflate.decompress(message, self._max_message_bytes + 1)
+            plain = inflate.decompress(packed, self._max_message_bytes + 1)
         except zlib.error as error:
-            raise Unreadable(Code.INVALID_ARGUMENT, f"a message is no {self._encoding}: {error}") from error
+            self._fault = Code.INVALID_ARGUMENT, f"a message is no {self._encoding}: {error}"
+            return None
         if len(plain) > self._max_message_bytes:
-            raise _too_long(len(plain), self._max_message_bytes)
+            self._fault = _too_long(len(plain), self._max_message_bytes)
+            return None
         if not inflate.eof:
-            raise Unreadable(Code.INVALID_ARGUMENT, f"a message in {self._encoding} is cut short")
+            self._fault = Code.INVALID_ARGUMENT, f"a message in {self._encoding} is cut short"
+            return None
         return plain
 
 
@@ -149,9 +167,9 @@ def accepted_encoding(offered: bytes, wanted: Iterable[str]) -> str:
     return next((name for name in wanted if name in names), "identity")
 
 
-def _too_long(length: int, max_message_bytes: int) -> Unreadable:
+def _too_long(length: int, max_message_bytes: int) -> tuple[Code, str]:
     # gRPC's own words and code for it.
-    return Unreadable(
+    return (
         Code.RESOURCE_EXHAUSTED,
         f"Received message larger than max ({length} vs. {max_message_bytes}); max_message_bytes",
     )

@@ -111,7 +111,7 @@ class OpenCall:
         await self.send(OK_TRAILERS)
 
     async def feed(self, piece: bytes, deframer: Deframer) -> list[bytes]:
-        """The messages that are complete with this piece, which is counted.
+        """The messages that are complete with this piece, which is counted. :meth:`Deframer.check` tells of faults.
 
         Raises:
             Overloaded: There is no room for it.
@@ -136,10 +136,12 @@ async def one_message(call: OpenCall, deframer: Deframer) -> bytes:
     """
     body = message_header.body_in(call.headers)
     messages = [] if body is None else deframer.feed(body)
+    deframer.check()
     more = body is None
     while more:
         event = await call.next_piece()
         messages += await call.feed(event["body"], deframer)
+        deframer.check()
         more = event["more_body"]
     call.body_read = True
     if len(messages) != 1 or not deframer.empty:
@@ -152,7 +154,7 @@ async def one_message(call: OpenCall, deframer: Deframer) -> bytes:
 
 
 async def messages(call: OpenCall, deframer: Deframer) -> AsyncIterator[bytes]:
-    """The messages of a stream, as they come.
+    """The messages of a stream, as they come, up to the first one that cannot be read.
 
     Raises:
         Overloaded: There is no room for more.
@@ -166,6 +168,7 @@ async def messages(call: OpenCall, deframer: Deframer) -> AsyncIterator[bytes]:
             return
         for message in await call.feed(event["body"], deframer):
             yield message
+        deframer.check()
         more = event["more_body"]
     call.body_read = True
     if not deframer.empty:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.frontends.asgi.framing import Deframer, accepted_encoding, frame, status_headers, timeout_seconds
-from service.rpc.status import Code, RpcError
+from service.rpc.status import Code, RpcError, Unreadable
 
 
 def _code(error: "pytest.ExceptionInfo[RpcError]") -> str:
@@ -73,16 +73,38 @@ def test_what_is_held_is_what_came() -> None:
 
 def test_a_long_message_is_refused_before_it_is_here() -> None:
     """The length in the prefix is enough."""
+    deframer = Deframer(10)
+    assert deframer.feed(b"\0\0\0\0\x0b") == []
     with pytest.raises(RpcError, match="larger than max") as caught:
-        Deframer(10).feed(b"\0\0\0\0\x0b")
+        deframer.check()
     assert _code(caught) == "RESOURCE_EXHAUSTED"
+
+
+@given(
+    st.lists(st.binary(max_size=10)),
+    st.integers(1, 40),
+    st.sampled_from([b"\0\0\0\0\x0b", b"\1\0\0\0\1x"]),
+)
+def test_messages_before_a_fault_come_out(messages: list[bytes], size: int, fault: bytes) -> None:
+    """Whatever the pieces are: all of them, and none after it, before a check raises."""
+    body = b"".join(map(frame, messages)) + fault
+    deframer = Deframer(10)
+    found: list[bytes] = []
+    for start in range(0, len(body), size):
+        deframer.check()
+        found += deframer.feed(body[start : start + size])
+    assert found == messages
+    with pytest.raises(Unreadable):
+        deframer.check()
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 def test_a_bomb_is_refused(encoding: str) -> None:
     """A few bytes that stand for many are not unpacked beyond the bound."""
+    deframer = Deframer(2**20, encoding)
+    assert deframer.feed(frame(bytes(2**27), encoding)) == []
     with pytest.raises(RpcError, match="larger than max") as caught:
-        Deframer(2**20, encoding).feed(frame(bytes(2**27), encoding))
+        deframer.check()
     assert _code(caught) == "RESOURCE_EXHAUSTED"
 
 
@@ -98,8 +120,10 @@ def test_a_bomb_is_refused(encoding: str) -> None:
 )
 def test_what_does_not_decompress(encoding: str, message: bytes, code: str, text: str) -> None:
     """A compressed message that cannot be read has its code, and says why."""
+    deframer = Deframer(10_000, encoding)
+    assert deframer.feed(b"\1" + len(message).to_bytes(4, "big") + message) == []
     with pytest.raises(RpcError) as caught:
-        Deframer(10_000, encoding).feed(b"\1" + len(message).to_bytes(4, "big") + message)
+        deframer.check()
     assert _code(caught) == code
     assert text in caught.value.message
 
