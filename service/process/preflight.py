@@ -1,7 +1,8 @@
 """What `kan-serve --check-config` finds beyond the settings: whether a start on this machine has all that they name.
 
 The parts of a start that only read are run as a start runs them, each by itself, so that all mistakes are told at once.
-Nothing is started or written, no port is bound, no model is loaded, and object storage is not asked.
+Nothing is started or written, no port is bound, no model is loaded, and object storage is not asked. Manifests are read
+only where one may be too long for a message.
 """
 
 import os
@@ -10,18 +11,20 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from kan_api.limits import MAX_MANIFEST_BYTES
 from service.access.authorizer import Authorizer
 from service.access.certificates import check_authorities, read_certificates
 from service.access.expiry import warning
 from service.access.reloaded import ReloadedFiles
-from service.errors import StartupError
+from service.errors import ModelRefused, StartupError
 from service.process.envoy.installed import check_installed
 from service.protocols.methods import paths
 from service.registry.model.session import check_providers
 from service.registry.scanning.absent_versions import absences, explain
-from service.repository.disk import Version, list_models
+from service.repository.disk import Version, list_models, read_manifest
 from service.repository.layout import WANTED as WANTED_REPOSITORY
 from service.repository.layout import explain_no_versions
+from service.repository.manifest import check_manifest
 from service.repository.storage import Storage
 from service.settings import Settings
 from service.tracing.start import Tracing
@@ -57,13 +60,16 @@ def find_mistakes(settings: Settings, origins: Mapping[str, str]) -> list[str]:
 def find_warnings(settings: Settings) -> list[str]:
     """What is wrong with parts with which a server starts all the same.
 
-    They are no model, versions that are selected and absent, or a certificate that has expired or ends soon.
+    They are no model, versions that are selected and absent or that messages are too short for, or a certificate that
+    has expired or ends soon.
     """
     found: list[str] = []
     with suppress(StartupError):  # a mistake
         if isinstance(settings.models, Path):
             listed = list_models(settings.models)
-            found += _absent_versions(settings, listed)
+            there = _by_model(listed)
+            found += _absent_versions(settings, there)
+            found += _refused_versions(settings, settings.models, there)
             if not listed:
                 found.append(f"no model would answer: {explain_no_versions(settings.models)}")
     with suppress(StartupError):
@@ -73,13 +79,37 @@ def find_warnings(settings: Settings) -> list[str]:
     return found
 
 
-def _absent_versions(settings: Settings, listed: Sequence[Version]) -> Iterator[str]:
+def _by_model(listed: Sequence[Version]) -> Mapping[str, Sequence[int]]:
     there: dict[str, list[int]] = {}
     for name, version in listed:
         there.setdefault(name, []).append(version)
+    return there
+
+
+def _absent_versions(settings: Settings, there: Mapping[str, Sequence[int]]) -> Iterator[str]:
     policy = settings.version_policy
     for absence in absences(policy, lambda name: there.get(name, ()), lambda _name: None):
         yield explain(absence, policy)
+
+
+def _refused_versions(settings: Settings, root: Path, there: Mapping[str, Sequence[int]]) -> Iterator[str]:
+    """The versions that a start would refuse by their manifests, in its own words. It then tries the version before.
+
+    No manifest, and no row, is longer than the bound of kan_api: with messages that long there is nothing to look for.
+    """
+    if settings.max_message_bytes >= MAX_MANIFEST_BYTES:
+        return
+    for name, versions in there.items():
+        wanted, count = settings.version_policy.wanted(name, versions)
+        for version in wanted:
+            if not count:
+                break
+            try:
+                check_manifest(read_manifest(root, name, version), settings.max_message_bytes)
+            except ModelRefused as refused:
+                yield f"model {name} version {version} would be refused: {refused}"
+            else:
+                count -= 1
 
 
 def _files_of_callers(settings: Settings) -> Iterator[Mistake]:

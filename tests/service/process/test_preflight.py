@@ -1,13 +1,17 @@
 """The check before a start: it tells all that a start would not find, and starts nothing."""
 
+import asyncio
 import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 
+from kan_api.v1.manifest_pb2 import ModelManifest
 from service.cli import main
+from service.settings import Settings
 from tests.kit.models.repository import WriteModel
+from tests.kit.parts.registry import loaded_registry
 from tests.kit.server.certificates import Authority
 
 pytestmark = pytest.mark.usefixtures("logging_restored")
@@ -141,6 +145,35 @@ def test_a_selected_version_that_is_absent_is_a_warning(repository: Path, capsys
     which = "model afine: version 1, which the settings select, is not in the repository; no version of this model"
     assert second == f"kan-serve: warning: {which} is there; the model does not answer"
     assert ok.startswith("kan-serve: ok: ")
+
+
+def test_a_version_that_fits_into_no_message_is_a_warning(
+    models: Path, write_model: WriteModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the reason for which a start refuses it. Nothing is told of an older version that a start does not load."""
+
+    def grow(manifest: ModelManifest) -> None:
+        manifest.formula = "x" * 2000
+
+    for version in (1, 3):
+        write_model("affine", version, change=grow)
+    write_model("affine", 2)
+    flags = ["--check-config", "--models", str(models)]
+    assert main([*flags, "--max-message-bytes", "2000"]) == 0
+    warning, ok = capsys.readouterr().err.splitlines()
+    assert ok.startswith("kan-serve: ok: ")
+
+    async def refused() -> dict[int, str]:
+        async with loaded_registry(Settings(models=models, max_message_bytes=2000)) as registry:
+            return {status.version: status.reason for status in registry.statuses() if not status.answers}
+
+    found = asyncio.run(refused())
+    assert list(found) == [3]
+    assert re.fullmatch(r"the manifest, .* takes \d+ bytes of a message, --max-message-bytes allows 2000", found[3])
+    assert warning == f"kan-serve: warning: model affine version 3 would be refused: {found[3]}"
+
+    assert main([*flags, "--max-message-bytes", "3000"]) == 0
+    assert capsys.readouterr().err.startswith("kan-serve: ok: ")
 
 
 @pytest.mark.parametrize(("days", "said"), [(-1, "expired on "), (1, "ends on ")])
