@@ -7,6 +7,9 @@ from prometheus_client import CollectorRegistry
 from service.process.probes import Probes
 from service.settings import Settings
 
+# An operator may have set nothing: TLS and tokens alone give metrics a port.
+_METRICS_FLAG = "--metrics-port (with TLS or tokens, metrics have a port of their own)"
+
 
 class HttpPorts:
     """Listens on both ports. Created on the event loop that the probes watch; ends with :meth:`close`.
@@ -25,12 +28,14 @@ class HttpPorts:
     """
 
     def __init__(self, settings: Settings, registry: CollectorRegistry, unready_reason: Callable[[], str]) -> None:
-        def listen(port: int, shown: CollectorRegistry | None) -> Probes:
-            return Probes(host=settings.host, port=port, registry=shown, unready_reason=unready_reason)
+        def listen(port: int, port_flag: str, shown: CollectorRegistry | None) -> Probes:
+            return Probes(
+                host=settings.host, port=port, port_flag=port_flag, registry=shown, unready_reason=unready_reason
+            )
 
         apart_port = settings.apart_metrics_port
-        self._metrics = None if apart_port is None else listen(apart_port, registry)
-        self._health = listen(settings.http_port, registry if apart_port is None else None)
+        self._metrics = None if apart_port is None else listen(apart_port, _METRICS_FLAG, registry)
+        self._health = listen(settings.http_port, "--http-port", registry if apart_port is None else None)
         self.port = self._health.port
         self.metrics_port = None if self._metrics is None else self._metrics.port
 

@@ -4,6 +4,7 @@ It runs in its own thread, because a probe must answer even when the event loop 
 """
 
 import asyncio
+import errno
 import logging
 import socket
 import socketserver
@@ -37,6 +38,7 @@ class Probes:
     Args:
         host: Address or host name to listen on.
         port: Port to listen on; 0 takes a free one.
+        port_flag: The flag that chooses the port, for the message if it is taken.
         registry: The metrics for /metrics; None without it. Then answers tell only health, without reasons, which may
             name models.
         unready_reason: Gives the reason why the server is not ready, or "". It is called on the event loop.
@@ -51,6 +53,7 @@ class Probes:
         *,
         host: str,
         port: int,
+        port_flag: str,
         registry: CollectorRegistry | None,
         unready_reason: Callable[[], str],
         clock: Callable[[], float] = time.monotonic,
@@ -63,8 +66,7 @@ class Probes:
         try:
             self._servers = [_Server(bound) for bound in bind(host, port)]
         except (OSError, TypeError) as error:  # TypeError: the host is no valid name
-            reason = getattr(error, "strerror", None) or error
-            raise StartupError(f"cannot listen for HTTP on {host}:{port}: {reason}") from error
+            raise StartupError(f"cannot listen for HTTP on {host}:{port}: {_explain(error, port_flag)}") from error
         self.port: int = self._servers[0].server_port
         self._threads = [
             threading.Thread(
@@ -130,6 +132,14 @@ class Probes:
         start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
         told = "unavailable" if reason and self._metrics is None else reason or "ok"
         return [f"{told}\n".encode()]
+
+
+def _explain(error: OSError | TypeError, port_flag: str) -> str:
+    """Why an address cannot be listened on, and which flag gives another."""
+    reason = getattr(error, "strerror", None) or error
+    if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
+        return f"{reason}; wanted a free port: choose one with {port_flag}"
+    return f"{reason}; wanted an address of this machine in --host"
 
 
 class _Handler(WSGIRequestHandler):

@@ -11,8 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from kan_api.v1 import prediction_pb2 as pb
 from service.errors import StartupError
+from service.process.http_ports import HttpPorts
 from service.process.probes import Probes
-from service.settings import FLAGS
+from service.settings import FLAGS, Settings
 from tests.kit.callers.calls import ask
 from tests.kit.callers.tokens import bearer, write_tokens
 from tests.kit.models.attributions import add_attribution
@@ -161,7 +162,12 @@ def test_a_loop_that_hangs_is_not_live() -> None:
     async def check() -> None:
         now = 0.0
         probes = Probes(
-            host="127.0.0.1", port=0, registry=CollectorRegistry(), unready_reason=lambda: "", clock=lambda: now
+            host="127.0.0.1",
+            port=0,
+            port_flag="--http-port",
+            registry=CollectorRegistry(),
+            unready_reason=lambda: "",
+            clock=lambda: now,
         )
         await asyncio.sleep(0)  # the first beat
         assert (await asyncio.to_thread(get, f"127.0.0.1:{probes.port}", "/livez"))[0] == 200
@@ -174,15 +180,29 @@ def test_a_loop_that_hangs_is_not_live() -> None:
     asyncio.run(check())
 
 
-def test_a_taken_port_is_an_error_at_start() -> None:
-    """The error has the address and the reason."""
+@pytest.mark.parametrize(
+    ("before", "flag", "given"), [(0, "--http-port$", {}), (1, "--metrics-port ", {"tokens": "tokens.toml"})]
+)
+def test_a_taken_port_is_an_error_at_start(before: int, flag: str, given: dict[str, str]) -> None:
+    """The error has the address, the reason, and the flag of the port: with tokens metrics are on the next one."""
 
     async def check(port: int) -> None:
-        with pytest.raises(StartupError, match=f":{port}: Address already"):
-            Probes(host="127.0.0.1", port=port, registry=CollectorRegistry(), unready_reason=lambda: "")
+        settings = Settings.model_validate({"grpc_port": 0, "http_port": port - before, **given})
+        with pytest.raises(StartupError, match=f":{port}: Address already in use; wanted a free port: .* with {flag}"):
+            HttpPorts(settings, CollectorRegistry(), lambda: "")
 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         asyncio.run(check(taken.getsockname()[1]))
+
+
+def test_a_host_that_is_elsewhere_is_an_error_at_start() -> None:
+    """The error has the address, the reason, and the flag of the host."""
+
+    async def check() -> None:
+        with pytest.raises(StartupError, match=r"on 192\.0\.2\.1:0: .*; wanted an address of this machine in --host"):
+            HttpPorts(Settings(host="192.0.2.1", http_port=0), CollectorRegistry(), lambda: "")
+
+    asyncio.run(check())
 
 
 def test_a_caller_who_says_nothing_holds_up_nobody(serving: Serving) -> None:
