@@ -67,9 +67,12 @@ def count_refusal(method: Named, error: ServiceError, metrics: Metrics, call: Re
 
 
 def count_unreadable(method: Named, error: Unreadable, metrics: Metrics, call: RequestContext) -> None:
-    """Count a call whose messages cannot be read; what its caller is told gets the call's name."""
+    """Count a call whose messages cannot be read; what its caller is told gets the call's name.
+
+    Its line in the access log has what the caller is told: there is no model, version or row to tell the reason by.
+    """
     error.request_id = call.request_id
-    count(method, call, error.code.name, 0.0, metrics).rejected("invalid")
+    count(method, call, error.code.name, 0.0, metrics, error.message).rejected("invalid")
 
 
 def log_unreceived(method: Named, call: RequestContext, error: asyncio.CancelledError, *, stream: bool) -> None:
@@ -91,8 +94,10 @@ def hold_answer(hold: Callable[[int], None], answer_bytes: int, model: ModelMetr
         raise
 
 
-def count(method: Named, call: RequestContext, code: str, seconds: float, metrics: Metrics) -> ModelMetrics:
-    """Count a call that has ended; gives where it was counted."""
+def count(
+    method: Named, call: RequestContext, code: str, seconds: float, metrics: Metrics, details: str = ""
+) -> ModelMetrics:
+    """Count a call that has ended; gives where it was counted. Its line in the access log gets the details, if any."""
     model = metrics.model(call.model, call.version)
     answered = model.request(method.protocol, code, seconds, call.compute_seconds if call.inference else None)
     if (trace := call.trace) is not None:
@@ -104,7 +109,8 @@ def count(method: Named, call: RequestContext, code: str, seconds: float, metric
                 run.traced(run.seconds, trace.ids.trace_id)
         trace.finish(End(method.path, code, call.model, call.version, call.request_id, seconds))
     if call.log is not None:
-        call.log.write(_line(method, call, code, seconds))
+        line = _line(method, call, code, seconds)
+        call.log.write({**line, "details": details} if details else line)
     return model
 
 
