@@ -117,6 +117,7 @@ class Client:
             NotFound: when there is no such model or version.
             Overloaded, DeadlineExceeded, Unavailable: when the server is too busy, too slow or absent.
             ClientError: when the call fails in any other way.
+            ValueError: when the version is no whole number.
         """
         return self._run(self._conversation.predict(model, rows, version, bulk, report_ground), timeout_seconds, wait)
 

@@ -1,6 +1,7 @@
 """The calls of a client, without a transport: each method is a generator of the calls to make, one after the other."""
 
 import logging
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
@@ -118,7 +119,11 @@ class Conversation:
         """The manifest of a version. It is fetched once, because a version never changes.
 
         Without a number the server is always asked, because the latest version changes.
+
+        Raises:
+            ValueError: when the version is no number of a version.
         """
+        _check_version(version)
         known = self._manifests.get((model, version)) if version else None
         if known is not None:
             return known
@@ -153,6 +158,16 @@ class Conversation:
 def _get_model(model: str, version: int) -> Rpc[prediction_pb2.GetModelResponse]:
     request = prediction_pb2.GetModelRequest(model=model, version=version)
     return Rpc("/kan_api.v1.PredictionService/GetModel", request, prediction_pb2.GetModelResponse)
+
+
+def _check_version(version: object) -> None:
+    """Refuse a version that no message can hold. The server tells which numbers there are."""
+    try:
+        fits = version is None or -(2**63) <= operator.index(version) < 2**63  # type: ignore[arg-type]  # if it can
+    except TypeError:
+        fits = False
+    if not fits:
+        raise ValueError(f"version is {version!r:.100}, wanted a whole number as in version=3, or None for the latest")
 
 
 def read_rows(rows: RowsLike) -> CallerRows:

@@ -1,6 +1,7 @@
 """The Python client against a kan-serve in a process of its own."""
 
 import contextlib
+import re
 import socket
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 import numpy as np
@@ -328,6 +330,28 @@ def test_a_timeout_is_a_positive_number(seconds: float) -> None:
         Client("127.0.0.1:1", timeout_seconds=seconds)
     with Client("127.0.0.1:1") as client, pytest.raises(ValueError, match="timeout_seconds"):
         client.models(timeout_seconds=seconds)
+
+
+@pytest.mark.parametrize("version", ["2", 2.5, [2], 2**63])
+def test_a_version_is_a_whole_number(version: Any) -> None:
+    """Each method that takes a version refuses another value before any call, and says what came and what is wanted."""
+    wanted = re.escape(f"version is {version!r}, wanted a whole number as in version=3, or None for the latest")
+    with Client("127.0.0.1:1") as client:
+        for ask in (
+            lambda: client.predict("affine", ROWS, version),
+            lambda: client.explain("affine", ROWS, version),
+            lambda: client.manifest("affine", version),
+            lambda: list(client.predict_stream("affine", [ROWS], version)),
+        ):
+            with pytest.raises(ValueError, match=wanted):
+                ask()
+
+
+def test_a_version_may_be_a_number_of_numpy(server: KanServe) -> None:
+    """A cell of a DataFrame is one."""
+    with Client(server.grpc) as client:
+        version: Any = np.int64(2)
+        assert client.predict("affine", ROWS, version).version == 2
 
 
 @pytest.mark.parametrize(
