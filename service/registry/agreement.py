@@ -36,6 +36,9 @@ class Agreement(Protocol):
     def loading(self, name: str, version: int) -> None:
         """Report that a load begins. An earlier refusal counts no more."""
 
+    def on_new_try(self, act: Callable[[str, int], None]) -> None:
+        """Have a function called with each version that another worker refused, once that one loads it again."""
+
     async def loaded(self, name: str, version: int, digest: str, arm: Arm) -> None:
         """Report a loaded version, and wait until every worker has it.
 

@@ -74,7 +74,7 @@ class Registry:
         self._succession = Succession(self._entries, self._loader, metrics, settings, self._settle, closing, agreement)
         self._changes = ChangeSignal()
         self._residency = Residency(self._entries, self._loader, self._succession, self._changes, settings)
-        self._retries = Retries(self._entries, self._source)
+        self._retries = Retries(self._entries, self._source, agreement)
         self._changed_files = ChangedFiles(self._entries, self._source)
         self._absent = AbsentVersions(self._entries, self._listing)
         self._entries.why_unserved = self._absent.why_unserved

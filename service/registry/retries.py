@@ -1,9 +1,13 @@
-"""Marks refused versions for another try: after their files have changed, or after a pause if resources were short."""
+"""Marks refused versions for another try: after their files have changed, or after a pause if resources were short.
+
+A version that is refused because of another worker is tried again when that worker tries it again.
+"""
 
 import asyncio
 import time
 from collections.abc import Collection, Sequence
 
+from service.registry.agreement import OTHER_WORKER, Agreement
 from service.registry.entries import Entries, Entry
 from service.registry.version_status import State
 from service.repository.source import Source
@@ -18,12 +22,15 @@ class Retries:
     Args:
         entries: The versions.
         source: Has their files.
+        agreement: Tells of other workers; None if this process is the only one.
     """
 
-    def __init__(self, entries: Entries, source: Source) -> None:
+    def __init__(self, entries: Entries, source: Source, agreement: Agreement | None = None) -> None:
         self._entries = entries
         self._source = source
         self._checking: asyncio.Task[None] | None = None
+        if agreement is not None:
+            agreement.on_new_try(self._try_too)
 
     async def check(self) -> None:
         """Check the refused versions, older refusals less often. Set `due` on each version to try again."""
@@ -45,6 +52,12 @@ class Retries:
         if self._checking is not None:
             self._checking.cancel()
             await asyncio.gather(self._checking, return_exceptions=True)
+
+    def _try_too(self, name: str, version: int) -> None:
+        """Try a version at the next scan, if it is refused because of the worker that tries it now."""
+        entry = self._entries.of(name).get(version)
+        if entry is not None and entry.refusal is not None and entry.refusal.kind == OTHER_WORKER:
+            entry.due = True
 
     def _due(self, now: float) -> list[Entry]:
         refused = [(entry, entry.refusal) for entry in self._entries if entry.state is State.REFUSED]

@@ -1,13 +1,15 @@
 """When refused versions are looked at again."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from service.settings import Settings
 from tests.kit.models.repository import WriteModel
+from tests.kit.parts.agreeing import two_workers
 from tests.kit.parts.registry import loaded_registry, ready_versions
-from tests.kit.waiting import run_test
+from tests.kit.waiting import run_test, until
 
 _MANIFEST = "manifest.json"
 
@@ -30,5 +32,32 @@ def test_a_late_repair_is_found_at_the_next_scan(
             (folders[0] / _MANIFEST).write_text(texts[0])
             await registry.refresh()
             assert ready_versions(registry) == (["model0/1"] if is_found else [])
+
+    run_test(test())
+
+
+def test_a_refusal_because_of_another_worker_ends_with_its_cause(models: Path, write_model: WriteModel) -> None:
+    """The other worker had read half a file, and reads it again: this one tries the version at its next scan, which is
+    sooner than its own pause.
+    """
+    write_model("affine")
+
+    async def test() -> None:
+        async with two_workers(models) as (_, first, second):
+            manifest = write_model("affine", version=2) / _MANIFEST
+            whole = manifest.read_text()
+            manifest.write_text(whole[:9])
+            await first.registry.refresh()
+            manifest.write_text(whole)
+            await second.registry.refresh()
+            (refused,) = [each for each in second.registry.statuses("affine") if each.version == 2]
+            assert refused.reason.startswith("another worker refused it: manifest.json is not")
+            await second.registry.scan()
+            assert first.latest() == second.latest() == 1
+            loading = asyncio.create_task(first.registry.refresh())
+            await until(lambda: second.registry._entries.of("affine")[2].due)
+            await second.registry.refresh()
+            await loading
+            assert first.latest() == second.latest() == 2
 
     run_test(test())

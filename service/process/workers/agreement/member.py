@@ -1,6 +1,6 @@
 """What the parent knows of one worker that takes part in the agreement."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 Version = tuple[str, int]
@@ -117,6 +117,15 @@ class Member:
         numbers.discard(version[1])
         if not numbers:
             self.served.pop(version[0], None)
+
+    def begin_load(self, version: Version, members: Iterable["Member"]) -> None:
+        """It loads a version. If it refused that before, others are told: they refused it because of this worker."""
+        name, number = version
+        reasons = [self.refusals.pop((name, each), None) for each in (number, ANY_VERSION)]
+        if any(reasons):
+            for member in members:
+                if member is not self:
+                    member.tell(**{"new try": [name, number]})
 
     def forget_refusals(self, name: str) -> None:
         """It may load every version of a model now."""

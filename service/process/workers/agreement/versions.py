@@ -72,8 +72,7 @@ class Versions:
         """A message of a worker; see `messages`."""
         match message:
             case {"loading": [name, version]}:
-                for number in (version, ANY_VERSION):
-                    member.refusals.pop((name, number), None)
+                member.begin_load((name, version), self.members)
                 self._settle(name, version)
             case {"loaded": [name, version, digest, number]}:
                 member.loads[name, version] = Load(digest, number)

@@ -55,10 +55,15 @@ class WorkerVersions:
         self._withdrawn: dict[str, _Withdrawn] = {}  # by model
         self._numbers = count(1)
         self._asked: dict[int, asyncio.Future[None]] = {}
+        self._new_try: Callable[[str, int], None] = lambda _name, _version: None
 
     def loading(self, name: str, version: int) -> None:
         """Report that a load begins."""
         self._send(loading=[name, version])
+
+    def on_new_try(self, act: Callable[[str, int], None]) -> None:
+        """Have a function called with each version that another worker refused, once that one loads it again."""
+        self._new_try = act
 
     async def loaded(self, name: str, version: int, digest: str, arm: Arm) -> None:
         """Report a loaded version, and wait until every worker has it."""
@@ -136,6 +141,8 @@ class WorkerVersions:
             case {"refuse": [name, version, reason, number]}:
                 if (load := self._waiting_load(name, version, number)) is not None:
                     load.told.set_exception(ModelRefused(OTHER_WORKER, reason))
+            case {"new try": [name, version]}:
+                self._new_try(name, version)
             case {"arm back": [name, version, flag, number]}:
                 if name in self._withdrawn and self._withdrawn[name].number == number:
                     self._withdrawn[name].arm(partial(self._flags.is_set, flag))
