@@ -1,4 +1,8 @@
-"""Log lines on standard error, for people or for machines. A message that repeats is limited (repeats.py)."""
+"""Log lines on standard error, for people or for machines. A message that repeats is limited (repeats.py).
+
+All workers read the same settings. What each of them finds wrong there is logged with `extra={"once": True}`, and the
+first worker alone writes it.
+"""
 
 import json
 import logging
@@ -27,6 +31,8 @@ def set_up(form: Literal["text", "json"], worker: int | None = None) -> None:
     who = "" if worker is None else f"worker {worker} (pid {os.getpid()}): "
     text = f"%(asctime)s %(levelname)s {who}%(message)s"
     handler.setFormatter(_Json(worker) if form == "json" else _Text(text))
+    if worker:
+        handler.addFilter(_is_of_this_worker)
     handler.addFilter(Repeats(handler.handle))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -39,6 +45,10 @@ def finish() -> None:
         for each in handler.filters:
             if isinstance(each, Repeats):
                 each.finish()
+
+
+def _is_of_this_worker(record: logging.LogRecord) -> bool:
+    return not getattr(record, "once", False)
 
 
 class _Text(logging.Formatter):

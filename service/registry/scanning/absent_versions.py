@@ -81,7 +81,7 @@ class AbsentVersions:
             self._told[model] = (absence.absent, absence.answers)
             # Succession warns of a model that answers and of which no version is left.
             if self._told[model] != told.get(model) and (absence.there or absence.answers is None):
-                _log.warning("%s", explain(absence, policy))
+                _log.warning("%s", explain(absence, policy), extra={"once": True})
 
     def why_unserved(self, model: str) -> str:
         """Why a model that is in the repository has no version that may be served; "" for every other model."""

@@ -55,6 +55,7 @@ class Succession:
                 "superseded versions do not linger: the container's limit of %d bytes leaves no room beside the %d "
                 "that the settings let callers take; raise the limit or lower max_message_bytes",
                 *(self._limit_bytes, most_bytes(settings)),
+                extra={"once": True},
             )
         self._lingering = Lingering(settings.linger_seconds, self._linger_room_bytes, self._end_linger)
         self._withdrawals = Withdrawals(entries, agreement, self._go_back, settle_again, settings)

@@ -32,6 +32,19 @@ def test_text_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.rstrip().endswith("WARNING low on tea")
 
 
+@pytest.mark.parametrize(("worker", "lines"), [(None, 2), (0, 2), (1, 1)])
+def test_what_all_workers_find_is_written_by_the_first(
+    worker: int | None, lines: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line about the settings is left out by every other worker; all other lines are written."""
+    log.set_up("text", worker)
+    logging.getLogger("a.b").warning("the settings lack %s", "tea", extra={"once": True})
+    logging.getLogger("a.b").warning("low on %s", "tea")
+    written = capsys.readouterr().err.splitlines()
+    assert len(written) == lines
+    assert written[-1].endswith("low on tea")
+
+
 @pytest.mark.parametrize("form", ["text", "json"])
 def test_lines_are_bounded(form: Literal["text", "json"], capsys: pytest.CaptureFixture[str]) -> None:
     """A message or an exception of 20 MB gives some thousand characters, with their beginnings and ends."""

@@ -194,6 +194,13 @@ def test_a_version_that_one_worker_cannot_load_is_served_by_none(
     assert "another worker refused it: " in server.log.read_text()
 
 
+def test_a_selected_version_that_is_absent_is_told_once(two_workers: Start, write_model: WriteModel) -> None:
+    """All workers find it, and one of them logs it."""
+    write_model("affine")
+    server = two_workers("--versions", "affine=1+99")
+    assert server.log.read_text().count("version 99, which the settings select, is not in the repository") == 1
+
+
 def test_a_worker_with_other_bytes_takes_no_calls(two_workers: Start, write_model: WriteModel) -> None:
     """A version is replaced under its number. A worker that starts is kept out, and the other serves on.
 
