@@ -76,7 +76,7 @@ class Registry:
         self._residency = Residency(self._entries, self._loader, self._succession, self._changes, settings)
         self._retries = Retries(self._entries, self._source, agreement)
         self._changed_files = ChangedFiles(self._entries, self._source)
-        self._absent = AbsentVersions(self._entries, self._listing)
+        self._absent = AbsentVersions(self._entries, self._listing, metrics)
         self._entries.why_unserved = self._absent.why_unserved
         self._unloaded: set[str] = set() if agreement is None else set(agreement.unloaded)
         waits = (self._listing, self._loader, self._residency, self.scan, self._changes, self._unloaded, settings)

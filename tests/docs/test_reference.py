@@ -17,6 +17,7 @@ from kan_api.v1 import manifest_pb2, prediction_pb2
 from kan_model.network import functions
 from open_inference import grpc_predict_v2_pb2, model_config_pb2
 from service.registry.agreement import OTHER_WORKER
+from service.registry.scanning.absent_versions import ABSENT
 from service.settings import FLAGS, ModelTable
 
 pytestmark = pytest.mark.docs
@@ -89,7 +90,7 @@ def test_metrics_have_the_names_of_the_written_table() -> None:
 def test_the_runbook_of_a_refusal_has_every_reason() -> None:
     """The runbook has a row for each reason that the code gives, and the line of the metric lists the same reasons."""
     code_of_service = "\n".join(path.read_text() for path in (DOCS.parent / "service").rglob("*.py"))
-    given = set(re.findall(r'ModelRefused\(\s*"(\w+)"', code_of_service)) | {"resources", OTHER_WORKER}
+    given = set(re.findall(r'ModelRefused\(\s*"(\w+)"', code_of_service)) | {"resources", ABSENT, OTHER_WORKER}
     written = (DOCS / "operations.md").read_text()
     runbook = written.partition("\n### KanVersionRefused\n")[2].partition("\n### ")[0]
     assert {name for row in cells(runbook) for name in re.findall(r"`(\w+)`", row[0])} == given

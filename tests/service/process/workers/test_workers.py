@@ -195,10 +195,12 @@ def test_a_version_that_one_worker_cannot_load_is_served_by_none(
 
 
 def test_a_selected_version_that_is_absent_is_told_once(two_workers: Start, write_model: WriteModel) -> None:
-    """All workers find it, and one of them logs it."""
+    """All workers find it, and one of them logs it. It counts as refused."""
     write_model("affine")
     server = two_workers("--versions", "affine=1+99")
     assert server.log.read_text().count("version 99, which the settings select, is not in the repository") == 1
+    assert server.sample("kan_model_refused_total", version="99", reason="absent") == 2
+    assert 'kan_model_ready{model="affine",version="99"} 0.0' in server.get("/metrics")[1]
 
 
 def test_a_worker_with_other_bytes_takes_no_calls(two_workers: Start, write_model: WriteModel) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from service.errors import ModelNotFound
+from service.metrics.metrics import Metrics
 from service.registry.registry import Registry
 from service.settings import Settings
 from service.settings.model_table import ModelTable
@@ -82,6 +83,38 @@ def test_each_absent_version_is_told_at_the_start(
     async def test() -> None:
         async with loaded_registry(Settings(models=models, versions=versions)):
             assert _warnings(caplog) == [told]
+
+    run_test(test())
+
+
+def test_an_absent_version_counts_as_refused_while_it_is_selected(models: Path, write_model: WriteModel) -> None:
+    """The alert of refused versions tells of it, and that of models that answer nowhere. A version that answers from
+    memory counts as ready.
+    """
+    write_model("affine", 4, name="flats")
+    metrics = Metrics()
+
+    def shown(version: int) -> tuple[float | None, float | None]:
+        labels = {"model": "flats", "version": str(version)}
+        reason = {"reason": "absent"}
+        value = metrics.registry.get_sample_value
+        return value("kan_model_ready", labels), value("kan_model_refused_total", labels | reason)
+
+    async def test() -> None:
+        settings = Settings(models=models, versions="flats=4+99")
+        async with loaded_registry(settings, metrics) as registry:
+            assert (shown(4), shown(99)) == ((1, None), (0, 1))
+            await registry.refresh()
+            assert shown(99) == (0, 1)
+            await registry.adopt(settings.model_copy(update={"versions": "flats=4+98"}))
+            assert (shown(98), shown(99)) == ((0, 1), (None, 1))
+            write_model("affine", 98, name="flats")
+            await registry.refresh()
+            assert shown(98) == (1, 1)
+            for version in (4, 98):
+                (models / "flats" / str(version)).rename(models / "flats" / f".withdrawn-{version}")
+            await registry.refresh()
+            assert (shown(4), shown(98)) == ((1, None), (1, 1))
 
     run_test(test())
 
