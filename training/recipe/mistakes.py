@@ -32,8 +32,14 @@ _BOUND = {
     "less_than": ("less than", "lt"),
     "less_than_equal": ("at most", "le"),
 }
-# Shares that people write as percentages.
-_EXAMPLES = {"coverage": "0.9", "quantile": "0.9"}
+# Shares that people write as percentages. A column may have the name of such a key, so the section counts too.
+_EXAMPLES: dict[tuple[int | str, ...], str] = {
+    ("intervals", "coverage"): "0.9",
+    ("calibration", "coverage"): "0.9",
+    ("task", "quantile"): "0.9",
+    ("split", "validation"): "0.15",
+    ("split", "test"): "0.2",
+}
 # Keys that are lists of tables, and the model of one.
 _LISTS: dict[tuple[int | str, ...], type[BaseModel]] = {
     ("search", "candidates"): CandidateSection,
@@ -85,7 +91,7 @@ def _line(details: ErrorDetails, sections: dict[str, list[str]]) -> str:
 
 
 def _example(location: tuple[int | str, ...]) -> str:
-    example = _EXAMPLES.get(str(location[-1]))
+    example = _EXAMPLES.get(location)
     return "" if example is None else f", for example {example}"
 
 

@@ -156,6 +156,8 @@ def test_paths_count_from_the_recipe(tmp_path: Path) -> None:
         ),
         (TABLE + '[network]\ninitialization = "he"', '[network] initialization = "he": wanted "paper", "power-law" or'),
         (TABLE + "[split]\ntest = 1.0", "[split] test = 1.0: wanted less than 1"),
+        (TABLE + "[split]\ntest = 20", "[split] test = 20: wanted less than 1.0, for example 0.2"),
+        (TABLE + '[split]\nvalidation = "15%"', '[split] validation = "15%": wanted a number, for example 0.15'),
         (
             TABLE + "[split]\ntest = 0.5\nvalidation = 0.5",
             "[split]: validation = 0.5, test = 0.5 leave no training row",
@@ -248,6 +250,12 @@ def test_a_mistake_is_named_with_its_section_and_key(text: str, wanted: str) -> 
         parse(text)
     assert wanted in str(caught.value)
     assert all(line.startswith("r.toml: ") and "pydantic" not in line for line in str(caught.value).splitlines())
+
+
+def test_a_column_with_the_name_of_a_share_gets_no_share_as_its_example() -> None:
+    """Examples belong to a key of a section: a column of words may be named as one."""
+    with pytest.raises(RecipeError, match=r'\[data\.categories\] "quantile" = 5: wanted a list, e\.g\. \[1, 2\]$'):
+        parse(TABLE.replace('town = ["Ulm", "Bonn"]', "quantile = 5").replace('"town"', '"quantile"'))
 
 
 @pytest.mark.parametrize(
