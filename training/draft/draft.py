@@ -94,9 +94,17 @@ def columns_left_out(inspection: Inspection, *, formula: bool = False) -> list[s
 
 
 def columns_in_doubt(inspection: Inspection, *, formula: bool = False) -> list[str]:
-    """One line for the target, and each input, that but for some cells is dates or numbers; at most ten."""
-    used = (inspection.facts(inspection.target), *_propose(inspection, formula=formula).inputs)
-    return _tell("in doubt", [(facts.name, f"used as {facts.kind}; {facts.doubt}") for facts in used if facts.doubt])
+    """One line for the target, and each input, that but for some cells is dates or numbers; at most ten.
+
+    A target of texts with fewer than two rows each is in doubt too: mostly it is a number with a unit in its cells.
+    """
+    target, inputs = inspection.facts(inspection.target), _propose(inspection, formula=formula).inputs
+    doubts = [(each.name, f"used as {each.kind}; {each.doubt}") for each in (target, *inputs) if each.doubt]
+    filled = inspection.table.rows - target.missing
+    if not target.doubt and target.kind == "text" and target.distinct * 2 > filled:
+        why = f"each of its {target.distinct:,} different texts in {filled:,} rows is a class; for a number"
+        doubts.insert(0, (target.name, f"{why} write the cells without units or other text"))
+    return _tell("in doubt", doubts)
 
 
 def _propose(inspection: Inspection, *, formula: bool) -> Proposal:
