@@ -145,6 +145,8 @@ def _check_pair(chain: Path, key: Path) -> None:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key, password)
     except OSError as error:  # SSLError too
         reason = getattr(error, "reason", None) or error.strerror or error
+        if isinstance(error, ssl.SSLError) and first_certificate(chain.read_bytes()) is None:
+            reason = f"{str(chain)!r} holds no certificate"
         raise StartupError(
             f"the certificate and the key are no pair that TLS can use ({reason}); wanted PEM, the server's own "
             "certificate first"

@@ -58,7 +58,8 @@ def make_token(arguments: Sequence[str], paths: Collection[str]) -> NewToken:
         text, is_new_file = _change(given.file, lambda before: _with_token(before, given, token, paths))
     except (StartupError, OSError) as error:
         kind = WrongArguments if isinstance(error, WrongArguments) else StartupError
-        raise kind(f"token file {str(given.file)!r}: {error}") from error
+        reason = "its folder is not there" if isinstance(error, FileNotFoundError) else error
+        raise kind(f"token file {str(given.file)!r}: {reason}") from error
     made = next(each for each in parse_tokens(text.encode(), paths) if each.name == given.name)
     notes = [f"made the new token file {str(given.file)!r}; a server reads it with --tokens"] if is_new_file else []
     return NewToken(token, [*notes, *_warnings(made)])

@@ -74,11 +74,15 @@ class Access:
         """The access to these servers.
 
         Raises:
-            ValueError: when a file of `tls` does not fit, or its name is missing, or the token cannot stand in a
-                header.
+            ValueError: when `tls` is none, a file of it does not fit, or its name is missing, or the token cannot
+                stand in a header.
         """
         if isinstance(token, str):
             _check(token)
+        if not (tls is None or isinstance(tls, TLS)):
+            raise ValueError(
+                f"tls is {tls!r:.100}, wanted TLS(ca=...) with the file of the server's authority, or None"
+            )
         if tls is not None:
             tls.credentials()
             if servers.uri.startswith("ipv") and tls.server_name is None:
@@ -125,6 +129,8 @@ class _Sender(grpc.AuthMetadataPlugin):
 
 def _check(token: str) -> str:
     """The token; ValueError, which does not quote it, where it cannot stand in a header."""
+    if token != token.rstrip("\r\n"):
+        raise ValueError("the token ends with a line break, as a file with one does; wanted it without: text.strip()")
     if not token or not token.isascii() or not token.isprintable() or " " in token:
         raise ValueError("the token is empty or has characters that no token has; wanted what kan-serve token printed")
     return token

@@ -73,6 +73,11 @@ def test_all_that_is_absent_is_told_at_once(
     ("name", "content", "told"),
     [
         ("tls_cert", b"no PEM", "tls_cert and tls_key: certificates .*: the certificate and the key are no pair"),
+        (
+            "tls_cert",
+            b"-----BEGIN CERTIFICATE REQUEST-----\nMII=\n",
+            "tls_cert and tls_key: .*'[^']*' holds no certificate",
+        ),
         ("tls_key", None, "tls_cert and tls_key: certificates .*: the certificate and the key are no pair"),
         ("tls_client_ca", b"no PEM", "tls_client_ca: '.*' holds no certificate of an authority"),
         ("tokens", b"[tokens.checkout]\n", "tokens: token file .*: token 'checkout': sha256 should be 64 digits"),

@@ -201,14 +201,16 @@ def test_a_certificate_for_another_name(secured: _Secured) -> None:
         (lambda one: TLS(one.tls.key), "no certificate of an authority"),
         (lambda one: TLS(one.tls.ca, one.tls.cert), "belong together"),
         (lambda one: TLS(one.tls.ca, one.tls.key, one.tls.cert), "no certificate and its private key"),
+        (lambda one: str(one.tls.ca), r"wanted TLS\(ca=\.\.\.\)"),
+        (lambda _one: True, r"tls is True, wanted TLS\(ca=\.\.\.\)"),
     ],
-    ids=["absent", "empty", "key", "half", "swapped"],
+    ids=["absent", "empty", "key", "half", "swapped", "a path", "true"],
 )
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
 def test_files_that_do_not_fit(
-    secured: _Secured, make: Callable[[_Secured], TLS], word: str, kind: type[Client] | type[AsyncClient]
+    secured: _Secured, make: Callable[[_Secured], Any], word: str, kind: type[Client] | type[AsyncClient]
 ) -> None:
-    """Wrong files are refused when the client is made; an empty --ca never means every public authority."""
+    """Wrong files and what is no TLS are refused at once; an empty --ca never means every public authority."""
     (secured.folder / "empty").touch()
     with pytest.raises(ValueError, match=word):
         kind(secured.server.grpc, tls=make(secured))
@@ -225,6 +227,13 @@ def test_a_token_that_cannot_be_sent(token: str) -> None:
     """A token that cannot stand in a header is refused without quoting it."""
     with pytest.raises(ValueError, match="wanted what kan-serve token printed"):
         Client("127.0.0.1:8001", token=token)
+
+
+def test_a_token_with_the_line_break_of_its_file() -> None:
+    """The message names the line break, which nobody sees, and does not quote the token."""
+    with pytest.raises(ValueError, match="line break") as refusal:
+        Client("127.0.0.1:8001", token="kan_secret\n")
+    assert "secret" not in str(refusal.value)
 
 
 def test_the_command(
