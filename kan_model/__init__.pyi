@@ -11,6 +11,7 @@ from kan_model.analysis.attribution import attribute as attribute
 from kan_model.analysis.attribution import interactions as interactions
 from kan_model.analysis.contributions import Contributions as Contributions
 from kan_model.analysis.contributions import contributions as contributions
+from kan_model.analysis.dependence import dependence as dependence
 from kan_model.analysis.effect import Effect as Effect
 from kan_model.analysis.effect import effect as effect
 from kan_model.analysis.pruning import Pruned as Pruned

@@ -61,16 +61,19 @@ def select_nodes(layer: KANLayer, inputs: Indices, outputs: Indices) -> KANLayer
         for edge in layer.symbolic
         if edge.input in new_input and edge.output in new_output
     ]
-    return layer.changed(
-        base_weight=layer.base_weight.detach()[outputs][:, inputs],
-        coefficients=layer.coefficients.detach()[outputs][:, inputs],
+    # Made anew, and inputs first: few inputs of a large layer cost no copy of the whole.
+    return KANLayer(
+        base_weight=layer.base_weight.detach()[:, inputs][outputs],
+        coefficients=layer.coefficients.detach()[:, inputs][outputs],
+        degree=layer.degree,
+        outside=layer.outside,
         domain=layer.domain[inputs] if layer.knots is None else None,
         knots=None if layer.knots is None else layer.knots[inputs],
-        edge_mask=layer.edge_mask[outputs][:, inputs],
+        edge_mask=layer.edge_mask[:, inputs][outputs],
         symbolic=symbolic,
         bias=None if layer.bias is None else layer.bias.detach()[outputs],
         products=products,
-        directions=None if layer.directions is None else layer.directions[outputs][:, inputs],
+        directions=None if layer.directions is None else layer.directions[:, inputs][outputs],
     )
 
 

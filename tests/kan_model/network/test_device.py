@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from kan_model import KAN, KANConfig, SymbolicEdge, attribute, auto_symbolic, prune, refine_grid
+from kan_model import KAN, KANConfig, SymbolicEdge, attribute, auto_symbolic, dependence, prune, refine_grid
 from kan_model.analysis.penalty import penalty, unchecked_penalty
 from kan_model.formula.expression import formula
 from kan_model.grids.adaptation import adapt_grid
@@ -92,6 +92,7 @@ def test_networks_on_cuda_can_be_looked_at() -> None:
     smaller = prune(kan, x).kan
     assert smaller.layers[0].base_weight.is_cuda
     np.testing.assert_allclose(attribute(kan, x).inputs, attribute(network(), x.cpu()).inputs, rtol=1e-8)
+    np.testing.assert_allclose(dependence(kan, x), dependence(network(), x.cpu()), rtol=1e-8)
     diagram(kan, x)
     edge_detail(kan, x, 1, 0, 2)
     formula(auto_symbolic(kan, x, functions=["x", "x^2"], min_r2=1e-6).kan, splines="keep").evaluate(x.cpu().numpy())
