@@ -8,15 +8,15 @@ from collections.abc import Sequence
 import torch
 
 from kan_api.v1 import manifest_pb2 as pb
-from kan_model import attribute
 from training.data.encoding import Numbers
+from training.explaining import group_by_column, score_inputs
 from training.publishing.export import Trained
 from training.publishing.manifest import predict
 from training.publishing.message.histogram import histogram_of_answers
 
 # The largest share of a cell of 10,000 rows is known within 1 %.
 _ANSWERED_ROWS = 10_000
-# As for [attribution]: more would change the second digit.
+# As many as count, so that no others are transformed.
 _SCORED_ROWS = 1000
 
 
@@ -44,12 +44,12 @@ def describe_drift(manifest: pb.ModelManifest, trained: Trained, x: Numbers, inp
 
 def _score_columns(manifest: pb.ModelManifest, trained: Trained, x: Numbers, of_inputs: Sequence[str]) -> None:
     """Write the attribution of each column with several inputs of the network."""
-    names = list(dict.fromkeys(of_inputs))
+    names, groups = group_by_column(of_inputs)
     for column in manifest.columns:
         column.ClearField("attribution")  # A continued version has that of another network.
     if len(names) == len(of_inputs):
         return
-    scores = dict(zip(names, _score_inputs(trained, x, [names.index(name) for name in of_inputs]), strict=False))
+    scores = dict(zip(names, _score_inputs(trained, x, groups), strict=False))
     for column in manifest.columns:
         if of_inputs.count(column.name) > 1 and column.name in scores:
             column.attribution = scores[column.name]
@@ -59,16 +59,16 @@ def _score_inputs(trained: Trained, x: Numbers, groups: Sequence[int] | None = N
     """How much the answers depend on each input of the network, or each group of inputs.
 
     Returns:
-        Empty where edges are not finite on the rows.
+        Empty where the network is not finite on the rows.
     """
     if len(x) < 2:
         return []
     rows = torch.from_numpy(_thinned(x, _SCORED_ROWS)).to(trained.kan.layers[0].base_weight)
     try:
-        scores = attribute(trained.kan, rows if trained.inputs is None else trained.inputs(rows), groups=groups).inputs
+        read = rows if trained.inputs is None else trained.inputs(rows)
+        found: list[float] = score_inputs(trained.kan, read, trained.outputs, groups).tolist()
     except ValueError:
         return []
-    found: list[float] = scores.tolist()
     return found
 
 

@@ -8,12 +8,13 @@ from training.report.page import number, paragraph, table, verbatim
 
 _MOST_FEATURES = 200
 _ATTRIBUTION = (
-    "Attribution: how much the answers to the training rows depend on the feature, as a share of their spread; the "
-    "shares of independent features add up to more than 1."
+    "Attribution: how far the answers to the training rows move if the feature alone takes the value of another row, "
+    "as a share of how far the answers to two rows lie apart. At 0 the feature moves no answer; the shares of "
+    "independent features add up to 1 or more."
 )
 _COLUMNS = (
-    "The features of one column can cancel, so each may have a large share although the column as a whole hardly moves "
-    "the answers. As a whole:"
+    "The features of one column are drawn one at a time here, which makes rows that do not occur, such as a row of two "
+    "words. The column as a whole:"
 )
 
 

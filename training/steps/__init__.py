@@ -42,7 +42,7 @@ def finish(kan: KAN, recipe: Recipe, table: StepData, check: Check, on_message: 
             done = find_formulas(done, recipe.symbolic, recipe.formula, recipe.prune, table, check, on_message)
         check()
     if recipe.attribution is not None:
-        done = add_attribution(done, recipe.attribution, table)
+        done = add_attribution(done, recipe.attribution, table, validation_trains=recipe.validation_only_trains)
         check()
     if recipe.baseline is not None:
         # If the validation rows trained the network, no score of them tells anything beside its own.

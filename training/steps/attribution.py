@@ -4,15 +4,17 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kan_model import KAN, attribute, interactions
+from kan_model import KAN, interactions
 from training.errors import quoted
+from training.explaining import group_by_column, score_inputs
 from training.recipe.fit_sections import AttributionSection
 from training.steps.state import Finished, StepData
 
-# Rows that tell how much inputs matter; more would change the second digit.
+# Rows that tell which pairs act together; more would change the second digit.
 _ROWS = 1000
 # Columns whose pairs are looked at: they are computed once for each half of their square.
 _MOST_PAIRED = 64
@@ -22,19 +24,31 @@ _STARTS = ("attribution: ", "pairs: ", "pairs, share of the variance: ")
 _LEAST_SHARE = 1e-3
 
 
-def add_attribution(done: Finished, section: AttributionSection, table: StepData) -> Finished:
-    """The same network, and what its answers to training rows depend on."""
+def add_attribution(
+    done: Finished, section: AttributionSection, table: StepData, *, validation_trains: bool = False
+) -> Finished:
+    """The same network, and what its answers to training rows depend on.
+
+    Args:
+        done: The network and the notes so far.
+        section: How much is told.
+        table: The rows.
+        validation_trains: Whether its validation rows are training rows too, as in the manifest.
+    """
     done = replace(done, notes=tuple(note for note in done.notes if not note.startswith(_STARTS)))
-    rows = table.train.x[:: -(-len(table.train.x) // _ROWS)]
-    names = list(dict.fromkeys(table.dataset.input_columns))
-    groups = [names.index(column) for column in table.dataset.input_columns]
+    rows = torch.cat([table.train.x, table.validation.x]) if validation_trains else table.train.x
+    names, groups = group_by_column(table.dataset.input_columns)
     try:
-        of_inputs, scores = attribute(done.kan, rows).inputs, attribute(done.kan, rows, groups=groups).inputs
+        of_inputs = score_inputs(done.kan, rows, table.outputs)
+        scores = of_inputs if len(names) == len(groups) else score_inputs(done.kan, rows, table.outputs, groups)
     except ValueError as error:
         return replace(done, notes=(*done.notes, f"attribution: {error}"))
     shown = ", ".join(f"{quoted(names[place])} {scores[place]:.2g}" for place in _find_largest(scores, section.inputs))
     more = f" and {len(names) - section.inputs} more" if len(names) > section.inputs else ""
-    notes = [f"attribution: {shown}{more}", *_describe_pairs(done.kan, rows, names, groups, section.pairs)]
+    notes = [
+        f"attribution: {shown}{more}",
+        *_describe_pairs(done.kan, rows[:: -(-len(rows) // _ROWS)], names, groups, section.pairs),
+    ]
     return replace(done, notes=(*done.notes, *notes), attribution=tuple(of_inputs.tolist()))
 
 

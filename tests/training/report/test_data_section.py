@@ -18,10 +18,10 @@ _SITE = Column(name="site", categories=["north", "south"], attribution=0.125)
 def test_a_column_of_several_features_has_its_attribution_as_a_whole(
     features: list[Feature], columns: list[Column], is_told: bool
 ) -> None:
-    """Where a column has a 0/1 feature for each word, these can cancel, so the column has a number of its own."""
+    """Where a column has a 0/1 feature for each word, one word is not drawn alone: it has a number of its own."""
     page = feature_table(ModelManifest(features=features, columns=columns))
-    assert "how much the answers to the training rows depend on the feature" in page
-    assert ("The features of one column can cancel" in page) is is_told
+    assert "how far the answers to the training rows move" in page
+    assert ("The column as a whole" in page) is is_told
     assert ('<td>site</td><td class="number">0.125</td>' in page) is is_told
 
 
@@ -31,4 +31,4 @@ def test_without_attribution_nothing_is_said_of_it() -> None:
     page = feature_table(ModelManifest(features=features, columns=[Column(name="site", categories=["north", "south"])]))
     assert "site=north" in page
     assert "Attribution" not in page
-    assert "cancel" not in page
+    assert "as a whole" not in page

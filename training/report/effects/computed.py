@@ -41,8 +41,7 @@ def compute_effects(
 ) -> list[DrawnEffect]:
     """The effects of the first 18 columns, the strongest first; none of columns without any value or finite answer.
 
-    Attribution chooses the columns, and their effects order them: the 0/1 inputs of a column of words share what they
-    tell, so the sum of their scores is too large.
+    Attribution chooses the columns, and their effects order them: the curves that are drawn show these.
 
     Args:
         trained: The network.

@@ -1,5 +1,6 @@
 """The columns as people know them, most important first: the features of a column of words are one."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -7,10 +8,10 @@ import pandas as pd
 import torch
 
 from kan_api.v1.manifest_pb2 import Column, ModelManifest
-from kan_model import attribute
 from training.data.encoding import Numbers
 from training.data.split import RowNumbers
 from training.data.table import Cells
+from training.explaining import group_by_column, score_inputs
 from training.publishing.export import Trained
 
 # Rows that tell how much columns matter.
@@ -24,7 +25,7 @@ class ShownColumn:
     Attributes:
         name: As people know it.
         places: The features.
-        score: How much the answers depend on it: the attribution of the column, or the sum of its features'.
+        score: How much the answers depend on it.
         words: The words, or () for numbers; "" is an empty cell.
         values: ``[words, features]``, the features of each word; None for numbers.
     """
@@ -61,22 +62,21 @@ def shown_columns(manifest: ModelManifest, trained: Trained, rows: Numbers) -> l
         trained: Scores the columns where the manifest does not.
         rows: ``[rows, features]``, raw.
     """
-    scores = _scores(manifest, trained, rows)
     columns = {column.name: column for column in manifest.columns}
     found: dict[str, ShownColumn] = {}
+    names: list[str] = []
     for place, feature in enumerate(manifest.features):
         column = columns.get(feature.column, Column())
         of_words = bool(column.categories) or column.HasField("statistics")
         name = feature.column if of_words else feature.name
         before = found.get(name)
         places = (*(before.places if before else ()), place)
-        score = (before.score if before else 0.0) + float(scores[place])
-        found[name] = ShownColumn(name, places, score, *_words(column) if of_words else ())
-    for name in found.keys() & columns.keys():
-        if columns[name].HasField("attribution"):
-            found[name] = replace(found[name], score=columns[name].attribution)
+        found[name] = ShownColumn(name, places, 0.0, *_words(column) if of_words else ())
+        names.append(name)
+    scores = _told_scores(manifest, found.values()) or _computed_scores(manifest, trained, rows, names)
     varied = [one for one in found.values() if not all(manifest.features[place].constant for place in one.places)]
-    return sorted(varied, key=lambda one: -one.score)
+    scored = [replace(one, score=scores.get(one.name, 0.0)) for one in varied]
+    return sorted(scored, key=lambda one: -one.score)
 
 
 def _words(column: Column) -> tuple[tuple[str, ...], Numbers]:
@@ -86,19 +86,29 @@ def _words(column: Column) -> tuple[tuple[str, ...], Numbers]:
     return tuple(column.categories), np.eye(len(column.categories))
 
 
-def _scores(manifest: ModelManifest, trained: Trained, rows: Numbers) -> Numbers:
-    """One score for each feature, its gap input included."""
+def _told_scores(manifest: ModelManifest, shown: Iterable[ShownColumn]) -> dict[str, float]:
+    """The attributions that the manifest has; empty where it lacks those of features.
+
+    Of words without one of their own, as older versions tell them, the sum of their features'.
+    """
     features = manifest.features
-    if all(feature.HasField("attribution") for feature in features):
-        return np.array([feature.attribution for feature in features])
+    if not all(feature.HasField("attribution") for feature in features):
+        return {}
+    whole = {column.name: column.attribution for column in manifest.columns if column.HasField("attribution")}
+    return {one.name: whole.get(one.name, sum(features[place].attribution for place in one.places)) for one in shown}
+
+
+def _computed_scores(
+    manifest: ModelManifest, trained: Trained, rows: Numbers, names: Sequence[str]
+) -> dict[str, float]:
+    """The dependence on each column, gap inputs included, by the name of each feature's column."""
+    gaps = [name for name, feature in zip(names, manifest.features, strict=True) if feature.has_gap_input]
+    columns, groups = group_by_column([*names, *gaps])
     x = torch.from_numpy(rows[:: max(1, -(-len(rows) // _ROWS))])
     given = (x if trained.inputs is None else trained.inputs(x)).to(trained.kan.dtype)
     given = given[torch.isfinite(given).all(dim=1)]
     try:
-        scores = attribute(trained.kan, given).inputs
+        scores = score_inputs(trained.kan, given, trained.outputs, groups)
     except ValueError:  # No finite answers: the order of the table is as good as any.
-        return np.zeros(len(features))
-    whole: Numbers = scores[: len(features)].copy()
-    gaps = [place for place, feature in enumerate(features) if feature.has_gap_input]
-    whole[gaps] += scores[len(features) :]
-    return whole
+        return {}
+    return dict(zip(columns, scores.tolist(), strict=True))
