@@ -27,7 +27,7 @@ def watching(recipe: Recipe, output: Output) -> Iterator[Watcher]:
 
 
 class JsonLines(Watcher):
-    """One object for the table, each evaluation on the validation rows, and each step after the fit."""
+    """One object for the table, each warning, each evaluation on the validation rows, and each step after the fit."""
 
     def __init__(self, recipe: Recipe, output: Output) -> None:
         self._recipe, self._output = recipe, output
@@ -43,6 +43,10 @@ class JsonLines(Watcher):
         """The rows of the refit."""
         self._phase = "refit"
         self._tell_table("refit", dataset, recipe)
+
+    def on_warning(self, text: str) -> None:
+        """A warning."""
+        self._output.tell_object("warning", text=text)
 
     def on_step(self, state: FitState) -> None:
         """The evaluation, if this step ended with one."""

@@ -4,6 +4,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+from kan_api.v1.manifest_pb2 import ModelManifest
 from kan_api.version_folder import version_number
 from training.errors import RecipeError
 from training.estimators.chosen_recipe import rename
@@ -13,7 +14,8 @@ from training.publishing.export import files
 from training.publishing.manifest import outline
 from training.publishing.publish import CannotFollow, PublishError, check_successor, publish
 from training.publishing.repository import holds_models
-from training.publishing.restoring import restoring_arguments
+from training.publishing.succession.promises import BrokenPromises, find_broken
+from training.publishing.succession.restoring import restoring_arguments
 from training.recipe.config import Recipe
 from training.report.report import NAME as REPORT
 
@@ -65,12 +67,24 @@ def publish_fit(folder: str | Path, recipe: Recipe, fit: JudgedFit) -> Path:
     try:
         check_successor(folder.parent, outline(named, fit.dataset))
         made = write_publication(named, fit, lambda: None)
+        if broken := find_broken(folder.parent / name, made.manifest):
+            # Before it is published, so that a caller who makes errors of warnings publishes nothing.
+            warnings.warn(f"{folder}: {broken}; {_advise(broken, named, made.manifest)}", stacklevel=3)
         published = publish(folder.parent, made.manifest, files(made.exported, made.manifest, {REPORT: made.page}))
     except CannotFollow as refusal:
         raise PublishError(_explain_refusal(folder, refusal)) from None
     for note in published.notes:
         warnings.warn(note, stacklevel=3)
     return published.folder
+
+
+def _advise(broken: BrokenPromises, recipe: Recipe, manifest: ModelManifest) -> str:
+    """What keeps the promises; of a fit that learned on also what lost the ones that it was asked for."""
+    learned_on = (broken.coverage and recipe.intervals is not None and not manifest.HasField("intervals")) or (
+        broken.calibration is not None and recipe.calibration is not None and not manifest.HasField("calibration")
+    )
+    anew = " and warm_start=False, since learning on keeps neither bounds nor calibration" if learned_on else ""
+    return f"if that is not meant, fit with {broken.arguments()}{anew}, and export that"
 
 
 def _explain_refusal(folder: Path, refusal: CannotFollow) -> str:

@@ -69,6 +69,10 @@ class ProgressBar(Watcher):
         self._warnings = dataset.warnings
         self._warn(dataset.warnings)
 
+    def on_warning(self, text: str) -> None:
+        """Print it as the warnings about the rows are."""
+        self._warn((text,))
+
     def on_step(self, state: FitState) -> None:
         """Move the bar; at the end of a grid, leave a line, except in a search, which tells of its blocks."""
         done = state.stage * self._plan.steps + state.step

@@ -19,6 +19,7 @@ from training.pipelines.run_folder import RunError
 from training.pipelines.watcher import Watcher
 from training.publishing.manifest import outline
 from training.publishing.publish import Published, check_successor
+from training.publishing.succession.promises import find_broken, foretell
 from training.steps import StepData
 from training.threads import torch_threads
 
@@ -48,12 +49,15 @@ def _train_anew(run: Run, watcher: Watcher) -> Published:
     recipe = run.recipe
     source = load_source(recipe.data)
     dataset = prepare_table(recipe, *source)
-    check_successor(run.models, outline(recipe, dataset))
+    expected = outline(recipe, dataset)
+    check_successor(run.models, expected)
     is_refit = recipe.ensemble is not None and recipe.ensemble.refit
     if not is_refit:
         del source
     with catch_interruption() as stop:
         watcher.on_prepared(dataset)
+        if broken := find_broken(run.models / expected.name, foretell(expected, recipe)):
+            watcher.on_warning(f"{broken}; if that is not meant, stop the run and set {broken.keys()}")
         fit = _fit_and_judge(run, dataset, stop, watcher)
         if is_refit:
             fit = fit_again(run, fit, source, stop, watcher)

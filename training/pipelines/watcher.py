@@ -12,6 +12,9 @@ class Watcher:
     def on_prepared(self, dataset: Dataset) -> None:
         """The table has been read."""
 
+    def on_warning(self, text: str) -> None:
+        """A person should know this before they wait for the fit."""
+
     def on_step(self, state: FitState) -> None:
         """The fit has done one more step."""
 

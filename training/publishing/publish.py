@@ -21,10 +21,10 @@ from training.publishing.repository import (
     locked,
     next_version,
     published_versions,
-    read_manifest,
+    read_newest_manifest,
 )
-from training.publishing.restoring import restoring_keys
 from training.publishing.staging import flush_folder, remove_abandoned, staging_folder, write_file
+from training.publishing.succession.restoring import restoring_keys
 from training.publishing.triton import configure_triton
 
 # Takes the number of the version, returns content by file name. The number is certain only when the folder is renamed.
@@ -120,14 +120,11 @@ def check_successor(models: Path, manifest: ModelManifest) -> None:
     _check_levels(models, name)
     _check_writable(models / name)
     _text(manifest)
-    versions = published_versions(models / name)
-    if not versions:
-        return
-    _check_number(models / name, next_version(models / name))
-    before = read_manifest(models / name / str(versions[-1]))
-    if before is None:
-        return  # A version that cannot be read sets no requirements.
-    if reason := difference(before, manifest):
+    if published_versions(models / name):
+        _check_number(models / name, next_version(models / name))
+    before = read_newest_manifest(models / name)
+    # A version that cannot be read sets no requirements.
+    if before is not None and (reason := difference(before, manifest)):
         raise CannotFollow(before, manifest, reason)
 
 

@@ -86,6 +86,12 @@ def read_manifest(folder: Path) -> ModelManifest | None:
         return None
 
 
+def read_newest_manifest(model_folder: Path) -> ModelManifest | None:
+    """That of the newest version of a model; None if there is none, or if it cannot be read."""
+    versions = published_versions(model_folder)
+    return read_manifest(model_folder / str(versions[-1])) if versions else None
+
+
 def describe_other_identity(manifest: ModelManifest, name: str, version: int) -> str:
     """What a manifest says if it names another model or version than its folder; "" if they agree.
 

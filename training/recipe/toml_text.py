@@ -26,29 +26,30 @@ def toml_string(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
+def toml_key(key: object) -> str:
+    """A key: bare where TOML allows it, else in quotes."""
+    text = str(key)
+    return text if _BARE_KEY.fullmatch(text) else toml_string(text)
+
+
 def _table_lines(name: str, table: Mapping[str, Any], brackets: str = "[]") -> Iterator[str]:
     half = len(brackets) // 2
     yield ""
     yield f"{brackets[:half]}{name}{brackets[half:]}"
     for key, value in table.items():
         if not _holds_tables(value):
-            yield f"{_key(key)} = {_value(value, f'[{name}] {key}')}"
+            yield f"{toml_key(key)} = {_value(value, f'[{name}] {key}')}"
     for key, value in table.items():
         if isinstance(value, Mapping):
-            yield from _table_lines(f"{name}.{_key(key)}", value)
+            yield from _table_lines(f"{name}.{toml_key(key)}", value)
         elif _holds_tables(value):
             for each in value:
-                yield from _table_lines(f"{name}.{_key(key)}", each, "[[]]")
+                yield from _table_lines(f"{name}.{toml_key(key)}", each, "[[]]")
 
 
 def _holds_tables(value: Any) -> bool:
     is_list = isinstance(value, list | tuple) and len(value) > 0
     return isinstance(value, Mapping) or (is_list and all(isinstance(each, Mapping) for each in value))
-
-
-def _key(key: object) -> str:
-    text = str(key)
-    return text if _BARE_KEY.fullmatch(text) else toml_string(text)
 
 
 def _value(value: Any, where: str) -> str:

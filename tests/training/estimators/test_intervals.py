@@ -118,12 +118,16 @@ def test_what_cannot_be_done_is_refused_in_plain_words() -> None:
         KANRegressor(**KEYS).fit(X[:50], Y[:50]).predict_interval(X)
 
 
-def test_learning_on_keeps_no_bounds(model: KANRegressor) -> None:
-    """They were made for the network before."""
+def test_learning_on_keeps_no_bounds(model: KANRegressor, tmp_path: Path) -> None:
+    """They were made for the network before; an export behind one that had them warns."""
     again = clone(model).set_params(warm_start=True).fit(X[:800], Y[:800])
+    again.export(tmp_path / "models" / "noisy")
     again.fit(X[800:1200], Y[800:1200])
     with pytest.raises(ValueError, match="learning on keeps none"):
         again.predict_interval(X)
+    said = r"90 % of new rows lie between lower and upper \(now there are no bounds\); .* coverage=0.9 and warm_start=F"
+    with pytest.warns(UserWarning, match=said):
+        again.export(tmp_path / "models" / "noisy")
 
 
 def test_a_search_leaves_out_the_rows_that_chose() -> None:

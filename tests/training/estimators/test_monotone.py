@@ -1,6 +1,8 @@
 """`monotone=` of the estimators: answers keep their order, clones keep the parameter, mistakes have a name."""
 
 import pickle
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -92,3 +94,27 @@ def test_a_formula_does_not_go_with_it(people: pd.DataFrame, inputs: pd.DataFram
     """symbolic=True asks for functions that may turn."""
     with pytest.raises(ValueError, match=r"monotone: not with \[symbolic\]"):
         KANRegressor(symbolic=True, monotone={"age": "up"}).fit(inputs, people["paid"])
+
+
+def test_an_export_that_breaks_a_promise_warns_before_it_publishes(
+    people: pd.DataFrame, inputs: pd.DataFrame, quick: dict[str, Any], tmp_path: Path
+) -> None:
+    """Whoever makes errors of warnings publishes nothing; the argument that the warning names breaks no promise."""
+    keys: dict[str, Any] = quick | {"steps": 2, "recipe": {"lowering": {"tune_for": []}}}
+    folder = tmp_path / "models" / "paid"
+    KANRegressor(**keys, monotone={"age": "up", "height": "down"}).fit(inputs, people["paid"]).export(folder)
+    other = KANRegressor(**keys, monotone={"age": "down"}).fit(inputs, people["paid"])
+    said = (
+        r'models/paid: version 1 promises what the next one does not: "age": .* never falls .*\(now it never rises\); '
+        r'"height": .* never rises .*\(now it may\); if that is not meant, fit with '
+        r'monotone=\{"age": "up", "height": "down"\}, and export that$'
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(UserWarning, match=said):
+            other.export(folder)
+        assert [each.name for each in folder.iterdir() if each.is_dir()] == ["1"]
+    with pytest.warns(UserWarning, match=said) as told:
+        assert other.export(folder).name == "2"
+    assert [each.filename for each in told] == [__file__]
+    other.export(folder)  # Warnings are errors here: version 3 promises what version 2 does.

@@ -6,7 +6,7 @@ import pytest
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Column, Feature, ModelManifest
 from training.publishing.publish import PublishError, check_successor, publish
-from training.publishing.restoring import restoring_arguments, restoring_keys
+from training.publishing.succession.restoring import restoring_arguments, restoring_keys
 
 
 def manifest(**columns: list[str]) -> ModelManifest:
