@@ -34,6 +34,10 @@ class Report:
         """Write the page to a file, which is replaced if it exists."""
         Path(path).write_text(self.html, encoding="utf-8")
 
+    def __repr__(self) -> str:
+        size = f"{len(self.html.encode()) / 1000:,.0f} kB"
+        return f"a report of {size}: a notebook shows it as the value of a cell, save('report.html') writes it to a file"
+
     def _repr_html_(self) -> str:
         # A frame of its own: the page's styles shall not touch the notebook.
         escaped = self.html.replace("&", "&amp;").replace('"', "&quot;")

@@ -201,13 +201,16 @@ def test_a_folder_that_cannot_be_written_is_told(regressor: KANRegressor, tmp_pa
 
 
 def test_the_report_is_the_one_that_is_published(regressor: KANRegressor, models: Path, tmp_path: Path) -> None:
-    """It judges by out-of-fold answers, shows itself in a notebook, and can be saved."""
+    """It judges by out-of-fold answers, shows itself in a notebook, and can be saved; printed, it says so."""
     report = regressor.report()
     assert "each by a member that did not train on it" in report.html
     assert "the same rows, each out of its fold" in report.html
     assert report._repr_html_().startswith('<iframe srcdoc="<!doctype')
     report.save(tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text() == report.html
+    kilobytes = (tmp_path / "report.html").stat().st_size / 1000
+    wanted = f"a report of {kilobytes:,.0f} kB: a notebook shows it as the value of a cell, save('report.html') writes it"
+    assert str(report) == repr(report) == f"{wanted} to a file"
     there = (models / "paid" / "1" / "report.html").read_text()
     assert "each by a member that did not train on it" in there
 
