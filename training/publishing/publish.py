@@ -54,6 +54,10 @@ class CannotFollow(PublishError):
             f"model {now.name}: this version cannot follow: {reason}; give the new model a name of its own{remedy}"
         )
 
+    def __reduce__(self) -> tuple[type, tuple[ModelManifest, ModelManifest, str]]:
+        """As a worker of joblib sends it: by its arguments, which are not its text."""
+        return type(self), (self.before, self.now, self.reason)
+
 
 @dataclass(frozen=True)
 class Published:
