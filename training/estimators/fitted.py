@@ -89,8 +89,8 @@ class FittedKAN:
         Raises:
             ValueError: no model can be called NAME, or NAME is a number and no repository that holds models is there.
             TrainingError: the folder is a repository that holds models, or lies in a model's folder; the version cannot
-                follow the newest one, its graphs are not exact enough, or the folder cannot be written. Nothing is
-                published then.
+                follow the newest one, its graphs are not exact enough, or the folder cannot be read or written.
+                Nothing is published then.
         """
         return publish_fit(folder, self._followed(), self._require_fit())
 

@@ -12,7 +12,7 @@ from training.pipelines.fresh.judged_fit import JudgedFit
 from training.pipelines.fresh.publication import write_publication
 from training.publishing.export import files
 from training.publishing.manifest import outline
-from training.publishing.publish import CannotFollow, PublishError, check_successor, publish
+from training.publishing.publish import CannotFollow, PublishError, check_successor, publish, telling_failures
 from training.publishing.repository import holds_models
 from training.publishing.succession.promises import BrokenPromises, find_broken
 from training.publishing.succession.restoring import restoring_arguments
@@ -36,7 +36,9 @@ class Report:
 
     def __repr__(self) -> str:
         size = f"{len(self.html.encode()) / 1000:,.0f} kB"
-        return f"a report of {size}: a notebook shows it as the value of a cell, save('report.html') writes it to a file"
+        return (
+            f"a report of {size}: a notebook shows it as the value of a cell, save('report.html') writes it to a file"
+        )
 
     def _repr_html_(self) -> str:
         # A frame of its own: the page's styles shall not touch the notebook.
@@ -65,7 +67,9 @@ def publish_fit(folder: str | Path, recipe: Recipe, fit: JudgedFit) -> Path:
     """
     folder = Path(folder)
     name = folder.resolve().name
-    if version_number(name) is not None and not holds_models(folder.resolve().parent):
+    with telling_failures(folder):
+        is_number_of_a_version = version_number(name) is not None and not holds_models(folder.resolve().parent)
+    if is_number_of_a_version:
         raise RecipeError(f"{folder}: {name} is a version's number; wanted the folder of the model, models/NAME")
     named = rename(recipe, name)
     try:

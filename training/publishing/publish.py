@@ -2,8 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -95,17 +95,25 @@ def publish(models: Path, manifest: ModelManifest, files: Files, *, after: int |
     """
     check_successor(models, manifest)
     model_folder = models / manifest.name
-    try:
+    with telling_failures(model_folder):
         model_folder.mkdir(parents=True, exist_ok=True)
         warnings = remove_abandoned(model_folder)
         with staging_folder(model_folder) as temporary:
             published = _rename_to_next_version(model_folder, temporary, manifest, files, after)
-    except OSError as error:
-        raise kind_of(error, PublishError)(
-            f"{model_folder}: cannot publish: {error.strerror} ({error.filename or manifest.name})"
-        ) from error
     notes = (*published.notes, *configure_triton(model_folder, published.manifest), *warnings)
     return replace(published, notes=notes)
+
+
+@contextmanager
+def telling_failures(model_folder: Path) -> Iterator[None]:
+    """Raise PublishError or SystemFailed, with the model's folder, where a file or folder fails inside the block."""
+    try:
+        yield
+    except OSError as error:
+        wanted = "; wanted a folder that you may read and write" if isinstance(error, PermissionError) else ""
+        raise kind_of(error, PublishError)(
+            f"{model_folder}: cannot publish: {error.strerror} ({error.filename or model_folder.name}){wanted}"
+        ) from error
 
 
 def check_successor(models: Path, manifest: ModelManifest) -> None:
@@ -118,15 +126,16 @@ def check_successor(models: Path, manifest: ModelManifest) -> None:
     Raises:
         CannotFollow: inputs, task or classes differ; the message says which.
         PublishError: the manifest is larger than kan-serve accepts; no number is left for a version; the model's folder
-            is a repository, or the repository a model's folder; or no folder can be created there.
+            is a repository, or the repository a model's folder; or the folder may not be read, or created.
     """
     name = manifest.name
-    _check_levels(models, name)
-    _check_writable(models / name)
     _text(manifest)
-    if published_versions(models / name):
-        _check_number(models / name, next_version(models / name))
-    before = read_newest_manifest(models / name)
+    with telling_failures(models / name):
+        _check_levels(models, name)
+        _check_writable(models / name)
+        if published_versions(models / name):
+            _check_number(models / name, next_version(models / name))
+        before = read_newest_manifest(models / name)
     # A version that cannot be read sets no requirements.
     if before is not None and (reason := difference(before, manifest)):
         raise CannotFollow(before, manifest, reason)

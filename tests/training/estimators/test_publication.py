@@ -13,6 +13,7 @@ import pytest
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.client import Client
 from tests.kit.server.kan_serve import serving
+from tests.kit.unreadable import unreadable
 from training import KANClassifier, KANRegressor
 from training.errors import RecipeError, TrainingError
 from training.pipelines.run import Run
@@ -200,6 +201,14 @@ def test_a_folder_that_cannot_be_written_is_told(regressor: KANRegressor, tmp_pa
         regressor.export(tmp_path / "models" / "paid")
 
 
+def test_a_folder_that_may_not_be_read_is_told(regressor: KANRegressor, tmp_path: Path) -> None:
+    """Which one, and what was wanted; also where the name is a number, so that the repository is looked into first."""
+    for name in ("paid", "7"):
+        with unreadable(tmp_path), pytest.raises(PublishError, match=r"wanted .* may read and write$") as told:
+            regressor.export(tmp_path / name)
+        assert str(told.value).startswith(f"{tmp_path / name}: cannot publish: Permission denied ({tmp_path}")
+
+
 def test_the_report_is_the_one_that_is_published(regressor: KANRegressor, models: Path, tmp_path: Path) -> None:
     """It judges by out-of-fold answers, shows itself in a notebook, and can be saved; printed, it says so."""
     report = regressor.report()
@@ -209,7 +218,9 @@ def test_the_report_is_the_one_that_is_published(regressor: KANRegressor, models
     report.save(tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text() == report.html
     kilobytes = (tmp_path / "report.html").stat().st_size / 1000
-    wanted = f"a report of {kilobytes:,.0f} kB: a notebook shows it as the value of a cell, save('report.html') writes it"
+    wanted = (
+        f"a report of {kilobytes:,.0f} kB: a notebook shows it as the value of a cell, save('report.html') writes it"
+    )
     assert str(report) == repr(report) == f"{wanted} to a file"
     there = (models / "paid" / "1" / "report.html").read_text()
     assert "each by a member that did not train on it" in there
