@@ -58,8 +58,7 @@ def fit_rows(recipe: Recipe, dataset: Dataset, watcher: Watcher) -> JudgedFit:
         TrainingError: the fit diverged, or a step cannot be done as asked.
     """
     watcher.on_prepared(dataset)
-    way, table = new_fit(recipe, dataset)
-    table = replace(table, advice=FOR_ESTIMATORS)
+    way, table = new_fit(recipe, dataset, FOR_ESTIMATORS)
     state = way.begin()
     with torch_threads(threads_for(state.kan, recipe.fit.batch_rows or len(dataset.train))):
         for each in follow(way, state, watcher):

@@ -18,6 +18,7 @@ from training.publishing.succession.promises import BrokenPromises, find_broken
 from training.publishing.succession.restoring import restoring_arguments
 from training.recipe.config import Recipe
 from training.report.report import NAME as REPORT
+from training.steps.advice import FOR_ESTIMATORS
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def publish_fit(folder: str | Path, recipe: Recipe, fit: JudgedFit) -> Path:
     named = rename(recipe, name)
     try:
         check_successor(folder.parent, outline(named, fit.dataset))
-        made = write_publication(named, fit, lambda: None)
+        made = write_publication(named, fit, lambda: None, FOR_ESTIMATORS)
         if broken := find_broken(folder.parent / name, made.manifest):
             # Before it is published, so that a caller who makes errors of warnings publishes nothing.
             warnings.warn(f"{folder}: {broken}; {_advise(broken, named, made.manifest)}", stacklevel=3)
@@ -108,4 +109,4 @@ def _explain_refusal(folder: Path, refusal: CannotFollow) -> str:
 def write_report(recipe: Recipe, fit: JudgedFit) -> Report:
     """The report that would be published."""
     without_timing = recipe.model_copy(update={"lowering": recipe.lowering.model_copy(update={"tune_for": ()})})
-    return Report(write_publication(without_timing, fit, lambda: None).page.decode())
+    return Report(write_publication(without_timing, fit, lambda: None, FOR_ESTIMATORS).page.decode())

@@ -9,11 +9,11 @@ from training.fitting.fit import FitState, TrainingDiverged
 from training.fitting.state import note_divergence
 from training.recipe.fit_sections import FitSection
 from training.steps import StepData
+from training.steps.advice import FOR_RECIPES, Advice
 from training.steps.state import validation_loss
 
 # How many times the loss before the first step a fit may end at: more is no accident of few validation rows.
 _DIVERGED = 10.0
-_HINT = "change [verify] tolerance and go on with --resume, or train with fewer intervals or scaled inputs"
 # Arguments at which functions are looked at, and how far one may move between two of them.
 _FAR, _STEPS, _STEEP = 10.0, 20_001, 1.0
 
@@ -39,23 +39,23 @@ def diagnose_fit(state: FitState, start: KAN, plan: FitSection, table: StepData)
             if plan.optimizer == "levenberg-marquardt"
             else f"a smaller learning_rate (now {plan.learning_rate:g}) or "
         )
-        raise TrainingDiverged(
-            f"the fit ended worse than it began: {losses}; wanted {rate}scaled rows and targets, then --fresh"
-        )
+        wanted = f"{rate}scaled rows and targets, {table.advice.start_anew}"
+        raise TrainingDiverged(f"the fit ended worse than it began: {losses}; wanted {wanted}")
     # A fit that an older version began did not count its start.
     kept = ", which is kept" if state.best_loss <= before else ""
     worse = f"warning   no step was better than the network before the first{kept}: {losses}"
     return note_divergence(state) + ([worse] if best > before else [])
 
 
-def suggest_change(kan: KAN) -> str:
+def suggest_change(kan: KAN, advice: Advice = FOR_RECIPES) -> str:
     """What could be changed where the graph of this network is refused; the functions that may be at fault by name."""
+    hint = advice.pass_verification
     steep = [
         f"{', '.join(names)} (layer {index})"
         for index, layer in enumerate(kan.layers)
         if (names := _find_steep(layer.symbolic_functions))
     ]
-    return f"{_HINT}, or name [symbolic] functions without {' and '.join(steep)}" if steep else _HINT
+    return f"{hint}, or {advice.leave_functions_out} {' and '.join(steep)}" if steep else hint
 
 
 def _find_steep(functions: Sequence[str]) -> list[str]:

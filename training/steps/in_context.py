@@ -58,9 +58,9 @@ def find_in_context(
         f"{validation_loss(kan, table):.3g} of the formula"
     ]
     if found.is_cut_short:
+        spent = table.advice.of_budget(section.budget)
         notes.append(
-            f"warning   the search was cut short: [symbolic] budget = {section.budget:g} was spent; with a larger one "
-            "the formula may be better"
+            f"warning   the search was cut short: {spent} was spent; with a larger one the formula may be better"
         )
     if found.rival is not None and (rival := write_formula(_in_network_units(found.rival, shift), table).text):
         notes.append(

@@ -1,6 +1,7 @@
 """The ways of a fit: weights, groups, an eval_set, callbacks, a bar, and learning on."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 
 from training import KANClassifier, KANRegressor
 from training.errors import DataError
+from training.fitting.fit import TrainingDiverged
 from training.fitting.record import Record
 from training.pipelines.continuation_fit import ContinuationError
+from training.publishing.verify import VerificationFailed
 
 X = np.random.default_rng(0).normal(size=(120, 2))
 Y = np.sin(X[:, 0]) + X[:, 1] / 2
@@ -134,3 +137,14 @@ def test_formulas_do_not_learn_on() -> None:
     model.fit(X[:, :1], 2 * X[:, 0] + 1)
     with pytest.raises(ContinuationError, match="touch no spline coefficient"):
         model.fit(X[:, :1], X[:, 0])
+
+
+def test_refusals_are_in_the_words_of_an_estimator(quick: dict[str, Any], tmp_path: Path) -> None:
+    """Of a fit that diverged and of a graph that is not exact enough: arguments, and no options of a command."""
+    with pytest.raises(TrainingDiverged, match=r"smaller learning_rate \(now 100000\) .*, then fit again$"):
+        KANRegressor(**(quick | {"members": 1, "learning_rate": 1e5, "steps": 3})).fit(X, Y)
+    exact: dict[str, Any] = {"lowering": {"tune_for": []}, "verify": {"tolerance": 1e-15}}
+    model = KANClassifier(**(quick | {"steps": 3}), recipe=exact).fit(X, Y > 0)
+    with pytest.raises(VerificationFailed, match=r'a larger tolerance, such as recipe=\{"verify": ') as told:
+        model.export(tmp_path / "models" / "exact")
+    assert "--" not in str(told.value)

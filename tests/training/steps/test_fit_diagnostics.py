@@ -12,6 +12,7 @@ from training.fitting.fit import FitState, TrainingDiverged
 from training.recipe.config import Recipe
 from training.recipe.fit_sections import FitSection
 from training.steps import StepData
+from training.steps.advice import FOR_ESTIMATORS, FOR_RECIPES
 from training.steps.fit_diagnostics import diagnose_fit, suggest_change
 
 
@@ -67,3 +68,16 @@ def test_functions_that_may_be_at_fault_are_named_with_their_layer() -> None:
     assert "functions" not in suggest_change(KAN.of_layers([kan.layers[0], calm]))
     hint = suggest_change(KAN.of_layers([steep, calm]))
     assert "exp, log, tan (layer 0)" in hint
+
+
+def test_the_hint_is_in_the_words_of_the_reader() -> None:
+    """An estimator has arguments, and no run that --resume could go on with."""
+    kan = KAN(KANConfig((1, 1)))
+    steep = KAN.of_layers([kan.layers[0].changed(symbolic=[SymbolicEdge(0, 0, "tan", 1, 0, 1, 0)])])
+    of_recipe, of_estimator = (suggest_change(steep, advice) for advice in (FOR_RECIPES, FOR_ESTIMATORS))
+    assert of_recipe == suggest_change(steep)
+    assert "--resume" in of_recipe
+    assert "[symbolic] functions without tan (layer 0)" in of_recipe
+    assert "--" not in of_estimator
+    assert 'recipe={"verify": {"tolerance": 1e-4}}' in of_estimator
+    assert of_estimator.endswith('fit with recipe={"symbolic": {"functions": [...]}} without tan (layer 0)')

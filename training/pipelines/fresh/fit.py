@@ -1,7 +1,7 @@
 """The fit of a recipe that starts anew: of one network, of the members of an ensemble, or of an additive model."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from torch import Tensor
@@ -23,6 +23,7 @@ from training.pipelines.watcher import Watcher
 from training.recipe.config import Recipe
 from training.search.fit import SearchFit
 from training.steps import StepData
+from training.steps.advice import FOR_RECIPES, Advice
 from training.steps.fit_diagnostics import diagnose_fit
 
 
@@ -64,8 +65,13 @@ class FreshFit(Protocol):
         """``[outputs, inputs, functions, functions]``, of the coefficients of each edge; None: not known."""
 
 
-def new_fit(recipe: Recipe, dataset: Dataset) -> tuple[FreshFit, StepData]:
+def new_fit(recipe: Recipe, dataset: Dataset, advice: Advice = FOR_RECIPES) -> tuple[FreshFit, StepData]:
     """The fit that the recipe asks for, and the rows as its network sees them.
+
+    Args:
+        recipe: The recipe.
+        dataset: Its rows.
+        advice: What notes and errors advise to their reader.
 
     Raises:
         DataError: float32 cannot scale a column, or the rows do not allow the grids.
@@ -76,7 +82,7 @@ def new_fit(recipe: Recipe, dataset: Dataset) -> tuple[FreshFit, StepData]:
     inputs = input_transform(dataset, recipe.inputs.scaling)
     is_additive = recipe.network.additive
     kan = start_network(recipe, dataset, inputs) if is_additive else new_network(dataset, recipe, inputs)
-    table = StepData.of(dataset, inputs, output_transform(dataset), kan.dtype)
+    table = replace(StepData.of(dataset, inputs, output_transform(dataset), kan.dtype), advice=advice)
     return fresh_fit(recipe, kan, table), table
 
 

@@ -10,6 +10,7 @@ from training.publishing.export import Exported
 from training.publishing.manifest import build_manifest
 from training.publishing.verify import VerificationFailed
 from training.recipe.config import Recipe
+from training.steps.advice import FOR_RECIPES, Advice
 from training.steps.fit_diagnostics import suggest_change
 from training.steps.state import Check
 
@@ -31,7 +32,7 @@ class Publication:
     page: bytes
 
 
-def write_publication(recipe: Recipe, fit: JudgedFit, check: Check) -> Publication:
+def write_publication(recipe: Recipe, fit: JudgedFit, check: Check, advice: Advice = FOR_RECIPES) -> Publication:
     """Lower and verify the graphs, and describe them.
 
     Formulas that no graph computes closely enough give way to their network of splines; one of the whole network is
@@ -41,11 +42,12 @@ def write_publication(recipe: Recipe, fit: JudgedFit, check: Check) -> Publicati
         recipe: The recipe that was run.
         fit: What came of it.
         check: Called between the steps; it may raise to end the work.
+        advice: What a refusal advises to its reader.
 
     Raises:
         VerificationFailed: the graphs' answers differ too much from torch's.
     """
-    fit, exported = _export_either(recipe, fit)
+    fit, exported = _export_either(recipe, fit, advice)
     dataset, trained = fit.dataset, fit.trained
     check()
     manifest = build_manifest(
@@ -78,25 +80,26 @@ def with_servable_network(recipe: Recipe, fit: JudgedFit) -> JudgedFit:
         return fit
     untimed = recipe.model_copy(update={"lowering": recipe.lowering.model_copy(update={"tune_for": ()})})
     try:
-        return _export_either(untimed, fit)[0]
+        return _export_either(untimed, fit, FOR_RECIPES)[0]
     except VerificationFailed:
         return fit
 
 
-def _export_either(recipe: Recipe, fit: JudgedFit) -> tuple[JudgedFit, Exported]:
+def _export_either(recipe: Recipe, fit: JudgedFit, advice: Advice) -> tuple[JudgedFit, Exported]:
     """The fit whose graphs passed the verification: the given one or, if it has formulas, that of its splines."""
     try:
-        return fit, _export(recipe, fit)
+        return fit, _export(recipe, fit, advice)
     except VerificationFailed as error:
         if fit.keep_splines is None:
             raise
         what = "the formula is told and not served" if fit.formula else "no formula of an edge is served"
         splines = fit.keep_splines(f"warning   {what}: {error.__cause__}")
         try:
-            return splines, _export(recipe, splines)
+            return splines, _export(recipe, splines, advice)
         except VerificationFailed:
             raise error from None
 
 
-def _export(recipe: Recipe, fit: JudgedFit) -> Exported:
-    return export_graphs(recipe, fit.dataset, fit.trained, suggest_change(fit.trained.kan), notes=fit.all_notes)
+def _export(recipe: Recipe, fit: JudgedFit, advice: Advice) -> Exported:
+    hint = suggest_change(fit.trained.kan, advice)
+    return export_graphs(recipe, fit.dataset, fit.trained, hint, notes=fit.all_notes)
