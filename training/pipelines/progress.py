@@ -90,8 +90,7 @@ class ProgressBar(Watcher):
             self._show(last, "best: the start" if is_start else f"best {self._score(kept)}", done)
             if state.step == 0 and state.share_done is None:
                 start = f"{self._loss} {state.best_loss:.3g} before the first step"
-                which = "without the promise: " if state.is_teaching else ""
-                self._leave_line(last, start if is_start else self._describe_kept(kept, last), which)
+                self._leave_line(last, start if is_start else self._describe_kept(kept, last), self._which_fit(state))
 
     def on_refit(self, dataset: Dataset, recipe: Recipe) -> None:
         """Start the bar anew, and print the warnings about all rows, unless they are those of the first fit."""
@@ -121,6 +120,12 @@ class ProgressBar(Watcher):
     def on_unjudged_step(self, step: int, train_loss: float) -> None:
         """Move the bar on from where the fit before ended."""
         self._bar.update(self._task, completed=self._done + step, numbers=f"refit  loss {train_loss:.3g}")
+
+    def _which_fit(self, state: FitState) -> str:
+        """Of the two fits of monotone members; of any other fit empty."""
+        if not self._recipe.is_taught:
+            return ""
+        return "without the promise: " if state.is_teaching else "with the promise: "
 
     def _show(self, last: Record, best: str, done: int) -> None:
         numbers = f"grid {last.grid_size}  loss {last.train_loss:.3g}  {best}"

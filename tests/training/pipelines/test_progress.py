@@ -123,7 +123,7 @@ def test_a_fit_that_got_worse_shows_the_network_that_is_kept(write_recipe: Calla
 
 
 def test_the_two_fits_of_monotone_members_have_a_line_each(write_recipe: Callable[..., Path]) -> None:
-    """The first one says that it is without the promise."""
+    """The first one says that it is without the promise, the second one that it is with it."""
     path = write_recipe(steps=3)
     path.write_text(path.read_text() + "[ensemble]\nmembers = 3\n")
     recipe = load_recipe(path)
@@ -136,7 +136,7 @@ def test_the_two_fits_of_monotone_members_have_a_line_each(write_recipe: Callabl
         for state in fit.steps(fit.begin()):
             progress.on_step(state)
     starts = [line.partition("  loss")[0] for line in file.getvalue().splitlines()]
-    assert starts == ["without the promise: grid 3", "grid 3"]
+    assert starts == ["without the promise: grid 3", "with the promise: grid 3"]
 
 
 def test_the_number_beside_the_bar_is_that_of_the_best_step_of_the_fit(write_recipe: Callable[..., Path]) -> None:
