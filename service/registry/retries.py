@@ -54,9 +54,14 @@ class Retries:
             await asyncio.gather(self._checking, return_exceptions=True)
 
     def _try_too(self, name: str, version: int) -> None:
-        """Try a version at the next scan, if it is refused because of the worker that tries it now."""
+        """Try a version at the next scan, if it is refused because of the worker that tries it now.
+
+        A version that is tried already keeps its refusal meanwhile. Once it answers, nothing would take the mark off.
+        """
         entry = self._entries.of(name).get(version)
-        if entry is not None and entry.refusal is not None and entry.refusal.kind == OTHER_WORKER:
+        if entry is None or entry.state is not State.REFUSED or entry.refusal is None:
+            return
+        if entry.refusal.kind == OTHER_WORKER:
             entry.due = True
 
     def _due(self, now: float) -> list[Entry]:

@@ -61,3 +61,37 @@ def test_a_refusal_because_of_another_worker_ends_with_its_cause(models: Path, w
             assert first.latest() == second.latest() == 2
 
     run_test(test())
+
+
+def test_a_try_that_runs_already_leaves_nothing_to_try(models: Path, write_model: WriteModel) -> None:
+    """The other worker tries the version again while this one loads it anew. Later settings that go back to the version
+    let it take over at once, as every version that answers: no worker drops it and loads it again.
+    """
+    write_model("affine")
+
+    async def test() -> None:
+        async with two_workers(models) as (_, first, second):
+            manifest = write_model("affine", version=2) / _MANIFEST
+            whole = manifest.read_text()
+            manifest.write_text(whole[:9])
+            await first.registry.refresh()
+            manifest.write_text(whole)
+            await second.registry.refresh()
+            entry, slots = second.registry._entries.of("affine")[2], second.registry._loader._slots
+            entry.due = True  # its pause is over
+            async with slots, slots, slots, slots:
+                await second.registry.scan()
+                await first.registry.scan()
+                await until(lambda: first.member.waits_with(("affine", 2)))
+            await until(lambda: first.latest() == second.latest() == 2)
+
+            write_model("affine", version=3)
+            await asyncio.gather(first.registry.refresh(), second.registry.refresh())
+            await until(lambda: first.latest() == second.latest() == 3)
+            settings = Settings(models=models, versions="affine=2")
+            for worker in (first, second):
+                prepared = await worker.registry.adoption.prepare(settings)
+                assert prepared.successors == {"affine": 2}
+                await worker.registry.adoption.end(prepared)
+
+    run_test(test())
