@@ -37,7 +37,7 @@ class Agreement(Protocol):
         """Report that a load begins. An earlier refusal counts no more."""
 
     def on_new_try(self, act: Callable[[str, int], None]) -> None:
-        """Have a function called with each version that another worker refused, once that one loads it again."""
+        """Have a function called with a version that another worker refused, once that one has loaded it or ended."""
 
     async def loaded(self, name: str, version: int, digest: str, arm: Arm) -> None:
         """Report a loaded version, and wait until every worker has it.

@@ -1,6 +1,6 @@
 """Marks refused versions for another try: after their files have changed, or after a pause if resources were short.
 
-A version that is refused because of another worker is tried again when that worker tries it again.
+A version that is refused because of another worker is tried again once that worker has loaded it, or has ended.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class Retries:
             await asyncio.gather(self._checking, return_exceptions=True)
 
     def _try_too(self, name: str, version: int) -> None:
-        """Try a version at the next scan, if it is refused because of the worker that tries it now.
+        """Try a version at the next scan, if it is refused because of another worker, which has loaded it now.
 
         A version that is tried already keeps its refusal meanwhile. Once it answers, nothing would take the mark off.
         """

@@ -8,11 +8,11 @@ latest version, the earlier one that it would go back to, report], or [model, ve
 of those that it has}; {"did": [number of an order, error or null, value]}; {"ask": [number, "load" or "unload",
 model]}; {"valid": [kind of files, their bytes]}.
 To it: {"arm" | "arm back": [model, version, flag, report]}, {"disarm" | "serve": [model, version, report]}, {"refuse":
-[model, version, reason, report]}, {"new try": [model, version]} when a worker that refused it loads it again, {"end
-back": [model, whether it is back, report]}, {"listen": how many "left" have come}, {"do": [number, order, …]}. `report`
-is the number of the worker's report that is answered. Orders are "prepare" [number of settings, settings], "drop" [],
-"arm" [flag, version by model], "adopt" [number of settings, settings, version by model], "load" [model] and "unload"
-[model]; {"answer": [number that was asked, error or null]}.
+[model, version, reason, report]}, {"new try": [model, version]} when a worker that refused it has loaded it or ended,
+{"end back": [model, whether it is back, report]}, {"listen": how many "left" have come}, {"do": [number, order, …]}.
+`report` is the number of the worker's report that is answered. Orders are "prepare" [number of settings, settings],
+"drop" [], "arm" [flag, version by model], "adopt" [number of settings, settings, version by model], "load" [model] and
+"unload" [model]; {"answer": [number that was asked, error or null]}.
 Stops are signals. A worker whose parent hangs up ends at once.
 """
 

@@ -2,9 +2,11 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from service.errors import StorageError
 from service.settings import Settings
 from tests.kit.models.repository import WriteModel
 from tests.kit.parts.agreeing import two_workers
@@ -93,5 +95,60 @@ def test_a_try_that_runs_already_leaves_nothing_to_try(models: Path, write_model
                 prepared = await worker.registry.adoption.prepare(settings)
                 assert prepared.successors == {"affine": 2}
                 await worker.registry.adoption.end(prepared)
+
+    run_test(test())
+
+
+def test_a_worker_that_cannot_read_a_version_has_no_other_load_it_at_each_scan(
+    models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tries to read the version at each scan. The other one loads it once, and keeps to its own pause."""
+    write_model("affine")
+
+    async def test() -> None:
+        async with two_workers(models) as (_, first, second):
+            write_model("affine", version=2)
+            tries: list[str] = []
+            read = second.registry._source.read_version
+
+            async def fail(*_: Any) -> Any:
+                tries.append("first")
+                raise StorageError("storage does not answer", may_pass=True)
+
+            async def succeed(name: str, version: int) -> Any:
+                tries.append("second")
+                return await read(name, version)
+
+            monkeypatch.setattr(first.registry._source, "read_version", fail)
+            monkeypatch.setattr(second.registry._source, "read_version", succeed)
+            for _ in range(3):
+                with pytest.raises(StorageError):
+                    await first.registry.refresh()
+                await second.registry.refresh()
+            assert sorted(tries) == ["first"] * 3 + ["second"]
+
+    run_test(test())
+
+
+def test_a_refusal_because_of_a_worker_that_has_ended_ends_too(models: Path, write_model: WriteModel) -> None:
+    """Its refusal would keep the worker in its place from calls: that one has loaded the version, and waits for the
+    others.
+    """
+    write_model("affine")
+
+    async def test() -> None:
+        async with two_workers(models) as (agreements, first, second):
+            manifest = write_model("affine", version=2) / _MANIFEST
+            whole = manifest.read_text()
+            manifest.write_text(whole[:9])
+            await first.registry.refresh()
+            manifest.write_text(whole)
+            await second.registry.refresh()
+            await second.registry.refresh()
+            assert second.latest() == 1
+            agreements.remove(first.member)
+            await until(lambda: second.registry._entries.of("affine")[2].due)
+            await second.registry.refresh()
+            assert second.latest() == 2
 
     run_test(test())

@@ -36,6 +36,7 @@ class Member:
         served: The numbers among them that it was told to serve, by model.
         earlier: By model, what it wants to go back from and to.
         refusals: Reasons, by version. Those of ANY_VERSION are for each version of the model that it has not loaded.
+        retried: Versions that it refused and tries again, until it has loaded them.
         wants_calls: Whether it has loaded all that it found, and waits for leave to listen.
         takes_calls: Whether it has that leave.
         lefts: How many versions it has reported as left. It takes no leave that was given before the last of them.
@@ -50,6 +51,7 @@ class Member:
     served: dict[str, set[int]] = field(default_factory=dict)
     earlier: dict[str, WayBack] = field(default_factory=dict)
     refusals: dict[Version, str] = field(default_factory=dict)
+    retried: set[Version] = field(default_factory=set)
     wants_calls: bool = False
     takes_calls: bool = False
     lefts: int = 0
@@ -113,19 +115,33 @@ class Member:
         """It has a version no longer."""
         self.loads.pop(version, None)
         self.refusals.pop(version, None)
+        self.retried.discard(version)
         numbers = self.served.get(version[0], set())
         numbers.discard(version[1])
         if not numbers:
             self.served.pop(version[0], None)
 
-    def begin_load(self, version: Version, members: Iterable["Member"]) -> None:
-        """It loads a version. If it refused that before, others are told: they refused it because of this worker."""
+    def begin_load(self, version: Version) -> None:
+        """It loads a version. An earlier refusal counts no more."""
         name, number = version
         reasons = [self.refusals.pop((name, each), None) for each in (number, ANY_VERSION)]
         if any(reasons):
-            for member in members:
-                if member is not self:
-                    member.tell(**{"new try": [name, number]})
+            self.retried.add(version)
+
+    def end_load(self, version: Version, load: Load, members: Iterable["Member"]) -> None:
+        """It has loaded a version. If it refused that before, others are told: they refused it because of this worker.
+
+        They are told no sooner, since it may refuse the version again: each try costs the others a whole load.
+        """
+        self.loads[version] = load
+        if version in self.retried:
+            self.retried.discard(version)
+            self._tell_new_try(version, members)
+
+    def end(self, members: Iterable["Member"]) -> None:
+        """Its process has ended. Others may have what they refused because of it."""
+        for version in {*self.refusals, *self.retried}:
+            self._tell_new_try(version, members)
 
     def forget_refusals(self, name: str) -> None:
         """It may load every version of a model now."""
@@ -136,3 +152,8 @@ class Member:
         if version in self.loads:
             return None
         return self.refusals.get(version) or self.refusals.get((version[0], ANY_VERSION))
+
+    def _tell_new_try(self, version: Version, members: Iterable["Member"]) -> None:
+        for member in members:
+            if member is not self:
+                member.tell(**{"new try": [*version]})

@@ -61,6 +61,7 @@ class Versions:
     def remove(self, member: Member) -> None:
         """A worker has ended."""
         self.members.remove(member)
+        member.end(self.members)
         self._switches.remove(member)
         for name in list(self._switches.names()):
             self._end_switch(name)
@@ -72,10 +73,10 @@ class Versions:
         """A message of a worker; see `messages`."""
         match message:
             case {"loading": [name, version]}:
-                member.begin_load((name, version), self.members)
+                member.begin_load((name, version))
                 self._settle(name, version)
             case {"loaded": [name, version, digest, number]}:
-                member.loads[name, version] = Load(digest, number)
+                member.end_load((name, version), Load(digest, number), self.members)
                 if not member.serves((name, version)):
                     self._undecided[name].add(version)
                 self._settle(name, version)

@@ -62,7 +62,7 @@ class WorkerVersions:
         self._send(loading=[name, version])
 
     def on_new_try(self, act: Callable[[str, int], None]) -> None:
-        """Have a function called with each version that another worker refused, once that one loads it again."""
+        """Have a function called with a version that another worker refused, once that one has loaded it or ended."""
         self._new_try = act
 
     async def loaded(self, name: str, version: int, digest: str, arm: Arm) -> None:
