@@ -83,7 +83,11 @@ class Conversation:
 
         Returns:
             The manifest of the version that answered, and the result.
+
+        Raises:
+            ValueError: when the version is no number of a version.
         """
+        _check_version(version)  # "" is not None: it asks for no latest version
         pinned, begun_anew = version, 0
         while True:
             # The rows are encoded for the version that answered last, which spares a call: nearly always all versions

@@ -332,7 +332,7 @@ def test_a_timeout_is_a_positive_number(seconds: float) -> None:
         client.models(timeout_seconds=seconds)
 
 
-@pytest.mark.parametrize("version", ["2", 2.5, [2], 2**63])
+@pytest.mark.parametrize("version", ["2", "", 2.5, 0.0, [2], 2**63])
 def test_a_version_is_a_whole_number(version: Any) -> None:
     """Each method that takes a version refuses another value before any call, and says what came and what is wanted."""
     wanted = re.escape(f"version is {version!r}, wanted a whole number as in version=3, or None for the latest")
