@@ -31,8 +31,8 @@ def _given(text: str) -> dict[str, str]:
     for pair in filter(None, map(str.strip, text.split(","))):
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            text = "OTEL_RESOURCE_ATTRIBUTES is ignored: it has %r; wanted KEY=VALUE,KEY=VALUE"
-            _log.warning(text, pair[:100], extra={"once": True})
+            warning = "OTEL_RESOURCE_ATTRIBUTES is ignored: it has %r; wanted KEY=VALUE,KEY=VALUE"
+            _log.warning(warning, pair[:100], extra={"once": True})
             return {}
         found[unquote(key.strip())] = unquote(value.strip())
     return found
