@@ -92,7 +92,7 @@ def test_what_stood_beside_it_is_in_the_report(wave: Callable[[str], Recipe], tm
     page, manifest = _Page((published.folder / "report.html").read_text(encoding="utf-8")), published.manifest
     assert "test rows, MLP" in page.text
     assert f"{manifest.metrics['baseline_test_r2']:.5g}" in page.text
-    assert "Attribution: how much the answers to the training rows depend on the feature" in page.text
+    assert "Attribution: how far the answers to the training rows move if the feature alone" in page.text
     assert all(f"{feature.attribution:.5g}" in page.text for feature in manifest.features)
 
 
