@@ -1,6 +1,8 @@
 """When refused versions are looked at again."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +48,8 @@ def test_a_refusal_because_of_another_worker_ends_with_its_cause(models: Path, w
 
     async def test() -> None:
         async with two_workers(models) as (_, first, second):
-            manifest = write_model("affine", version=2) / _MANIFEST
-            whole = manifest.read_text()
-            manifest.write_text(whole[:9])
-            await first.registry.refresh()
-            manifest.write_text(whole)
+            with _half_written(write_model("affine", version=2) / _MANIFEST):
+                await first.registry.refresh()
             await second.registry.refresh()
             (refused,) = [each for each in second.registry.statuses("affine") if each.version == 2]
             assert refused.reason.startswith("another worker refused it: manifest.json is not")
@@ -73,11 +72,8 @@ def test_a_try_that_runs_already_leaves_nothing_to_try(models: Path, write_model
 
     async def test() -> None:
         async with two_workers(models) as (_, first, second):
-            manifest = write_model("affine", version=2) / _MANIFEST
-            whole = manifest.read_text()
-            manifest.write_text(whole[:9])
-            await first.registry.refresh()
-            manifest.write_text(whole)
+            with _half_written(write_model("affine", version=2) / _MANIFEST):
+                await first.registry.refresh()
             await second.registry.refresh()
             entry, slots = second.registry._entries.of("affine")[2], second.registry._loader._slots
             entry.due = True  # its pause is over
@@ -138,11 +134,8 @@ def test_a_refusal_because_of_a_worker_that_has_ended_ends_too(models: Path, wri
 
     async def test() -> None:
         async with two_workers(models) as (agreements, first, second):
-            manifest = write_model("affine", version=2) / _MANIFEST
-            whole = manifest.read_text()
-            manifest.write_text(whole[:9])
-            await first.registry.refresh()
-            manifest.write_text(whole)
+            with _half_written(write_model("affine", version=2) / _MANIFEST):
+                await first.registry.refresh()
             await second.registry.refresh()
             await second.registry.refresh()
             assert second.latest() == 1
@@ -152,3 +145,12 @@ def test_a_refusal_because_of_a_worker_that_has_ended_ends_too(models: Path, wri
             assert second.latest() == 2
 
     run_test(test())
+
+
+@contextmanager
+def _half_written(manifest: Path) -> Iterator[None]:
+    """The file is cut short; at the end it is whole again."""
+    whole = manifest.read_text()
+    manifest.write_text(whole[:9])
+    yield
+    manifest.write_text(whole)

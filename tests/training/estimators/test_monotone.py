@@ -99,7 +99,7 @@ def test_a_formula_does_not_go_with_it(people: pd.DataFrame, inputs: pd.DataFram
 def test_an_export_that_breaks_a_promise_warns_before_it_publishes(
     people: pd.DataFrame, inputs: pd.DataFrame, quick: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Whoever makes errors of warnings publishes nothing; the argument that the warning names breaks no promise."""
+    """Where warnings are errors, nothing is published. With the argument that the warning names there is none."""
     keys: dict[str, Any] = quick | {"steps": 2, "recipe": {"lowering": {"tune_for": []}}}
     folder = tmp_path / "models" / "paid"
     KANRegressor(**keys, monotone={"age": "up", "height": "down"}).fit(inputs, people["paid"]).export(folder)

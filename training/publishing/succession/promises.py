@@ -130,10 +130,8 @@ def _broken_directions(before: ModelManifest, now: ModelManifest) -> Iterator[tu
     for was, is_now in zip(before.features, now.features, strict=False):
         if was.monotone and was.monotone != is_now.monotone and not is_now.constant:
             turned = f"never {'falls' if is_now.monotone == 'up' else 'rises'}"
-            yield (
-                was,
-                (f"{quoted(was.column)}: {monotone_text(before, was)} (now it {turned if is_now.monotone else 'may'})"),
-            )
+            now_it = turned if is_now.monotone else "may"
+            yield was, f"{quoted(was.column)}: {monotone_text(before, was)} (now it {now_it})"
 
 
 def _share(coverage: float) -> str:

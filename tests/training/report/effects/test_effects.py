@@ -5,13 +5,13 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from matplotlib.colors import to_hex
 from numpy.typing import NDArray
 
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, TASK_REGRESSION, Column, Feature, ModelManifest
-from kan_model import KAN, Effect, KANLayer, SymbolicEdge
+from kan_model import KAN, Effect, SymbolicEdge
 from kan_model.network.transform import Affine, InputTransform, Softmax
+from tests.kit.models.formula_layers import formula_layer
 from tests.kit.pictures import texts_cut_off, texts_on_each_other
 from training.data.target_statistics import fit_statistics
 from training.publishing.export import Trained
@@ -29,16 +29,7 @@ def network(factors: Numbers) -> KAN:
     edges = [
         SymbolicEdge(j, i, "x", 1.0, 0.0, float(factors[j, i]), 0.0) for j in range(outputs) for i in range(inputs)
     ]
-    layer = KANLayer(
-        torch.zeros(outputs, inputs, dtype=torch.float64),
-        torch.zeros(outputs, inputs, 8, dtype=torch.float64),
-        degree=3,
-        outside="clamp",
-        domain=torch.tensor([[-1.0, 1.0]] * inputs, dtype=torch.float64),
-        edge_mask=torch.zeros(outputs, inputs, dtype=torch.float64),
-        symbolic=edges,
-    )
-    return KAN.of_layers([layer])
+    return KAN.of_layers([formula_layer(inputs, outputs, edges)])
 
 
 def manifest() -> ModelManifest:
