@@ -19,7 +19,7 @@ from service.process import life
 from service.process.output import log, standard_streams
 from service.process.reload import Reload
 from service.process.stop import Stop
-from service.rpc.cores import with_worker_count
+from service.rpc.worker_count import with_worker_count
 from service.settings import Settings, Sources, flag
 from service.settings.check import absent_models, describe
 from service.settings.groups import GROUPS

@@ -18,6 +18,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, NoReturn
 
+from service.cores import use_all_cores
 from service.process.output import log
 from service.process.signals import Signals, signals
 from service.process.stop import GONE, LEFT, Stop
@@ -127,7 +128,7 @@ class _Server(threading.Thread):
         try:
             runner = asyncio.Runner(loop_factory=self._new_loop)
             try:
-                runner.get_loop().set_default_executor(AbandonedPool())
+                runner.get_loop().set_default_executor(AbandonedPool(initializer=use_all_cores))
                 self._all_ended = runner.run(self._live())
             finally:
                 with suppress(RuntimeError):  # asyncio shuts the pool down in a new thread, which may not start

@@ -11,7 +11,7 @@ from functools import partial
 from service.errors import SettingsError
 from service.process.reload_request import ReloadRequest
 from service.repository.daemon_thread import in_daemon_thread
-from service.rpc.cores import with_worker_count
+from service.rpc.worker_count import with_worker_count
 from service.settings import Settings, Sources
 from service.settings.changes import changes
 from service.settings.check import absent_models

@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TypeVar
 
+from service.cores import use_all_cores
+
 _T = TypeVar("_T")
 
 # How long a thread computes in Python before another one gets its turn, while such work runs. The usual time is 5 ms.
@@ -39,6 +41,7 @@ def in_daemon_thread(work: Callable[[], _T], name: str) -> "asyncio.Future[_T]":
     done: asyncio.Future[_T] = loop.create_future()
 
     def run(done: "asyncio.Future[_T]") -> None:
+        use_all_cores()
         try:
             with _brief_turns():
                 outcome = partial(done.set_result, work())

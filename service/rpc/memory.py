@@ -20,8 +20,8 @@ import resource
 from pathlib import Path
 from typing import Final
 
-from service.rpc.cores import worker_count
 from service.rpc.limits import APART_RECEIVING, UNREAD_BYTES, WAITING_BODIES
+from service.rpc.worker_count import worker_count
 from service.settings import Settings
 
 # The processes with nothing to do: Python, onnxruntime, protobuf; with Envoy, its code and the kan-serve beside it. And

@@ -9,12 +9,14 @@ import socket
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from service.access.certificates import Certificates
 from service.access.reloaded import ReloadedFiles
+from service.cores import use_all_cores
 from service.errors import StartupError
 from service.frontends.asgi.application import AsgiFront
 from service.frontends.asgi.open_call import Receive, Scope, Send
@@ -73,7 +75,9 @@ class Application:
 
             worker = Start.found()
         log.set_up(settings.log_format, worker.number if worker else None)
-        asyncio.get_running_loop().set_exception_handler(_report)
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(_report)
+        loop.set_default_executor(ThreadPoolExecutor(initializer=use_all_cores))
         control = BlockingControl(socket.socket(fileno=int(os.environ[FD_VARIABLE])))
         orders = _Orders(settings)
         # The parent of several workers reports itself that the process that watches this Envoy has ended.

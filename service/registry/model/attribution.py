@@ -19,6 +19,7 @@ from service.batching.batcher import Batcher
 from service.batching.placement import Placement
 from service.batching.request import Follower, Result, Rows
 from service.batching.turns import Turn
+from service.cores import use_all_cores
 from service.errors import Draining, ModelNotReady, ModelRefused, NotPublished, ServiceError, StartupError
 from service.metrics.model_metrics import ModelMetrics
 from service.registry.model.attribution_graph import OpenGraph, open_graph, reference_row
@@ -169,7 +170,8 @@ class Attribution:
             self._task = None
             raise self._remember(error) from error
         self._failure = None
-        self._executor = ThreadPoolExecutor(1, f"explain-{self._manifest.name}")  # its thread starts with its first run
+        # Its thread starts with its first run.
+        self._executor = ThreadPoolExecutor(1, f"explain-{self._manifest.name}", use_all_cores)
         return Batcher(
             self._graph.run,
             max_batch_rows=self._graph.size.max_batch_rows,

@@ -13,6 +13,7 @@ from kan_api.v1.manifest_pb2 import ModelManifest
 from service.batching.batcher import Batcher
 from service.batching.placement import Placement
 from service.batching.turns import Turn, Turns
+from service.cores import use_all_cores
 from service.metrics.drift.served_rows import ServedRows
 from service.metrics.metrics import Metrics
 from service.metrics.model_observer import ModelObserver
@@ -196,7 +197,7 @@ def load(
     if manifest.preferred_rows > 0:
         max_batch_rows = min(max_batch_rows, manifest.preferred_rows)
     size = size_of_runs(partial(run_checked, model, manifest, halt), middle_row(manifest), max_batch_rows)
-    executor = ThreadPoolExecutor(1, f"run-{manifest.name}")  # its thread starts with its first run
+    executor = ThreadPoolExecutor(1, f"run-{manifest.name}", use_all_cores)  # its thread starts with its first run
     model_metrics = metrics.model(manifest.name, str(manifest.version))
     observer = ModelObserver(model_metrics)
     served = model_metrics.served_by(manifest) if settings.drift == "on" else None

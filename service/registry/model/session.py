@@ -9,10 +9,11 @@ import numpy as np
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.batching.request import Outputs, Rows
+from service.cores import container_cores
 from service.errors import ModelRefused, StartupError
 from service.metrics.drift.served_rows import ServedRows
 from service.registry.model.onnx_runtime import onnxruntime
-from service.rpc.cores import container_cores, worker_count
+from service.rpc.worker_count import worker_count
 from service.settings import Settings
 
 

@@ -17,6 +17,13 @@ class ListeningSettings(BaseModel):
     workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = Field(
         default=1, description='Processes that share the gRPC port; "auto": one for each core of the container.'
     )
+    worker_cores: Literal["auto", "any"] = Field(
+        default="auto",
+        description=(
+            'Cores on which a worker runs; "auto": one of its own, if there are as many workers as cores and no limit '
+            'takes a part of these, otherwise any; "any": any.'
+        ),
+    )
     host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     grpc_port: int = Field(default=8001, ge=0, le=65535, description="Port for gRPC; 0 takes a free one.")
     http_port: int = Field(

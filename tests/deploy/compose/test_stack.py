@@ -150,6 +150,7 @@ def test_a_rolling_restart_fails_no_call(stack: Any, load: Any) -> None:
         for container in stack.containers("kan-serve"):
             stack.engine.docker("restart", "--time", "45", container)
             stack.await_healthy(container)
+            stack.await_balanced(2)
             wanted = found.answered + 100
             wait_for(lambda wanted=wanted: bool(found.answered > wanted), "calls after its return")  # type: ignore[misc]
     assert found.failures == []

@@ -10,6 +10,7 @@ import onnx
 import pytest
 
 from kan_api.v1.manifest_pb2 import TensorSpec
+from service.cores import container_cores
 from service.errors import StartupError
 from service.registry.model.onnx_runtime import onnxruntime
 from service.registry.model.session import (
@@ -21,7 +22,6 @@ from service.registry.model.session import (
     threads_of_runs,
 )
 from service.repository.disk import read_version
-from service.rpc.cores import container_cores
 from service.settings import Settings
 from tests.kit.models.graphs import Answer
 from tests.kit.models.repository import WriteModel
@@ -163,7 +163,7 @@ def test_a_run_has_no_more_threads_than_the_container_has_cores(model_bytes: byt
 @pytest.mark.parametrize(("workers", "threads"), [(1, 8), (2, 4), (3, 2), (8, 1), (9, 1), ("auto", 1)])
 def test_workers_share_the_cores(monkeypatch: pytest.MonkeyPatch, workers: int | Literal["auto"], threads: int) -> None:
     """In a container with 8 cores the threads of all workers are no more than the cores, and one for each worker."""
-    for module in ("registry.model.session", "rpc.cores"):
+    for module in ("registry.model.session", "rpc.worker_count"):
         monkeypatch.setattr(f"service.{module}.container_cores", lambda: 8)
     assert threads_of_runs(Settings(intra_op_threads=1024, workers=workers)) == threads
 

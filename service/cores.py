@@ -1,0 +1,84 @@
+"""The cores that this process may use: those of its container, and of these one alone for each of several workers."""
+
+import logging
+import os
+from contextlib import suppress
+from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+_CONTROL_GROUPS = Path("/sys/fs/cgroup")
+# Inherited by the Envoy of a worker. Absent if a worker may run on any core.
+_ALL_CORES = "KAN_SERVE_CORES"
+
+
+def container_cores(root: Path = _CONTROL_GROUPS) -> int:
+    """The whole cores that the container's CPU limit and the CPU affinity leave to this process, at least 1.
+
+    A limit of 1.5 cores gives 1: with a second busy thread the system would stop both for a part of each period.
+
+    Args:
+        root: Where control groups are mounted; a container sees its own there.
+    """
+    try:
+        allowed = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS
+        allowed = os.cpu_count() or 1
+    limits = [_limit_of(root / "cpu.max"), _limit_of(root / "cpu/cpu.cfs_quota_us", root / "cpu/cpu.cfs_period_us")]
+    return max(1, int(min([allowed, *(limit for limit in limits if limit is not None)])))
+
+
+def cores_of_workers(workers: int, root: Path = _CONTROL_GROUPS) -> list[int]:
+    """The core of each worker, by its number; empty if each should run on any core.
+
+    A worker that other programs drive from one core to another loses each time what the caches held of it: 5 to 7 % of
+    the processor time of a request. But several servers on one machine would all take its first cores. So workers are
+    bound only if they are as many as the cores on which this process may run, and no limit takes a part of these.
+
+    Args:
+        workers: How many there are.
+        root: Where control groups are mounted.
+    """
+    if workers == 1:
+        return []
+    allowed = sorted(os.sched_getaffinity(0))
+    return allowed if workers == len(allowed) == container_cores(root) else []
+
+
+def bind_worker(number: int, workers: int) -> None:
+    """Let this process, and what it starts from now on, run only on its own core, if :func:`cores_of_workers` has one.
+
+    If the system forbids it, the worker runs on any core, and a warning says so.
+
+    Args:
+        number: Of the worker, from 0.
+        workers: How many there are.
+    """
+    if cores := cores_of_workers(workers):
+        try:
+            os.sched_setaffinity(0, {cores[number]})
+        except OSError as error:
+            _log.warning("this worker runs on any core, not on core %d alone: %s", cores[number], error)
+        else:
+            os.environ[_ALL_CORES] = ",".join(map(str, cores))
+
+
+def use_all_cores() -> None:
+    """Let this thread run on the cores of all workers, if this worker is bound to one.
+
+    For threads that work for long, such as runs of slow models and loads: on the core of the event loop they would hold
+    it up while another core has nothing to do.
+    """
+    if cores := os.environ.get(_ALL_CORES):
+        with suppress(OSError):  # the container may use none of them any more
+            os.sched_setaffinity(0, set(map(int, cores.split(","))))
+
+
+def _limit_of(*files: Path) -> float | None:
+    """Cores by a quota and a period in microseconds, one after another in the files; None if there is no limit."""
+    try:
+        quota, period = " ".join(file.read_text() for file in files).split()
+        cores = int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):  # no such control group; version 2 says "max" for no limit
+        return None
+    return cores if cores > 0 else None  # version 1 says -1 for no limit

@@ -1,0 +1,85 @@
+"""The cores on which the workers run."""
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import psutil
+import pytest
+
+from service.cores import cores_of_workers
+from tests.kit.models.repository import WriteModel
+from tests.kit.server.kan_serve import KanServe, Start
+from tests.kit.server.workers import ask, has_ended, starts, wait_for_workers, workers
+from tests.kit.waiting import wait_for
+
+_ROWS = np.ones((1, 4), np.float32)
+
+
+@pytest.fixture(autouse=True)
+def two_cores() -> Iterator[list[int]]:
+    """What a server that starts now may use."""
+    before = os.sched_getaffinity(0)
+    two = sorted(before)[:2]
+    os.sched_setaffinity(0, two)
+    try:
+        if cores_of_workers(2) != two:
+            pytest.skip("this machine has less than two whole cores")
+        yield two
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _cores(process: psutil.Process) -> set[tuple[int, ...]]:
+    """Where the threads of a process may run."""
+    return {tuple(sorted(os.sched_getaffinity(thread.id))) for thread in process.threads()}
+
+
+def _own_cores(server: KanServe) -> list[int]:
+    """The core on which the main thread of each process under the parent must run."""
+    found = [os.sched_getaffinity(each.pid) for start in starts(server) for each in (start, *start.children())]
+    assert {len(each) for each in found} == {1}
+    return sorted(core for each in found for core in each)
+
+
+def test_each_worker_has_a_core_of_its_own_also_after_a_kill(
+    two_workers: Start, write_model: WriteModel, two_cores: list[int]
+) -> None:
+    """All processes of a worker run on one core, those of the other one on the other; the parent runs on both.
+
+    The next worker in the place of a killed one has the core of that one.
+    """
+    write_model("affine")
+    server = two_workers()
+    cores = [core for core in two_cores for _ in range(len(starts(server)[0].children()) + 1)]
+    assert _own_cores(server) == cores
+    assert _cores(psutil.Process(server.process.pid)) == {tuple(two_cores)}
+    killed = workers(server)[0]
+    killed.kill()
+    wait_for(lambda: has_ended(killed), "the worker has ended")
+    wait_for_workers(server, 2)
+    assert _own_cores(server) == cores
+
+
+def test_long_runs_may_use_the_core_of_the_other_worker(
+    two_workers: Start, write_model: WriteModel, two_cores: list[int]
+) -> None:
+    """A slow model runs in a thread that no core is set for, so that its event loop is not held up."""
+    write_model("slow")
+    server = two_workers()
+
+    def all_have_run() -> bool:
+        ask(server, "slow", _ROWS)
+        return all(tuple(two_cores) in _cores(worker) for worker in workers(server))
+
+    wait_for(all_have_run, "both workers ran it in a thread")
+
+
+@pytest.mark.parametrize("flags", [("--worker-cores", "any"), ("--workers", "3")])
+def test_otherwise_workers_run_on_all_cores(
+    two_workers: Start, write_model: WriteModel, two_cores: list[int], flags: tuple[str, str]
+) -> None:
+    """So it is where the settings say so, or where the workers are more than the cores."""
+    write_model("affine")
+    server = two_workers(*flags)
+    assert {cores for worker in workers(server) for cores in _cores(worker)} == {tuple(two_cores)}

@@ -1,0 +1,74 @@
+"""The cores of the container."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.cores import container_cores, cores_of_workers
+
+ALLOWED = len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("content", "cores"),
+    [
+        ("100000 100000", 1),
+        ("150000 100000", 1),
+        ("20000 100000", 1),
+        ("100000000 100000", ALLOWED),
+        ("max 100000", ALLOWED),
+        ("", ALLOWED),
+        ("100000 0", ALLOWED),
+    ],
+)
+def test_whole_cores_of_a_limit_of_version_2(tmp_path: Path, content: str, cores: int) -> None:
+    """Parts of a core do not count, one core is the least, and the affinity bounds a larger limit."""
+    (tmp_path / "cpu.max").write_text(content + "\n")
+    assert container_cores(tmp_path) == cores
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("100000", 1), ("-1", ALLOWED)])
+def test_whole_cores_of_a_limit_of_version_1(tmp_path: Path, quota: str, cores: int) -> None:
+    """Version 1 has the quota and the period in files of their own; -1 is no limit."""
+    (tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu/cpu.cfs_quota_us").write_text(quota)
+    (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000")
+    assert container_cores(tmp_path) == cores
+
+
+def test_without_control_groups_the_affinity_counts(tmp_path: Path) -> None:
+    """A machine without control groups gives the cores that the process may run on."""
+    assert container_cores(tmp_path) == ALLOWED
+
+
+def test_workers_as_many_as_the_cores_have_one_each(tmp_path: Path) -> None:
+    """One worker has all cores; so have more or fewer workers than there are cores."""
+    cores = sorted(os.sched_getaffinity(0))
+    assert cores_of_workers(ALLOWED, tmp_path) == (cores if ALLOWED > 1 else [])
+    assert cores_of_workers(1, tmp_path) == []
+    assert cores_of_workers(ALLOWED + 1, tmp_path) == []
+
+
+def test_a_limit_below_the_cores_binds_no_worker(tmp_path: Path) -> None:
+    """Servers with a part of a machine would all take its first cores."""
+    (tmp_path / "cpu.max").write_text(f"{ALLOWED * 100000 - 1} 100000\n")
+    assert cores_of_workers(ALLOWED, tmp_path) == []
+
+
+def test_threads_for_long_work_leave_the_core() -> None:
+    """What a bound process starts runs on its core, but for the threads that ask for all."""
+    program = (
+        "import os; from concurrent.futures import ThreadPoolExecutor as Pool\n"
+        "from service.cores import bind_worker, container_cores, use_all_cores\n"
+        "before = os.sched_getaffinity(0)\n"
+        "own = {max(before)} if container_cores() == len(before) else before\n"
+        "bind_worker(len(before) - 1, len(before))\n"
+        "assert os.sched_getaffinity(0) == own\n"
+        "ask = lambda: os.sched_getaffinity(0)\n"
+        "assert Pool(1).submit(ask).result() == own\n"
+        "assert Pool(1, initializer=use_all_cores).submit(ask).result() == before\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
