@@ -148,9 +148,9 @@ def test_a_rolling_restart_fails_no_call(stack: Any, load: Any) -> None:
     """One replica after the other drains, ends and returns under load; callers notice nothing."""
     with load() as found:
         for container in stack.containers("kan-serve"):
+            stack.await_balanced(2)
             stack.engine.docker("restart", "--time", "45", container)
             stack.await_healthy(container)
-            stack.await_balanced(2)
             wanted = found.answered + 100
             wait_for(lambda wanted=wanted: bool(found.answered > wanted), "calls after its return")  # type: ignore[misc]
     assert found.failures == []
