@@ -14,6 +14,7 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from kan_api.completion import complete
+from service.cores import forget_cores
 from service.errors import SettingsError, StartupError, WrongArguments
 from service.process import life
 from service.process.output import log, standard_streams
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
     if check:
         sys.stdout.write(describe(settings, sources, content))
         return _tell_check(settings, sources.origins(content), only_settings=check == "settings")
+    forget_cores()
     log.set_up(settings.log_format)
     if warning := unknown_variables():
         _log.warning("%s", warning)

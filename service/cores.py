@@ -63,6 +63,11 @@ def bind_worker(number: int, workers: int) -> None:
             os.environ[_ALL_CORES] = ",".join(map(str, cores))
 
 
+def forget_cores() -> None:
+    """Forget cores that a variable from outside names. A server calls it once, before it starts workers."""
+    os.environ.pop(_ALL_CORES, None)
+
+
 def use_all_cores() -> None:
     """Let this thread run on the cores of all workers, if this worker is bound to one.
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import psutil
@@ -10,7 +11,7 @@ import pytest
 from service.cores import cores_of_workers
 from tests.kit.models.repository import WriteModel
 from tests.kit.server.kan_serve import KanServe, Start
-from tests.kit.server.workers import ask, has_ended, starts, wait_for_workers, workers
+from tests.kit.server.workers import ask, kill_worker, starts, wait_for_workers, workers
 from tests.kit.waiting import wait_for
 
 _ROWS = np.ones((1, 4), np.float32)
@@ -32,7 +33,11 @@ def two_cores() -> Iterator[list[int]]:
 
 def _cores(process: psutil.Process) -> set[tuple[int, ...]]:
     """Where the threads of a process may run."""
-    return {tuple(sorted(os.sched_getaffinity(thread.id))) for thread in process.threads()}
+    found = set()
+    for thread in process.threads():
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            found.add(tuple(sorted(os.sched_getaffinity(thread.id))))
+    return found
 
 
 def _own_cores(server: KanServe) -> list[int]:
@@ -54,10 +59,8 @@ def test_each_worker_has_a_core_of_its_own_also_after_a_kill(
     cores = [core for core in two_cores for _ in range(len(starts(server)[0].children()) + 1)]
     assert _own_cores(server) == cores
     assert _cores(psutil.Process(server.process.pid)) == {tuple(two_cores)}
-    killed = workers(server)[0]
-    killed.kill()
-    wait_for(lambda: has_ended(killed), "the worker has ended")
-    wait_for_workers(server, 2)
+    kill_worker(server, workers(server)[0])
+    wait_for_workers(server, 2, restarts=1)
     assert _own_cores(server) == cores
 
 
@@ -83,3 +86,13 @@ def test_otherwise_workers_run_on_all_cores(
     write_model("affine")
     server = two_workers(*flags)
     assert {cores for worker in workers(server) for cores in _cores(worker)} == {tuple(two_cores)}
+
+
+def test_a_variable_from_outside_binds_no_thread(
+    two_workers: Start, write_model: WriteModel, two_cores: list[int]
+) -> None:
+    """A worker tells its own Envoy alone on which cores long work may run. Who starts the server tells nobody."""
+    write_model("slow")
+    server = two_workers("--workers", "1", KAN_SERVE_CORES=str(two_cores[0]))
+    ask(server, "slow", _ROWS)
+    assert {cores for process in server.processes() for cores in _cores(process)} == {tuple(two_cores)}
