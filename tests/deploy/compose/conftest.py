@@ -103,7 +103,9 @@ class Stack:
 
     def await_balanced(self, replicas: int) -> None:
         """Until Envoy's own health checks pass for so many replicas. They may pass later than those of the engine."""
-        request = r"GET /stats/prometheus HTTP/1.1\r\nhost: envoy\r\nconnection: close\r\n\r\n"
+        # All statistics come in several chunks, which cut lines.
+        path = "/stats/prometheus?filter=membership_healthy"
+        request = rf"GET {path} HTTP/1.1\r\nhost: envoy\r\nconnection: close\r\n\r\n"
         ask = f"exec 3<>/dev/tcp/127.0.0.1/9901; printf '{request}' >&3; cat <&3"
         command = ("exec", "-T", "envoy", "bash", "-c", ask)
         wanted = f'envoy_cluster_membership_healthy{{envoy_cluster_name="kan-serve"}} {replicas}'
