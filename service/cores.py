@@ -9,7 +9,7 @@ _log = logging.getLogger(__name__)
 
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 # Inherited by the Envoy of a worker. Absent if a worker may run on any core.
-_ALL_CORES = "KAN_SERVE_CORES"
+_ALL_CORES = "KAN_SERVE_WORKER_CORES"
 
 
 def container_cores(root: Path = _CONTROL_GROUPS) -> int:

@@ -77,7 +77,7 @@ class Application:
         log.set_up(settings.log_format, worker.number if worker else None)
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(_report)
-        loop.set_default_executor(ThreadPoolExecutor(initializer=use_all_cores))
+        loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio", initializer=use_all_cores))
         control = BlockingControl(socket.socket(fileno=int(os.environ[FD_VARIABLE])))
         orders = _Orders(settings)
         # The parent of several workers reports itself that the process that watches this Envoy has ended.

@@ -74,7 +74,7 @@ async def _announce(
     """Announce the ports and the versions that answer, once every worker takes calls."""
     await fleet.all_listen.wait()
     if settings.worker_cores == "auto" and (cores := cores_of_workers(worker_count(settings))):
-        _log.info("each worker has a core of its own: %s", ", ".join(map(str, cores)))
+        _log.info("each worker is given a core of its own: %s", ", ".join(map(str, cores)))
     is_ready = not fleet.unready_reason()
     line = ready_line(settings, port, http.port, http.metrics_port, fleet.answering(), is_ready=is_ready)
     announce(line)

@@ -93,6 +93,6 @@ def test_a_variable_from_outside_binds_no_thread(
 ) -> None:
     """A worker tells its own Envoy alone on which cores long work may run. Who starts the server tells nobody."""
     write_model("slow")
-    server = two_workers("--workers", "1", KAN_SERVE_CORES=str(two_cores[0]))
+    server = two_workers("--workers", "1", KAN_SERVE_WORKER_CORES=str(two_cores[0]))
     ask(server, "slow", _ROWS)
     assert {cores for process in server.processes() for cores in _cores(process)} == {tuple(two_cores)}
