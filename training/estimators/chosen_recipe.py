@@ -201,7 +201,9 @@ def _check_sections(sections: Mapping[str, Mapping[str, Any] | None], name: str)
 
 
 def _check_promised(monotone: object, columns: Sequence[str], name: str) -> None:
-    """Refuse columns that X lacks, before the recipe does so in words of its own."""
+    """Refuse what names no columns of X, before the recipe does so in words of its own."""
+    if not isinstance(monotone, Mapping | None):
+        raise RecipeError(f'{name}: monotone is {monotone!r}; wanted directions by column, such as {{"age": "up"}}')
     if isinstance(monotone, Mapping) and (strange := [str(each) for each in monotone if each not in columns]):
         raise RecipeError(
             f"{name}: monotone has {quoted(strange[0])}, which is no column of X; wanted some of "

@@ -18,6 +18,7 @@ from training.estimators.notes import warn_of_lack
 from training.estimators.progress import watching
 from training.estimators.rows import (
     free_name,
+    naming,
     read_groups,
     read_inputs,
     read_weights,
@@ -198,8 +199,9 @@ class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
         if len(pairs) != 1 or not isinstance(pairs[0], tuple) or len(pairs[0]) != 2:
             raise ValueError("eval_set: wanted (X, y), or a list of one such pair")
         x, y = pairs[0]
-        table = read_inputs(self, x, names=roles.inputs)
-        more = dict(zip(roles.targets, self._read_target(y, table.rows, is_known=True), strict=True))
+        with naming("eval_set"):
+            table = read_inputs(self, x, names=roles.inputs)
+            more = dict(zip(roles.targets, self._read_target(y, table.rows, is_known=True), strict=True))
         if roles.weights is not None:
             more[roles.weights] = np.ones(table.rows)
         if roles.groups is not None:

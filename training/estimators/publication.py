@@ -32,7 +32,13 @@ class Report:
     html: str
 
     def save(self, path: str | Path) -> None:
-        """Write the page to a file, which is replaced if it exists."""
+        """Write the page to a file, which is replaced if it exists.
+
+        Raises:
+            ValueError: the name of the file ends in neither .html nor .htm, so that no browser would open the page.
+        """
+        if Path(path).suffix.lower() not in (".html", ".htm"):
+            raise ValueError(f"{path}: a report is a page of HTML; wanted a name that ends in .html")
         Path(path).write_text(self.html, encoding="utf-8")
 
     def __repr__(self) -> str:

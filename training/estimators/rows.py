@@ -1,7 +1,9 @@
 """X, y, weights and groups as a table. Where scikit-learn has words for a mistake, they are scikit-learn's."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from training.data.encoding import Numbers
 from training.data.split import SMALLEST_TABLE_ROWS
 from training.data.table import Cells, Table, texts_of
 from training.data.table.frame import table_of_frame
+from training.errors import DataError
 
 SOURCE = "X"
 
@@ -35,6 +38,7 @@ def read_inputs(estimator: BaseEstimator, x: Any, *, names: Sequence[str] | None
         ValueError: X is no table, has too few rows, an infinite number, or other columns than at the fit.
         TypeError: X is sparse.
     """
+    _refuse_what_pandas_reads(x)
     limits = {"ensure_min_samples": SMALLEST_TABLE_ROWS} if names is None else {}
     if isinstance(x, pd.DataFrame):
         validate_data(estimator, x, reset=names is None, skip_check_array=True)
@@ -62,7 +66,12 @@ def read_numbers(estimator: BaseEstimator, y: Any) -> Numbers:
         ValueError: y is missing, of the wrong shape, no numbers, or not finite.
     """
     _require(estimator, y)
-    found = check_array(y, ensure_2d=False, dtype="numeric", input_name="y", estimator=estimator)
+    try:
+        found = check_array(y, ensure_2d=False, dtype="numeric", input_name="y", estimator=estimator)
+    except ValueError as error:
+        if not _holds_text(np.asarray(y)):
+            raise
+        raise ValueError(f"y: {error}; wanted numbers (words are classes, which KANClassifier answers)") from error
     if found.ndim == 2 and found.shape[1] > 1:
         return np.asarray(found, dtype=np.float64)
     return np.asarray(column_or_1d(found, warn=True), dtype=np.float64)[:, None]
@@ -77,12 +86,25 @@ def read_labels(estimator: BaseEstimator, y: Any) -> Cells:
     _require(estimator, y)
     if isinstance(y, list | tuple):
         y = np.asarray(y)  # Else scikit-learn takes texts for numbers that are none.
-    checked = check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator)
+    # scikit-learn looks for NaN only, and does not name y where it finds one among words.
+    is_number = np.asarray(y).dtype.kind != "O"
+    checked = check_array(
+        y, ensure_2d=False, dtype=None, ensure_all_finite=is_number, input_name="y", estimator=estimator
+    )
     labels: Cells = column_or_1d(checked, warn=True)
-    # scikit-learn looks for NaN only.
     if (missing := pd.isna(labels)).any():
         raise ValueError(f"Input y contains no label in row {int(missing.argmax()) + 1}; wanted one in every row")
     return labels
+
+
+@contextmanager
+def naming(argument: str) -> Iterator[None]:
+    """Say which argument of `fit` a refusal is about, where it is not X or y."""
+    try:
+        yield
+    except ValueError as error:
+        kind = DataError if isinstance(error, DataError) else ValueError
+        raise kind(f"{argument}: {error}") from error
 
 
 def check_lengths(rows: int, values: Cells) -> None:
@@ -155,6 +177,16 @@ def _require(estimator: BaseEstimator, y: Any) -> None:
     if y is None:
         name = type(estimator).__name__
         raise ValueError(f"This {name} estimator requires y to be passed, but the target y is None.")
+
+
+def _refuse_what_pandas_reads(x: Any) -> None:
+    """Name the call of pandas, because scikit-learn would advise `reshape`."""
+    if isinstance(x, str | PathLike):
+        raise ValueError(f"X is the text {str(x)!r}; wanted rows: pd.read_csv reads a file")
+    rows = [x] if isinstance(x, Mapping) else x
+    if isinstance(rows, list | tuple) and any(isinstance(row, Mapping) for row in rows):
+        made = "pd.DataFrame([row])" if isinstance(x, Mapping) else "pd.DataFrame(rows)"
+        raise ValueError(f"X holds values by name; wanted a DataFrame: {made} makes one")
 
 
 def _holds_text(x: Any) -> bool:

@@ -109,7 +109,8 @@ class _Document(Section):
         if self.ensemble is not None and (self.fit.optimizer != "adam" or self.sparsify is not None):
             fault = "[sparsify]" if self.sparsify is not None else f'[fit] optimizer = "{self.fit.optimizer}"'
             raise ValueError(
-                f"[ensemble]: not with {fault}; its members are fitted together by adam, without a penalty"
+                f"[ensemble]: not with {fault}; its members are fitted together by adam, without a penalty; leave one "
+                "out (of an estimator: members=1)"
             )
         if self.ensemble is not None and self.ensemble.refit and (self.prune or self.symbolic):
             fault = "[prune]" if self.prune is not None else "[symbolic]"

@@ -1,5 +1,6 @@
 """What an estimator refuses, in scikit-learn's words where it has them."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from scipy import sparse
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 
 from training import KANClassifier, KANRegressor
+from training.estimators.publication import Report
 
 X = np.random.default_rng(0).normal(size=(40, 3))
 Y = X[:, 0] * 2
@@ -22,8 +24,9 @@ def with_gap(values: np.ndarray) -> np.ndarray:
 
 
 REFUSED: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
-    "y of words": (X, np.array(["a", "b"] * 20), {}, "not compatible with arrays of bytes/strings"),
-    "a list of words": (X, ["a", "b"] * 20, {}, "convert string to float|bytes/strings"),
+    "y of words": (X, np.array(["a", "b"] * 20), {}, r"^y: .*not compatible with arrays of bytes/strings"),
+    "a list of words": (X, ["a", "b"] * 20, {}, r"^y: .*; wanted numbers \(words are classes, which KANClassifier"),
+    "a column of words": (X, pd.Series(["7 EUR"] * 40), {}, "^y: could not convert string to float: '7 EUR'; wanted"),
     "NaN in y": (X, with_gap(Y), {}, "Input y contains NaN"),
     "no y": (X, None, {}, "requires y to be passed"),
     "too few in y": (X, Y[:30], {}, "inconsistent numbers of samples"),
@@ -31,6 +34,9 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
     "no row of a frame": (pd.DataFrame(X[:0]), Y[:0], {}, r"0 sample\(s\)"),
     "no column": (X[:, :0], Y, {}, r"0 feature\(s\)"),
     "one dimension": (Y, Y, {}, "Expected 2D array"),
+    "a row by name": ({"a": 1.0}, Y, {}, r"X holds values by name; wanted a DataFrame: pd.DataFrame\(\[row\]\)"),
+    "rows by name": ([{"a": 1.0}] * 40, Y, {}, r"X holds values by name; wanted a DataFrame: pd.DataFrame\(rows\)"),
+    "the name of a file": ("houses.csv", Y, {}, "X is the text 'houses.csv'; wanted rows: pd.read_csv"),
     "infinity": (np.where(X > 2, np.inf, X), Y, {}, "contains infinity"),
     "beyond float32": (X * 1e300, Y, {}, 'column "x0": row'),
     "a stray word": (pd.DataFrame({"a": [*map(str, X[:39, 0]), "x"]}), Y, {}, 'column "a": mostly numbers, but row 40'),
@@ -43,8 +49,9 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
     "one group": (X, Y, {"groups": ["a"] * 40}, "holds 1 group"),
     "a gap in groups": (X, Y, {"groups": with_gap(Y)}, "groups has no value in row 4"),
     "an eval_set of X alone": (X, Y, {"eval_set": X}, "eval_set: wanted"),
+    "NaN in y of eval_set": (X, Y, {"eval_set": (X, with_gap(Y))}, "eval_set: Input y contains NaN"),
     "two eval_sets": (X, Y, {"eval_set": [(X, Y), (X, Y)]}, "eval_set: wanted"),
-    "other columns in eval_set": (X, Y, {"eval_set": (X[:, :2], Y)}, "2 features, but KANRegressor is expecting 3"),
+    "other columns in eval_set": (X, Y, {"eval_set": (X[:, :2], Y)}, "eval_set: .*2 features, but"),
 }
 
 
@@ -75,6 +82,11 @@ def test_what_cannot_be_fitted_is_refused(what: str, quick: dict[str, Any]) -> N
         ({"recipe": {"network": {"degree": print}}}, r"\[network\] degree"),
         ({"recipe": {"data": {"missing": "drop_rows"}}}, "each row gets an answer"),
         ({"random_state": np.random.default_rng(0)}, r"\[fit\] seed is Generator"),
+        ({"monotone": [1, 0, 0]}, r'monotone is \[1, 0, 0\]; wanted directions by column, such as {"age": "up"}'),
+        (
+            {"symbolic": True, "batch_rows": None, "learning_rate": None, "weight_decay": None},
+            r"\[ensemble\]: not with .*; leave one out \(of an estimator: members=1\)",
+        ),
         ({"callbacks": print}, "callbacks is .*; wanted a list of functions"),
         ({"recipe": {"fit": 3}}, "recipe has 'fit': 3"),
         ({"recipe": "houses.toml"}, "recipe is 'houses.toml'; wanted keys by section"),
@@ -138,6 +150,7 @@ def test_words_where_numbers_were_are_refused(quick: dict[str, Any]) -> None:
         (["NA", "yes"] * 20, "'NA' reads as a missing cell"),
         (["yes", " yes"] * 20, 'two classes read as "yes"'),
         (["yes", None] * 20, "no label in row 2"),
+        (pd.Series(["yes", float("nan")] * 20), "Input y contains no label in row 2"),
         (np.linspace(0, 1, 40), "Unknown label type"),
         (with_gap(Y > 0), "Input y contains NaN"),
     ],
@@ -211,3 +224,11 @@ def test_decimal_commas_in_a_frame_name_pandas_and_no_option(quick: dict[str, An
     with pytest.raises(ValueError, match='pandas reads them with decimal=","') as caught:
         KANRegressor(**quick).fit(frame, Y)
     assert "--decimal" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["report.pdf", "report"])
+def test_a_report_is_saved_as_a_page_only(name: str, tmp_path: Path) -> None:
+    """Under another name no program would show the page; nothing is written."""
+    with pytest.raises(ValueError, match=rf"{name}: a report is a page of HTML; wanted a name that ends in .html"):
+        Report("<p>1</p>").save(tmp_path / name)
+    assert not list(tmp_path.iterdir())
