@@ -212,8 +212,7 @@ def _check_promised(monotone: object, columns: Sequence[str], name: str) -> None
 
 
 def _change(sections: dict[str, Any], choices: Choices) -> dict[str, Any]:
-    # Nothing is left to compare them with: no row is held out.
-    changed = _merge(sections, {"model": {"name": "model"}, "baseline": None})
+    changed = _merge(sections, {"model": {"name": "model"}, "baseline": None})  # no row is held out
     if choices.is_symbolic and choices.is_additive:
         changed = _merge(changed, {"symbolic": {}})
     keys = dict(choices.keys)
@@ -228,6 +227,8 @@ def _change(sections: dict[str, Any], choices: Choices) -> dict[str, Any]:
         changed["search"]["candidates"] = _distinct(changed["search"]["candidates"], keys)
     if keys.get("objective", "squared_error") in ("poisson", "gamma"):
         changed["task"].pop("target_scale", None)
+    if "kind" in (choices.sections.get("split") or {}):
+        changed.get("split", {}).pop("column", None)  # the draft chose it for a split of another kind
     return _merge(changed, choices.sections)
 
 

@@ -54,6 +54,15 @@ def test_words_gaps_and_dates(
     assert chosen(frame, target, task, choices) == drafted(frame, target, tmp_path, **options)
 
 
+def test_rows_with_dates_may_be_dealt_at_random() -> None:
+    """A kind of split that the caller names takes no column of the draft."""
+    frame = pd.DataFrame({"day": pd.date_range("2026-01-01", periods=200), "x": np.arange(200.0), "y": np.ones(200)})
+    frame["y"] += frame["x"] ** 2
+    assert chosen(frame, "y", "regression", Choices())["split"]["column"] == "day"
+    split = chosen(frame, "y", "regression", Choices(sections={"split": {"kind": "random"}}))["split"]
+    assert (split["kind"], split.get("column")) == ("random", None)
+
+
 @pytest.mark.parametrize(("columns", "choice"), [(2, "in-context"), (9, "by-edge")])
 @pytest.mark.parametrize("task", ["regression", "classification"])
 def test_a_formula(columns: int, choice: str, task: Any, tmp_path: Path) -> None:
