@@ -154,12 +154,12 @@ def _check_table(file: SettingsFile, name: str, table: object, tables: dict[str,
 def _wrong_values(
     file: SettingsFile, found: Iterable[ErrorDetails], *path: str, head: str = "[server]"
 ) -> Iterator[str]:
-    told = set()
+    of_key: dict[str, list[ErrorDetails]] = {}  # a union tells what each of its kinds wants
     for mistake in found:
-        if not mistake["loc"]:  # keys that do not fit each other
+        if mistake["loc"]:
+            of_key.setdefault(str(mistake["loc"][0]), []).append(mistake)
+        else:  # keys that do not fit each other
             yield f"{file.place(*path)}: {head} {mistake['msg'].removeprefix('Value error, ')}"
-            continue
-        key = str(mistake["loc"][0])
-        if key not in told:  # a union tells what each of its kinds wants
-            told.add(key)
-            yield f"{file.place(*path, key)}: {head} {key} = {mistakes.of_value(mistake)}"
+    for key, (first, *others) in of_key.items():
+        words = [each for each in others if each["type"] == "literal_error"]
+        yield f"{file.place(*path, key)}: {head} {key} = {mistakes.of_value(first, words)}"

@@ -27,15 +27,18 @@ _BOUND = {
 }
 
 
-def of_value(mistake: ErrorDetails) -> str:
-    """What came in the file and what was wanted: "0: wanted at least 1"."""
+def of_value(mistake: ErrorDetails, words: Iterable[ErrorDetails] = ()) -> str:
+    """What came in the file and what was wanted: "0: wanted at least 1".
+
+    Args:
+        mistake: The mistake.
+        words: Mistakes of the same value that tell which words it may be, where it may be words too.
+    """
     came = json.dumps(mistake["input"], ensure_ascii=False, default=str)
     came = came if len(came) <= 60 else came[:59] + "…"
     if mistake["type"] == "value_error":
         return f"{came}: {mistake['ctx']['error']}"
-    wanted = _wanted(mistake)
-    # As TOML writes words.
-    return f"{came}: wanted " + (wanted.replace("'", '"') if mistake["type"] == "literal_error" else wanted)
+    return f"{came}: wanted {', or '.join(map(_wanted_in_file, (mistake, *words)))}"
 
 
 def of_flags(found: Iterable[ErrorDetails], place: str) -> list[str]:
@@ -58,6 +61,11 @@ def of_flags(found: Iterable[ErrorDetails], place: str) -> list[str]:
             told = reason if mistake["type"] == "value_error" else f"wanted {_wanted(mistake)}"
             lines[name] = f"{flag(name)} (or {variable(name)}) is {mistake['input']!r}: {told}"
     return list(lines.values())
+
+
+def _wanted_in_file(mistake: ErrorDetails) -> str:
+    wanted = _wanted(mistake)
+    return wanted.replace("'", '"') if mistake["type"] == "literal_error" else wanted  # as TOML writes words
 
 
 def _wanted(mistake: ErrorDetails) -> str:

@@ -44,6 +44,8 @@ def test_an_empty_file_sets_nothing(file: Path, content: bytes) -> None:
         ("[server]\nallow_load = 1", ":2: [server] allow_load = 1: wanted true or false"),
         ("[server]\nmodels = 3", ':2: [server] models = 3: wanted text, e.g. "folder"'),
         ('[server]\nprovider = "tpu"', ':2: [server] provider = "tpu": wanted "cpu" or "cuda"'),
+        ('[server]\nworkers = "two"', ':2: [server] workers = "two": wanted a whole number, or "auto"'),
+        ("[server]\nworkers = 0", ':2: [server] workers = 0: wanted at least 1, or "auto"'),
         ('[server]\nversions = "x"', ':2: [server] versions = "x": '),
         ("[server]\nmax_batch_row = 1", ':2: [server] unknown key "max_batch_row"; did you mean max_batch_rows?'),
         ("grpc_port = 1", ":1: grpc_port stands outside of a table; it belongs in [server]"),
