@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import difflib
 import logging
 import os
 import sys
@@ -24,6 +23,7 @@ from service.rpc.worker_count import with_worker_count
 from service.settings import Settings, Sources, flag
 from service.settings.check import absent_models, describe
 from service.settings.groups import GROUPS
+from service.settings.mistakes import nearest
 from service.settings.variables import unknown_variables
 
 _log = logging.getLogger(__name__)
@@ -119,8 +119,8 @@ def _parse(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Na
     if left:
         unknown = [word.partition("=")[0] for word in left if word.startswith("-")] or left
         known = [flag(name) for group in GROUPS.values() for name in group.model_fields]
-        near = difflib.get_close_matches(unknown[0], [*known, "--config", "--check-config"], n=1)
-        hint = f"; did you mean {near[0]}?" if near else "; kan-serve --help lists the flags"
+        near = nearest(unknown[0], [*known, "--config", "--check-config"])
+        hint = f"; did you mean {near}?" if near else "; kan-serve --help lists the flags"
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     return options
 

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic_core import ErrorDetails
@@ -81,6 +81,16 @@ def _wanted(mistake: ErrorDetails) -> str:
 def of_name(name: str, known: Iterable[str]) -> str:
     """What is wrong with a name that is unknown."""
     keys = list(known)
-    near = difflib.get_close_matches(name, keys, n=1)
-    shown: Any = f"did you mean {near[0]}?" if near else f"the keys are {', '.join(keys)}"
+    near = nearest(name, keys)
+    shown: Any = f"did you mean {near}?" if near else f"the keys are {', '.join(keys)}"
     return f"unknown key {json.dumps(name, ensure_ascii=False):.80}; {shown}"
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """The known name that is nearest to another; "a or b" where several are equally near, "" where none is near."""
+    near = difflib.get_close_matches(name, known, n=len(known))
+
+    def ratio(each: str) -> float:
+        return difflib.SequenceMatcher(None, each, name).ratio()  # in the order of get_close_matches
+
+    return " or ".join(each for each in known if near and each in near and ratio(each) == ratio(near[0]))

@@ -49,6 +49,7 @@ def test_a_bad_value_is_one_line_and_2(flags: list[str], message: str, capsys: p
     [
         (["--tokns", "tokens.toml"], "unrecognized arguments: --tokns; did you mean --tokens?"),
         (["--max-queue-row=9"], "unrecognized arguments: --max-queue-row; did you mean --max-queue-rows?"),
+        (["--port", "9"], "unrecognized arguments: --port; did you mean --grpc-port or --http-port?"),
         (["--zzz"], "unrecognized arguments: --zzz; kan-serve --help lists the flags"),
         (["models"], "unrecognized arguments: models; did you mean --models?"),
     ],

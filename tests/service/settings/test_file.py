@@ -48,6 +48,7 @@ def test_an_empty_file_sets_nothing(file: Path, content: bytes) -> None:
         ("[server]\nworkers = 0", ':2: [server] workers = 0: wanted at least 1, or "auto"'),
         ('[server]\nversions = "x"', ':2: [server] versions = "x": '),
         ("[server]\nmax_batch_row = 1", ':2: [server] unknown key "max_batch_row"; did you mean max_batch_rows?'),
+        ("[server]\nport = 1", ':2: [server] unknown key "port"; did you mean grpc_port or http_port?'),
         ("grpc_port = 1", ":1: grpc_port stands outside of a table; it belongs in [server]"),
         ("[sever]", ":1: unknown table or key 'sever'; the tables are [server] and [models.NAME]"),
         ("server = 3", ":1: server is no table"),
