@@ -5,7 +5,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Union, get_args, get_origin
@@ -22,6 +22,7 @@ from service.process.stop import Stop
 from service.rpc.worker_count import with_worker_count
 from service.settings import Settings, Sources, flag
 from service.settings.check import absent_models, describe
+from service.settings.file import SettingsFile
 from service.settings.groups import GROUPS
 from service.settings.mistakes import nearest
 from service.settings.variables import unknown_variables
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
         return 2
     if check:
         sys.stdout.write(describe(settings, sources, content))
-        return _tell_check(settings, sources.origins(content), only_settings=check == "settings")
+        return _tell_check(settings, sources, content, only_settings=check == "settings")
     forget_cores()
     log.set_up(settings.log_format)
     if warning := unknown_variables():
@@ -92,14 +93,14 @@ def main(arguments: Sequence[str] | None = None, *, last: bool = False) -> int:
         return 1
 
 
-def _tell_check(settings: Settings, origins: Mapping[str, str], *, only_settings: bool) -> int:
+def _tell_check(settings: Settings, sources: Sources, file: SettingsFile, *, only_settings: bool) -> int:
     """Say on standard error whether a start would find all that the settings name. Returns the exit code."""
     mistakes, warnings = [], [unknown_variables()]
     if not only_settings:
         from service.process.preflight import find_mistakes, find_warnings
 
-        mistakes = find_mistakes(settings, origins)
-        warnings = [absent_models(settings), *find_warnings(settings), *warnings]
+        mistakes = find_mistakes(settings, sources.origins(file))
+        warnings = [absent_models(settings, file), *find_warnings(settings), *warnings]
     for warning in filter(None, warnings):
         print(f"kan-serve: warning: {warning}", file=sys.stderr)
     for mistake in mistakes:

@@ -70,9 +70,10 @@ class Reload:
         if not (self._watch.has_changed() or asked):
             return None
         self._watch.take()
-        settings = with_worker_count(self.sources.load())
-        if warning := absent_models(settings):
-            _log.warning("settings of %s: %s", self.sources.file, warning)
+        file = self.sources.read()
+        settings = with_worker_count(self.sources.combine(file))
+        if warning := absent_models(settings, file):
+            _log.warning("settings of %s", warning)
         return settings
 
     async def _take(self, settings: Settings, adopt: Callable[[Settings], Awaitable[None]]) -> str:

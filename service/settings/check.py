@@ -20,11 +20,15 @@ def describe(settings: Settings, sources: Sources, file: SettingsFile) -> str:
     return "\n".join(_lines(settings, sources, file)) + "\n"
 
 
-def absent_models(settings: Settings) -> str:
+def absent_models(settings: Settings, file: SettingsFile) -> str:
     """A warning of tables whose models have no folder in the repository; "" if there are none.
 
-    A table that selects versions by number is left out: the search of the repository tells of those that are absent.
-    Object storage is not asked.
+    It begins with the place of the first table. A table that selects versions by number is left out: the search of the
+    repository tells of those that are absent. Object storage is not asked.
+
+    Args:
+        settings: In force.
+        file: Has the tables.
     """
     if not isinstance(settings.models, Path):
         return ""
@@ -33,9 +37,12 @@ def absent_models(settings: Settings) -> str:
     except OSError:
         there = set()
     known = {*there, *settings.version_policy.selected(), EVERY}
-    absent = [table_head(name) for name in settings.tables if name not in known]
+    absent = [name for name in settings.tables if name not in known]
+    if not absent:
+        return ""
+    heads = ", ".join(map(table_head, absent[:_NAMES_SHOWN]))
     more = f" and {len(absent) - _NAMES_SHOWN} more" if len(absent) > _NAMES_SHOWN else ""
-    return f"{settings.models} has no model for {', '.join(absent[:_NAMES_SHOWN])}{more}" if absent else ""
+    return f"{file.place('models', absent[0])}: {settings.models} has no model for {heads}{more}"
 
 
 def _lines(settings: Settings, sources: Sources, file: SettingsFile) -> Iterator[str]:

@@ -188,9 +188,18 @@ def test_a_path_that_is_no_unicode_is_taken() -> None:
 def test_a_warning_of_a_strange_name_is_one_short_line(file: Path) -> None:
     """Whatever the name of a table holds, and however long it is."""
     file.write_text("[models.'" + "\t" * 1000 + "']\n")
-    warning = absent_models(Sources({"models": str(file.parent)}, file).load())
+    sources = Sources({"models": str(file.parent)}, file)
+    warning = absent_models(sources.load(), sources.read())
     assert warning.isprintable()
     assert len(warning) < 300
+
+
+def test_a_table_without_a_model_is_told_with_its_line(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The check and a reload begin with the place of the first such table, as every message of the file does."""
+    file.write_text("[models.'*']\npriority = 1\n\n[models.flat]\npriority = 2\n[models.round]\n")
+    main(["--check-config", "--config", str(file), "--models", str(file.parent)])
+    told = f"kan-serve: warning: {file}:4: {file.parent} has no model for [models.flat], [models.round]"
+    assert told in capsys.readouterr().err.splitlines()
 
 
 def test_a_broken_file_ends_with_2(
