@@ -73,7 +73,25 @@ def addresses_for(host: str, port: int, *, shared: bool = False) -> tuple[list[s
             for each in sockets:
                 each.close()
     except OSError as error:
-        raise StartupError(f"cannot listen for gRPC on {host}:{port}: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise StartupError(
+            f"cannot listen for gRPC on {host}:{port}: {reason}{explain_forbidden(error, '--grpc-port')}"
+        ) from error
+
+
+def explain_forbidden(error: Exception, port_flag: str) -> str:
+    """The end of a message about a port that the system keeps from this user; "" for another error.
+
+    Args:
+        error: Of the attempt to bind the port.
+        port_flag: The flag of the port.
+    """
+    if not isinstance(error, OSError) or error.errno != errno.EACCES:
+        return ""
+    return (
+        "; this user may not listen on so low a port: choose one from 1024 on with "
+        f"{port_flag}, or give the process the capability CAP_NET_BIND_SERVICE"
+    )
 
 
 def is_public(host: str) -> bool:

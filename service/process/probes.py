@@ -18,7 +18,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from service.errors import StartupError
-from service.frontends.address import bind
+from service.frontends.address import bind, explain_forbidden
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -137,7 +137,9 @@ class Probes:
 def _explain(error: OSError | TypeError, port_flag: str) -> str:
     """Why an address cannot be listened on, and which flag gives another."""
     reason = getattr(error, "strerror", None) or error
-    if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
+    if forbidden := explain_forbidden(error, port_flag):
+        return f"{reason}{forbidden}"
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return f"{reason}; wanted a free port: choose one with {port_flag}"
     return f"{reason}; wanted an address of this machine in --host"
 
