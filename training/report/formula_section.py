@@ -5,16 +5,20 @@ from collections.abc import Iterator
 from kan_api.metric_names import is_nearer, shown_name
 from kan_api.v1.manifest_pb2 import ModelManifest
 from training.publishing.manifest import output_names
-from training.report.page import folded, number, paragraph, table, verbatim
+from training.report.page import folded, number, paragraph, section, table, verbatim
 
 
-def formula_section(manifest: ModelManifest, latex: str) -> Iterator[str]:
-    """The formula that is served, or the one beside the network; nothing if there is none.
+def formula_section(manifest: ModelManifest, latex: str) -> str:
+    """The formula that is served, or the one beside the network, below a heading; "" if there is none.
 
     Args:
         manifest: Has the formula.
         latex: The served formula as LaTeX, to be copied.
     """
+    return section("The formula", _parts(manifest, latex))
+
+
+def _parts(manifest: ModelManifest, latex: str) -> Iterator[str]:
     details = manifest.formula_details
     if details.text and not details.served:
         yield paragraph("A formula that was fitted to the network; the version answers by the network:")

@@ -49,7 +49,7 @@ def test_a_formula_better_than_its_network_is_not_judged_by_it() -> None:
             for line in of_run(Published(Path("models/m/1"), manifest), Path("held_out.csv")).splitlines()
             if "test rows" in line
         ]
-        return line, "".join(formula_section(manifest, ""))
+        return line, formula_section(manifest, "")
 
     line, page = told(5.212)
     assert line == "formula   served: RMSE 5.212 on the test rows, the network 17.06"
@@ -57,6 +57,13 @@ def test_a_formula_better_than_its_network_is_not_judged_by_it() -> None:
     line, page = told(52.12)
     assert line == "formula   served: RMSE 52.12 on the test rows, the network 17.06; R² -11.4145 against the network"
     assert "nearer to the rows" not in page
+
+
+def test_the_formula_has_a_heading_of_its_own() -> None:
+    """In the report it follows pictures of effects, and is no part of them; without a formula there is no heading."""
+    page = formula_section(ModelManifest(formula="y = a"), "")
+    assert page.startswith("<h2>The formula</h2>\n<pre>y = a</pre>")
+    assert formula_section(ModelManifest(), "") == ""
 
 
 def formula_of(characters: int) -> str:

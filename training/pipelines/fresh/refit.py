@@ -86,7 +86,7 @@ def fit_again(
             **metrics,
         },
         attribution=finished.attribution,
-        judged=judged.judged and replace(judged.judged, which="test rows, by the fit before the refit"),
+        judged=judged.judged and replace(judged.judged, which="test rows (by the fit before the refit)"),
         tested_rows=tested,
         calibrated=calibrated and calibrated.judged_as(judged.calibrated),
         intervals=bounded.intervals and judged_as(bounded.intervals, judged.intervals),

@@ -1,5 +1,6 @@
 """[ensemble] refit: the test rows judge a fit, then all rows train the network that is published."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -52,12 +53,15 @@ def test_the_test_metrics_are_those_of_the_fit_before(run: Callable[..., Run], k
     """They equal those of the same recipe without refit, and all rows count as training rows."""
     options = {"kind": kind, "target": "weight" if kind == "regression" else "kind"}
     before = train(run("before", refit=False, **options), Watcher()).manifest
-    after = train(run("after", **options), Watcher()).manifest
+    published = train(run("after", **options), Watcher())
+    after = published.manifest
     for name, value in before.metrics.items():
         if name.startswith("test_"):
             assert after.metrics[name] == pytest.approx(value, rel=1e-6)
     data = before.data
     assert after.data.refit
+    (verdict,) = re.findall('<p class="verdict">(.*)</p>', (published.folder / "report.html").read_text())
+    assert re.search(r"\d test rows \(by the fit before the refit\)( are off by|;|, and weakest)", verdict)
     assert not data.refit
     # Members train on the validation rows too.
     assert (data.train_rows + data.test_rows, data.validation_rows) == (after.data.train_rows, 0)
