@@ -159,10 +159,15 @@ class TablePass:
         return f"; {' or '.join(found[:_MOST_NAMED])} compares {answers} with the true values"
 
     def _predict(self, block: FileBlock, bulk: bool) -> tuple[Prediction | None, EncodedBlock]:
-        """The answers to the good rows of a block, None without a good row; and which rows they are."""
+        """The answers to the good rows of a block, None without a good row; and which rows they are.
+
+        Raises:
+            InvalidInput: with `strict`, for the first row of the block that is not good.
+        """
         strict = self._job.strict
-        encoded = self._encoder.encode(block) if strict else self._encoder.encode_good(block)
-        encoded = self._without_refused(block, encoded)
+        encoded = self._without_refused(block, self._encoder.encode_good(block))
+        if strict and encoded.faults:
+            raise InvalidInput(encoded.faults[min(encoded.faults)])
         if encoded.matrix is None:
             return None, encoded
         try:
@@ -179,15 +184,9 @@ class TablePass:
         return None if encoded.matrix is None else self._answer(block, encoded, bulk), encoded
 
     def _without_refused(self, block: FileBlock, encoded: EncodedBlock) -> EncodedBlock:
-        """The block without the rows of which the manifest tells that the model refuses them.
-
-        Raises:
-            InvalidInput: with `strict`, for the first of them.
-        """
+        """The block without the rows of which the manifest tells that the model refuses them."""
         if encoded.matrix is None or not (faults := self.ground.refused(block.rows, encoded.good, encoded.matrix)):
             return encoded
-        if self._job.strict:
-            raise InvalidInput(faults[min(faults)])
         return encoded.without(faults)
 
     def _answer(self, block: FileBlock, encoded: EncodedBlock, bulk: bool) -> Prediction:

@@ -137,6 +137,14 @@ def test_strict_refuses_the_file(call: Call) -> None:
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("later", ["x,2,3,4", "1,2,3"])
+def test_strict_names_the_first_bad_row(call: Call, later: str) -> None:
+    """Not a later one with a fault in an earlier column, or one that is not readable at all."""
+    code, _, err = call("affine", "--strict", stdin=f"x0,x1,x2,x3\n1,2,3,4\n1,2,3,y\n{later}\n")
+    assert code == 2
+    assert 'row 2 (line 3): column "x3" holds "y"' in err
+
+
 def test_a_column_that_is_missing_refuses_the_file(call: Call) -> None:
     """In CSV by the header, in JSON lines if no row has it."""
     assert call("affine", stdin="x0,x1,x2\n1,2,3\n")[:2] == (2, "")
