@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kan_api.cells import quoted
+from kan_api.v1.manifest_pb2 import ModelManifest
 from service.errors import InvalidRequest
 from service.registry.model.live_model import LiveModel
 
@@ -13,14 +15,33 @@ Rows = NDArray[np.float32]
 # On the wire; the machine's own float32 where that is little-endian.
 FLOAT32 = np.dtype("<f4")
 
+_NAMES_SHOWN = 5
+
 
 def check_shape(where: str, rows: int, columns: int, model: LiveModel, max_request_rows: int) -> None:
     """Refuse a shape by its numbers alone, before anything of that size is made."""
     if columns != model.features:
-        raise InvalidRequest(f"{where} has {columns} columns; model {model.name!r} wants {model.features}")
+        hint = _hint_of_words(model.manifest)
+        raise InvalidRequest(f"{where} has {columns} columns; model {model.name!r} wants {model.features}{hint}")
     most_rows = min(max_request_rows, model.limits.request_rows)
     if not 1 <= rows <= most_rows:
         raise InvalidRequest(f"{where} has {rows} rows; wanted 1 to {most_rows}")
+
+
+def _hint_of_words(manifest: ModelManifest) -> str:
+    """What to do about a model whose rows are not numbers alone; "" where they are."""
+    names = [
+        quoted(each.name)
+        for each in manifest.columns
+        if each.categories or each.HasField("statistics") or each.HasField("date")
+    ]
+    if not names:
+        return ""
+    more = f" and {len(names) - _NAMES_SHOWN} more" if len(names) > _NAMES_SHOWN else ""
+    return (
+        f"; its columns of words or dates ({', '.join(names[:_NAMES_SHOWN])}{more}) are encoded as numbers: give "
+        "Client rows as dicts by column name, or encode them as the manifest says"
+    )
 
 
 def from_raw(where: str, raw: bytes, dtype: np.dtype[Any], rows: int, columns: int) -> NDArray[Any]:

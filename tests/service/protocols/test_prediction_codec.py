@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from kan_api.v1.manifest_pb2 import Column, ModelManifest
 from kan_api.v1.prediction_pb2 import Matrix
 from service.errors import InvalidRequest
 from service.metrics.metrics import Metrics
@@ -79,6 +80,20 @@ def test_a_matrix_that_does_not_fit_is_refused(model: LiveModel, matrix: Matrix,
     """
     with pytest.raises(InvalidRequest, match=message):
         decode_matrix(matrix, model, _MOST_ROWS)
+
+
+def test_numbers_for_a_model_with_words_are_told_how_its_rows_are_sent(
+    model: LiveModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two numbers of columns alone would not say why a row of two cells has to be four numbers."""
+    manifest = ModelManifest(
+        columns=[Column(name="age"), Column(name="colour", categories=["red", "blue", "green"])],
+        features=model.manifest.features,
+    )
+    monkeypatch.setattr(model, "manifest", manifest)
+    told = r'wants 4; its columns of words or dates \("colour"\) are encoded as numbers: .* dicts by column name'
+    with pytest.raises(InvalidRequest, match=told):
+        decode_matrix(Matrix(rows=1, columns=2, values=[1, 2]), model, _MOST_ROWS)
 
 
 def test_nan_is_a_missing_value_where_the_model_imputes(imputing: LiveModel) -> None:
