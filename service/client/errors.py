@@ -1,5 +1,7 @@
 """Errors that a caller of the service can get, as one tree. Every message says what to do next."""
 
+import difflib
+from collections.abc import Iterable, Sequence
 from typing import Final, cast
 
 import grpc
@@ -174,6 +176,12 @@ def list_names(names: list[str]) -> str:
     """Names in double quotes. Of a long list, the first ten and the number of the others."""
     more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
     return ", ".join(quoted(name) for name in names[:_SHOWN_NAMES]) + more
+
+
+def near_names(absent: Iterable[str], present: Sequence[str]) -> str:
+    """The end of a message on absent names: those that are present and look like them; "" if none does."""
+    near = dict.fromkeys(name for one in absent for name in difflib.get_close_matches(one, present, n=1))
+    return f"; near: {list_names(list(near))}" if near else ""
 
 
 def _unavailable(address: str, details: str) -> Unavailable:

@@ -12,7 +12,7 @@ from service.client.encoding.number_cells import FINITE_WANTED, numbers_of
 from service.client.encoding.other_words import OtherWords
 from service.client.encoding.table_rows import TableRows, cell_fault, show_cell
 from service.client.encoding.words import numbers_of_words, word_of
-from service.client.errors import InvalidInput, list_names
+from service.client.errors import InvalidInput, list_names, near_names
 
 Matrix = NDArray[np.float32]
 
@@ -73,8 +73,9 @@ def rows_of(
         if absent:
             lacking = f"{'column' if len(absent) == 1 else 'columns'} {list_names(absent)}"
             present = list_names([str(name) for name in record]) or "nothing"
+            near = near_names(absent, [str(name) for name in record if name not in names])
             raise InvalidInput(
-                f"{place(row)} lacks {lacking}; it has {present} (a missing value is None, in JSON null)"
+                f"{place(row)} lacks {lacking}; it has {present}{near} (a missing value is None, in JSON null)"
             )
         mappings.append(record)
     wanted = set(names)

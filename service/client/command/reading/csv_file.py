@@ -1,7 +1,6 @@
 """A CSV file as blocks of rows: its header, its separator, and the rows that do not fit the header."""
 
 import csv
-import difflib
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from service.client.command.reading.csv_records import RecordBlock, Records
 from service.client.command.reading.file_block import FileBlock, name_place, name_places
 from service.client.command.reading.text_lines import TextLines
 from service.client.encoding.table_rows import TableRows
-from service.client.errors import InvalidInput, list_names
+from service.client.errors import InvalidInput, list_names, near_names
 
 _SEPARATORS: Final = (",", ";", "\t", "|")
 _QUOTES: Final = "a quote inside a cell is written twice"
@@ -119,7 +118,6 @@ def _check_header(source: str, header: list[str], names: Sequence[str]) -> None:
             f"{list_names(list(names))}, in any order"
         )
     if absent:
-        near = dict.fromkeys(name for one in absent for name in difflib.get_close_matches(one, header, n=1))
-        hint = f"; near: {list_names(list(near))}" if near else ""
+        hint = near_names(absent, header)
         count = "column" if len(absent) == 1 else "columns"
         raise InvalidInput(f"{source}: {count} {list_names(absent)} missing; the header has {list_names(header)}{hint}")

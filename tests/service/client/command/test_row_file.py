@@ -178,6 +178,12 @@ def test_a_row_of_json_that_is_not_readable_costs_no_other_row(content: bytes, w
     assert cells(text, "jsonl") == {"a": [1, known, 3], "b": [2, None, 4]}
 
 
+def test_a_misspelt_key_of_a_row_is_named_near_the_absent_column() -> None:
+    """Only a key that no column wants counts: a wanted one is not misspelt, however much it looks like another."""
+    [why] = faults(b'{"a":1,"b":2}\n{"a":1,"bb":2,"zz":3}\n', "jsonl").values()
+    assert 'lacks column "b"; it has "a", "bb", "zz"; near: "bb" (a missing value' in why
+
+
 @pytest.mark.parametrize(
     ("content", "wanted"),
     [
