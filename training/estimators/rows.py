@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -183,6 +184,8 @@ def _refuse_what_pandas_reads(x: Any) -> None:
     """Name the call of pandas, because scikit-learn would advise `reshape`."""
     if isinstance(x, str | PathLike):
         raise ValueError(f"X is the text {str(x)!r}; wanted rows: pd.read_csv reads a file")
+    if issparse(x):  # scikit-learn has words for it, and some sparse matrices are dicts
+        return
     rows = [x] if isinstance(x, Mapping) else x
     if isinstance(rows, list | tuple) and any(isinstance(row, Mapping) for row in rows):
         made = "pd.DataFrame([row])" if isinstance(x, Mapping) else "pd.DataFrame(rows)"

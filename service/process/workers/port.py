@@ -6,7 +6,7 @@ import sys
 from typing import Self
 
 from service.errors import StartupError
-from service.frontends.address import bind, check_free
+from service.frontends.address import bind, check_free, explain_forbidden
 
 
 class SharedPort:
@@ -56,7 +56,8 @@ class SharedPort:
             if isinstance(error, OSError):
                 in_use = error.errno == errno.EADDRINUSE
                 reason = "Address already in use" if in_use else error.strerror or error
-                raise StartupError(f"cannot listen for gRPC on {host}:{port}: {reason}") from error
+                forbidden = explain_forbidden(error, "--grpc-port")
+                raise StartupError(f"cannot listen for gRPC on {host}:{port}: {reason}{forbidden}") from error
             raise
         return cls(held, opened[len(held) :])
 

@@ -3,7 +3,7 @@
 import asyncio
 import codecs
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from service.errors import StartupError
 from service.frontends.address import check_free
 from service.process.http_ports import HttpPorts
+from service.process.workers.port import SharedPort
 from service.settings import Settings
 
 _FIRST_FREE = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
@@ -35,11 +36,12 @@ def ordinary_user() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("ordinary_user")
-def test_a_forbidden_grpc_port_is_told_with_its_flag() -> None:
+@pytest.mark.parametrize("listen", [check_free, SharedPort.hold], ids=["one process", "workers"])
+def test_a_forbidden_grpc_port_is_told_with_its_flag(listen: Callable[[str, int], object]) -> None:
     """Another free port below 1024 would not help, so the message says from where on ports are open to this user."""
     told = r"on 127\.0\.0\.1:1: Permission denied; .* from 1024 on with --grpc-port, or .* CAP_NET_BIND_SERVICE$"
     with pytest.raises(StartupError, match=told):
-        check_free("127.0.0.1", _PORT)
+        listen("127.0.0.1", _PORT)
 
 
 @pytest.mark.usefixtures("ordinary_user")

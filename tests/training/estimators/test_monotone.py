@@ -61,7 +61,7 @@ def test_columns_of_an_array_have_numbers(quick: dict[str, Any]) -> None:
         ({"town": "up"}, '"town", a column of words'),
         ({"day": "up"}, '"day", a column of dates'),
         ({"age": "rising"}, 'wanted "up" or "down"'),
-        (["age"], "wanted a direction for each column"),
+        (["age"], r"monotone is \['age'\]; wanted directions by column"),
     ],
 )
 def test_mistakes_have_a_name(
