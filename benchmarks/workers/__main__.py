@@ -75,7 +75,8 @@ def _measure(front_end: str, model: ServedModel, parts: Sequence[str], options: 
     if "kills" in parts:
         found = measure_kills(front_end, model, options.kills)
         calls = found.answered + len(found.failures)
-        print(f"{front_end}: {options.kills} kills, {len(found.failures)} of {calls:,} calls failed", flush=True)
+        failed = f"{len(found.failures)} of {calls:,} calls failed"
+        print(f"{front_end}: {options.kills} kills, {failed}, counts went back {found.counts_lost} times", flush=True)
         print("\n".join(sorted(set(found.failures))), flush=True)
         missed += bool(found.failures) + bool(found.counts_lost)
     return missed

@@ -45,8 +45,9 @@ class Cells:
         """
         place = self._places.get(name)
         if place is not None:  # without the lock: it changes 16 bytes in their place
+            # Not pack_into, which first writes zeros: a reader could see them, and a kill could leave them there.
             try:  # noqa: SIM105 - suppress costs as much as the write
-                _PAIR.pack_into(self._memory, place, number, total)
+                self._memory[place : place + 16] = _PAIR.pack(number, total)
             except (TypeError, ValueError):  # closed
                 pass
             return
