@@ -67,7 +67,7 @@ def test_each_worker_has_a_core_of_its_own_also_after_a_kill(
 def test_long_runs_may_use_the_core_of_the_other_worker(
     two_workers: Start, write_model: WriteModel, two_cores: list[int]
 ) -> None:
-    """A slow model runs in a thread that no core is set for, so that its event loop is not held up."""
+    """A slow model runs in a thread that may use both cores, so that the event loop is not held up."""
     write_model("slow")
     server = two_workers()
 
@@ -91,7 +91,7 @@ def test_otherwise_workers_run_on_all_cores(
 def test_a_variable_from_outside_binds_no_thread(
     two_workers: Start, write_model: WriteModel, two_cores: list[int]
 ) -> None:
-    """A worker tells its own Envoy alone on which cores long work may run. Who starts the server tells nobody."""
+    """The variable by which a worker tells its Envoy the cores for long work is ignored where the server starts."""
     write_model("slow")
     server = two_workers("--workers", "1", KAN_SERVE_WORKER_CORES=str(two_cores[0]))
     ask(server, "slow", _ROWS)
