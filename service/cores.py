@@ -2,7 +2,8 @@
 
 import logging
 import os
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _log = logging.getLogger(__name__)
@@ -45,16 +46,16 @@ def cores_of_workers(workers: int, root: Path = _CONTROL_GROUPS) -> list[int]:
     return allowed if workers == len(allowed) == container_cores(root) else []
 
 
-def bind_worker(number: int, workers: int) -> None:
-    """Let this process, and what it starts from now on, run only on its own core, if :func:`cores_of_workers` has one.
+def bind_worker(number: int, cores: Sequence[int]) -> None:
+    """Let this process, and what it starts from now on, run only on its own core, if it has one.
 
     If the system forbids it, the worker runs on any core, and a warning says so.
 
     Args:
         number: Of the worker, from 0.
-        workers: How many there are.
+        cores: The core of each worker; empty if none has its own.
     """
-    if cores := cores_of_workers(workers):
+    if cores:
         try:
             os.sched_setaffinity(0, {cores[number]})
         except OSError as error:
@@ -66,6 +67,32 @@ def bind_worker(number: int, workers: int) -> None:
 def forget_cores() -> None:
     """Forget cores that a variable from outside names. A server calls it once, before it starts workers."""
     os.environ.pop(_ALL_CORES, None)
+
+
+def is_bound() -> bool:
+    """Whether this process is bound to the core of one worker."""
+    return _ALL_CORES in os.environ
+
+
+@contextmanager
+def threads_that_wait() -> Iterator[None]:
+    """If this worker is bound, threads that start meanwhile do not interrupt others when they wake.
+
+    Such a thread (SCHED_BATCH) waits until the thread that runs sleeps, or until its time slice is over. gRPC's thread
+    wakes eight times a request. On the only core of a worker it would interrupt the event loop each time, which costs a
+    tenth of the processor time of a request.
+    """
+    if not is_bound() or os.sched_getscheduler(0) != os.SCHED_OTHER:
+        yield
+        return
+    # If the system forbids one of both, the server is slower, and no less right.
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def use_all_cores() -> None:

@@ -5,6 +5,7 @@ turns without a request, or after 1 ms, and the three run in one batch.
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 
 # A window ends after this time, even if the event loop is never quiet.
@@ -26,6 +27,8 @@ class BatchWindow:
         clock: Monotonic seconds.
         full: Whether the batch has no room for more requests.
         ended: Is called at the end of the window, in a turn of its own.
+        shares_core: Whether the thread that receives requests has only the core of this one. In each turn of the window
+            it then has its chance.
 
     Attributes:
         quiet_turns: As the argument; may change.
@@ -34,13 +37,20 @@ class BatchWindow:
     """
 
     def __init__(
-        self, quiet_turns: int, clock: Callable[[], float], full: Callable[[], bool], ended: Callable[[], None]
+        self,
+        quiet_turns: int,
+        clock: Callable[[], float],
+        full: Callable[[], bool],
+        ended: Callable[[], None],
+        *,
+        shares_core: bool = False,
     ) -> None:
         self.is_open = self.concurrent = False
         self.quiet_turns = quiet_turns
         self._clock = clock
         self._full = full
         self._ended = ended
+        self._shares_core = shares_core
         self._until = 0.0
         self._next: asyncio.Handle | None = None
         self._quiet = 0
@@ -88,6 +98,8 @@ class BatchWindow:
         self._quiet = 0 if self._arrived > self._arrived_before else self._quiet + 1
         self._arrived_before = self._arrived
         if self._quiet < self.quiet_turns and not self._full() and self._clock() < self._until:
+            if self._shares_core:
+                os.sched_yield()
             self._next = asyncio.get_running_loop().call_soon(self._turn)
         else:
             self._ended()

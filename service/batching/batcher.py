@@ -36,6 +36,7 @@ class Batcher:
         executor: A thread for the runs that do not take place on the event loop; None: all do.
         placement: Decides which of them do; left out: none, if there is an executor.
         quiet_turns: As for :class:`service.batching.batch_window.BatchWindow`; not used while runs are in the thread.
+        shares_core: As for the window.
         observer: Who is told.
         turn: When a batch may run beside those of other models; at any time when left out.
         clock: Monotonic seconds; deadlines are on it.
@@ -53,6 +54,7 @@ class Batcher:
         executor: Executor | None = None,
         placement: Placement | None = None,
         quiet_turns: int = 0,
+        shares_core: bool = False,
         turn: Turn | None = None,
         clock: Callable[[], float] = time.monotonic,
         name: str = "a model",
@@ -70,7 +72,7 @@ class Batcher:
         self._most_at_once_rows = 0 if max_queue_delay_seconds else max_queue_rows
         self._quiet_turns = quiet_turns
         turns, is_full = quiet_turns if self.inline else 0, lambda: self._queue.rows >= max_batch_rows
-        self._window = BatchWindow(turns, clock, is_full, self._dispatch)
+        self._window = BatchWindow(turns, clock, is_full, self._dispatch, shares_core=shares_core)
         self._draining, self._idle = False, asyncio.Event()
         self._death: BaseException | None = None
 

@@ -62,13 +62,46 @@ def test_threads_for_long_work_leave_the_core() -> None:
     """What a bound process starts runs on its core, but for the threads that ask for all."""
     program = (
         "import os; from concurrent.futures import ThreadPoolExecutor as Pool\n"
-        "from service.cores import bind_worker, container_cores, use_all_cores\n"
+        "from service.cores import bind_worker, cores_of_workers, use_all_cores\n"
         "before = os.sched_getaffinity(0)\n"
-        "own = {max(before)} if container_cores() == len(before) else before\n"
-        "bind_worker(len(before) - 1, len(before))\n"
+        "cores = cores_of_workers(len(before))\n"
+        "own = {cores[-1]} if cores else before\n"
+        "bind_worker(len(before) - 1, cores)\n"
         "assert os.sched_getaffinity(0) == own\n"
         "ask = lambda: os.sched_getaffinity(0)\n"
         "assert Pool(1).submit(ask).result() == own\n"
         "assert Pool(1, initializer=use_all_cores).submit(ask).result() == before\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("bound", [True, False])
+def test_threads_that_wait_are_those_that_a_bound_process_starts_meanwhile(*, bound: bool) -> None:
+    """The thread that starts them, and those that it starts later, interrupt others as before."""
+    cores = sorted(os.sched_getaffinity(0))[:1] if bound else []
+    program = (
+        "import os; from concurrent.futures import ThreadPoolExecutor as Pool\n"
+        "from service.cores import bind_worker, is_bound, threads_that_wait\n"
+        f"bind_worker(0, {cores})\n"
+        f"assert is_bound() == {bound}\n"
+        "ask = lambda: os.sched_getscheduler(0)\n"
+        "with threads_that_wait():\n"
+        "    meanwhile = Pool(1).submit(ask).result()\n"
+        f"assert meanwhile == {'os.SCHED_BATCH' if bound else 'os.SCHED_OTHER'}, meanwhile\n"
+        "assert ask() == Pool(1).submit(ask).result() == os.SCHED_OTHER\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_a_policy_that_was_chosen_from_outside_stays() -> None:
+    """Who starts the server under SCHED_IDLE has threads of SCHED_IDLE."""
+    program = (
+        "import os\n"
+        "from service.cores import bind_worker, threads_that_wait\n"
+        "bind_worker(0, sorted(os.sched_getaffinity(0))[:1])\n"
+        "os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\n"
+        "with threads_that_wait():\n"
+        "    assert os.sched_getscheduler(0) == os.SCHED_IDLE\n"
+        "assert os.sched_getscheduler(0) == os.SCHED_IDLE\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -13,6 +13,7 @@ import grpc.aio
 
 from service.access.certificates import Certificates
 from service.access.reloaded import ReloadedFiles
+from service.cores import threads_that_wait
 from service.errors import StartupError
 from service.frontends.address import check_free
 from service.frontends.connections import Connections
@@ -92,7 +93,8 @@ async def start(
     if settings.workers == 1:  # the parent of several workers has checked it
         check_free(host, port)
     table = _Table(methods, metrics, entrance, settings)
-    server = grpc.aio.server(handlers=[table], options=_options(settings))
+    with threads_that_wait():  # gRPC's own thread starts here
+        server = grpc.aio.server(handlers=[table], options=_options(settings))
     try:
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         if certificates is None:

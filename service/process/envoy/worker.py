@@ -14,7 +14,7 @@ from service.process import life
 from service.process.envoy import parent
 from service.process.output import log, standard_streams
 from service.process.workers.messages import Start, WorkerControl
-from service.rpc.worker_count import worker_count
+from service.rpc.worker_count import worker_cores
 
 _log = logging.getLogger(__name__)
 
@@ -28,8 +28,7 @@ def run() -> NoReturn:
         given = start.read_given()
         settings, kept = given.read_settings(), given.last_valid("certificates")
         log.set_up(settings.log_format, start.number)
-        if settings.worker_cores == "auto":
-            bind_worker(start.number, worker_count(settings))
+        bind_worker(start.number, worker_cores(settings))
         last_valid = None if kept is None else certificates_of(kept)
         announce = partial(_forget, start.given)
         serve = partial(parent.serve, settings, announce, more_fds=start.descriptors, last_valid=last_valid)

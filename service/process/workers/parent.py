@@ -8,7 +8,6 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from service.cores import cores_of_workers
 from service.metrics.shared.merged_metrics import MergedMetrics
 from service.metrics.shared.processes import Processes, WorkerCounts
 from service.process.access import warn_if_open
@@ -21,7 +20,7 @@ from service.process.workers.fleet import Fleet
 from service.process.workers.folder import counts_folder
 from service.process.workers.port import SharedPort
 from service.quota.levels import Levels
-from service.rpc.worker_count import worker_count
+from service.rpc.worker_count import worker_cores
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -73,7 +72,7 @@ async def _announce(
 ) -> None:
     """Announce the ports and the versions that answer, once every worker takes calls."""
     await fleet.all_listen.wait()
-    if settings.worker_cores == "auto" and (cores := cores_of_workers(worker_count(settings))):
+    if cores := worker_cores(settings):
         _log.info("each worker is given a core of its own: %s", ", ".join(map(str, cores)))
     is_ready = not fleet.unready_reason()
     line = ready_line(settings, port, http.port, http.metrics_port, fleet.answering(), is_ready=is_ready)

@@ -17,7 +17,7 @@ from service.process.stop import Stop
 from service.process.workers.late_front import LateFront
 from service.process.workers.membership import Membership
 from service.process.workers.messages import Start
-from service.rpc.worker_count import worker_count
+from service.rpc.worker_count import worker_cores
 from service.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -31,8 +31,7 @@ def run() -> NoReturn:
         start = Start.found()
         settings = start.read_given().read_settings()
         log.set_up(settings.log_format, start.number)
-        if settings.worker_cores == "auto":
-            bind_worker(start.number, worker_count(settings))
+        bind_worker(start.number, worker_cores(settings))
         serve = partial(_serve, start, settings)
         # The parent alone obeys SIGHUP.
         code = life.run(serve, settings.grace_seconds, life.new_fast_loop(), last=True, on_hangup=lambda: None)

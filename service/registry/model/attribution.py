@@ -19,7 +19,7 @@ from service.batching.batcher import Batcher
 from service.batching.placement import Placement
 from service.batching.request import Follower, Result, Rows
 from service.batching.turns import Turn
-from service.cores import use_all_cores
+from service.cores import is_bound, use_all_cores
 from service.errors import Draining, ModelNotReady, ModelRefused, NotPublished, ServiceError, StartupError
 from service.metrics.model_metrics import ModelMetrics
 from service.registry.model.attribution_graph import OpenGraph, open_graph, reference_row
@@ -180,6 +180,7 @@ class Attribution:
             executor=self._executor,
             placement=Placement(self._graph.size.inline_rows),
             quiet_turns=QUIET_TURNS[self._settings.frontend],
+            shares_core=is_bound(),
             observer=self._metrics.explanations,
             turn=self._turn,
             name=self._describe(),

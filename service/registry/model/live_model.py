@@ -13,7 +13,7 @@ from kan_api.v1.manifest_pb2 import ModelManifest
 from service.batching.batcher import Batcher
 from service.batching.placement import Placement
 from service.batching.turns import Turn, Turns
-from service.cores import use_all_cores
+from service.cores import is_bound, use_all_cores
 from service.metrics.drift.served_rows import ServedRows
 from service.metrics.metrics import Metrics
 from service.metrics.model_observer import ModelObserver
@@ -211,6 +211,7 @@ def load(
         executor=executor,
         placement=Placement(size.inline_rows),
         quiet_turns=QUIET_TURNS[settings.frontend],
+        shares_core=is_bound(),
         observer=observer,
         turn=turn,
         name=f"model {manifest.name} version {manifest.version}",

@@ -1,6 +1,7 @@
 """The batch window alone, on a real event loop."""
 
 import asyncio
+import os
 from collections.abc import Callable
 
 import pytest
@@ -51,3 +52,22 @@ def test_a_window_that_was_closed_before_its_end_does_not_end() -> None:
         return ended
 
     assert asyncio.run(test()) == []
+
+
+@pytest.mark.parametrize("shares_core", [True, False])
+def test_a_window_gives_the_core_away_once_a_turn_where_requests_come_by_a_thread_on_it(
+    monkeypatch: pytest.MonkeyPatch, *, shares_core: bool
+) -> None:
+    """Otherwise it gives nothing away: the thread that receives requests has another core."""
+    given: list[None] = []
+    give = os.sched_yield
+    monkeypatch.setattr(os, "sched_yield", lambda: given.append(give()))
+
+    async def test() -> None:
+        ended = asyncio.Event()
+        window = BatchWindow(5, lambda: 0.0, lambda: False, ended.set, shares_core=shares_core)
+        window.open()
+        await ended.wait()
+
+    asyncio.run(test())
+    assert len(given) == (4 if shares_core else 0)

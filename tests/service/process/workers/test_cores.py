@@ -40,6 +40,15 @@ def _cores(process: psutil.Process) -> set[tuple[int, ...]]:
     return found
 
 
+def _policies(process: psutil.Process) -> set[int]:
+    """How the system chooses when the threads of a process run."""
+    found = set()
+    for thread in process.threads():
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            found.add(os.sched_getscheduler(thread.id))
+    return found
+
+
 def _own_cores(server: KanServe) -> list[int]:
     """The core on which the main thread of each process under the parent must run."""
     found = [os.sched_getaffinity(each.pid) for start in starts(server) for each in (start, *start.children())]
@@ -76,6 +85,26 @@ def test_long_runs_may_use_the_core_of_the_other_worker(
         return all(tuple(two_cores) in _cores(worker) for worker in workers(server))
 
     wait_for(all_have_run, "both workers ran it in a thread")
+
+
+@pytest.mark.parametrize("two_workers", ["grpcio"], indirect=True)
+def test_on_its_core_the_event_loop_is_not_interrupted_by_the_thread_of_grpc(
+    two_workers: Start, write_model: WriteModel
+) -> None:
+    """Threads of gRPC wait for the event loop to sleep; the event loop waits for none of them."""
+    write_model("affine")
+    server = two_workers()
+    for worker in workers(server):
+        assert _policies(worker) == {os.SCHED_OTHER, os.SCHED_BATCH}
+        assert os.sched_getscheduler(worker.pid) == os.SCHED_OTHER
+
+
+@pytest.mark.parametrize("two_workers", ["grpcio"], indirect=True)
+def test_on_any_core_threads_of_grpc_interrupt_others(two_workers: Start, write_model: WriteModel) -> None:
+    """Where workers are not bound, the event loop runs on another core than the thread of gRPC."""
+    write_model("affine")
+    server = two_workers("--worker-cores", "any")
+    assert {policy for worker in workers(server) for policy in _policies(worker)} == {os.SCHED_OTHER}
 
 
 @pytest.mark.parametrize("flags", [("--worker-cores", "any"), ("--workers", "3")])
