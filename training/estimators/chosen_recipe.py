@@ -37,8 +37,9 @@ _SECTION_OF = {
     "huber_delta": "task",
     "target_scale": "task",
     "class_weights": "task",
-    "coverage": "intervals",
 }
+# The section of coverage by the task: of numbers between bounds, or of classes in a set.
+_SECTION_OF_COVERAGE = {"regression": "intervals", "classification": "calibration"}
 # What is known without a recipe.
 _OWN_KEYS = {
     "model": frozenset({"name", "continue_from"}),
@@ -222,7 +223,8 @@ def _change(sections: dict[str, Any], choices: Choices) -> dict[str, Any]:
     if not choices.is_searched:
         changed = _merge(changed, {"search": None})
     for key, value in keys.items():
-        changed = _merge(changed, {_SECTION_OF[key]: {key: value}})
+        section = _SECTION_OF_COVERAGE[changed["task"]["kind"]] if key == "coverage" else _SECTION_OF[key]
+        changed = _merge(changed, {section: {key: value}})
     if "search" in changed:
         changed["search"]["candidates"] = _distinct(changed["search"]["candidates"], keys)
     if keys.get("objective", "squared_error") in ("poisson", "gamma"):

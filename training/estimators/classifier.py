@@ -1,7 +1,7 @@
 """Classes as answers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,8 @@ class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
 
     Args:
         class_weight: How much the rows of a class count in the loss: by label, or ``"balanced"``; None: all alike.
+        coverage: The share of new rows whose true class shall be in the set of :meth:`predict_set`, such as 0.9; None:
+            there are no sets.
 
     Attributes:
         classes_: The labels, sorted.
@@ -36,6 +38,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
         self,
         *,
         class_weight: Mapping[Any, float] | str | None = None,
+        coverage: float | None = None,
         hidden: Sequence[int] | None = None,
         grids: Sequence[int] | None = None,
         steps: int | None = None,
@@ -76,6 +79,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
             callbacks=callbacks,
         )
         self.class_weight = class_weight
+        self.coverage = coverage
 
     def predict(self, X: Any) -> Cells:  # noqa: N803
         """The label of the most probable class of each row, ``[rows]``."""
@@ -112,9 +116,21 @@ class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
         calibrated = self._require_fit().calibrated
         if calibrated is None or not calibrated.message.HasField("sets"):
             name, last = type(self).__name__, "; learning on keeps none" if self.warm_start else ""
-            wanted = f'{name}(recipe={{"calibration": {{"coverage": 0.9}}}}) before it{last}'
-            raise ValueError(f"the fit made no sets of classes; wanted {wanted}")
+            raise ValueError(f"the fit made no sets of classes; wanted {name}(coverage=0.9) before it{last}")
         return class_sets(self.predict_proba(X), calibrated.message.sets.threshold)
+
+    @property
+    def predict_interval(self) -> NoReturn:
+        """Of numbers alone.
+
+        Raises:
+            AttributeError: always, as of a method that is not there.
+        """
+        name = type(self).__name__
+        raise AttributeError(
+            f"{name} has no predict_interval: nothing lies between two classes; wanted {name}(coverage=0.9) and its "
+            "predict_set, which gives the classes that a row may be of"
+        )
 
     @property
     def _task(self) -> str:
@@ -125,7 +141,8 @@ class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
         if isinstance(weights, Mapping):
             words = dict(zip(self.classes_.tolist(), self._words_of_classes, strict=True))
             weights = {words.get(label, str(label)): float(weight) for label, weight in weights.items()}
-        return super()._keys() | ({} if weights is None else {"class_weights": weights})
+        given = {"class_weights": weights, "coverage": self.coverage}
+        return super()._keys() | {key: value for key, value in given.items() if value is not None}
 
     def _read_target(self, y: Any, rows: int, *, is_known: bool) -> list[Cells]:
         labels = read_labels(self, y)

@@ -38,14 +38,14 @@ def test_sets_are_classes_above_the_threshold_of_the_manifest(
     people: pd.DataFrame, inputs: pd.DataFrame, quick: dict[str, Any], tmp_path: Path
 ) -> None:
     """In the order of the labels; pickled too. A fit that was not asked for them says what to ask for."""
-    asked = KANClassifier(**quick, recipe=UNTIMED | {"calibration": {"coverage": 0.95}}).fit(inputs, people["kind"])
+    asked = KANClassifier(**quick, coverage=0.95, recipe=UNTIMED).fit(inputs, people["kind"])
     told = published(asked.export(tmp_path / "models" / "kind")).calibration.sets
     probabilities = asked.predict_proba(inputs)
     wanted = (probabilities >= told.threshold) | (probabilities == probabilities.max(axis=1, keepdims=True))
     np.testing.assert_array_equal(asked.predict_set(inputs), wanted)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(asked)).predict_set(inputs), wanted)
     assert (told.coverage, told.judged_by) == (0.95, "folds")
-    with pytest.raises(ValueError, match=r"no sets of classes; wanted KANClassifier.*coverage"):
+    with pytest.raises(ValueError, match=r"no sets of classes; wanted KANClassifier\(coverage=0\.9\)"):
         KANClassifier(**quick).fit(inputs, people["kind"]).predict_set(inputs)
 
 
@@ -64,3 +64,19 @@ def test_numbers_are_not_calibrated(people: pd.DataFrame, inputs: pd.DataFrame, 
     """A regression has bounds in place of it."""
     with pytest.raises(RecipeError, match=r"only with \[task\] kind = \"classification\""):
         KANRegressor(**quick, recipe={"calibration": {}}).fit(inputs, people["paid"])
+
+
+@pytest.mark.parametrize("coverage", [1.0, 0.0, -0.5, 90, "0.9", True, float("nan")])
+def test_a_coverage_that_no_sets_can_have_is_refused(
+    coverage: Any, people: pd.DataFrame, inputs: pd.DataFrame, quick: dict[str, Any]
+) -> None:
+    """Sets that hold every true class hold every class. The message names the key and what came."""
+    with pytest.raises(RecipeError, match=r"\[calibration\] coverage"):
+        KANClassifier(**quick, coverage=coverage).fit(inputs, people["kind"])
+
+
+def test_classes_have_no_interval() -> None:
+    """The method is not there, for scikit-learn too; the message names the one that is."""
+    with pytest.raises(AttributeError, match=r"nothing lies between two classes; wanted .*coverage=0\.9.* predict_set"):
+        KANClassifier().predict_interval  # noqa: B018 - a property
+    assert not hasattr(KANClassifier(), "predict_interval")

@@ -1,6 +1,7 @@
 """A DataFrame as a table: columns of numbers stay numbers, all others become text."""
 
 import datetime
+from collections.abc import Collection
 from typing import Any, cast
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 from training.data.table.cell_values import Cells
 from training.data.table.header import refuse_twice
 from training.data.table.table import Table
+from training.errors import DataError, quoted
 
 # From here on float64 makes different whole numbers equal.
 LARGEST_EXACT = 2**53
@@ -22,12 +24,26 @@ def table_of_frame(frame: pd.DataFrame, source: str) -> Table:
         source: What the table is called in messages.
 
     Raises:
-        DataError: two columns have one name.
+        DataError: two columns have one name, or a cell holds more than one value.
     """
     header = [str(name) for name in frame.columns]
     refuse_twice(source, header)
+    for place, name in enumerate(header):
+        _refuse_nested(source, name, frame.iloc[:, place])
     cells = {name: _to_cells(frame.iloc[:, place]) for place, name in enumerate(header) if name.strip()}
     return Table(source, cells, len(frame), None, len(header) - len(cells))
+
+
+def _refuse_nested(source: str, name: str, column: "pd.Series[Any]") -> None:
+    """Refuse lists and the like: as text each would be a word of its own."""
+    if column.dtype != object:
+        return
+    for row, value in enumerate(column, start=1):
+        if isinstance(value, Collection) and not isinstance(value, str | bytes):
+            raise DataError(
+                f"{source}: column {quoted(name)} holds a {type(value).__name__} in row {row}; wanted a number, a word "
+                "or a date in each cell"
+            )
 
 
 def _to_cells(column: "pd.Series[Any]") -> Cells:

@@ -53,8 +53,11 @@ class BrokenPromises:
             parts.append(f"monotone={self._shorten(json.dumps(self.monotone, ensure_ascii=False))}")
         if self.coverage:
             parts.append(f"coverage={self.coverage}")
-        if self.calibration is not None:
-            parts.append(f"recipe={json.dumps({'calibration': self.calibration})}")
+        calibration = self.calibration
+        if calibration is not None and set(calibration) == {"coverage"} and not self.coverage:  # of a classifier's sets
+            parts.append(f"coverage={calibration['coverage']}")
+        elif calibration is not None:
+            parts.append(f"recipe={json.dumps({'calibration': calibration})}")
         return " and ".join(parts)
 
     def __str__(self) -> str:

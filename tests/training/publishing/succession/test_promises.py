@@ -100,6 +100,14 @@ def test_keys_and_arguments_keep_what_is_broken_and_what_is_asked_for() -> None:
     }
 
 
+def test_the_argument_of_sets_is_the_one_of_a_classifier() -> None:
+    """Its coverage; a temperature alone is a section of the recipe."""
+    sets, temperature = (compare_promises(manifest(0.0, share), manifest()) for share in (0.8, 0.0))
+    assert sets is not None
+    assert sets.arguments() == "coverage=0.8"
+    assert temperature is None or temperature.arguments() == 'recipe={"calibration": {}}'
+
+
 def test_many_columns_do_not_fill_the_page() -> None:
     """Three are named, the others counted; the directions are where the manifest has them."""
     directions: dict[str, Any] = {f"column {number}": "up" for number in range(100)}
