@@ -159,8 +159,8 @@ def free_name(name: str, taken: Sequence[str]) -> str:
 
 
 def with_columns(table: Table, more: Mapping[str, Cells]) -> Table:
-    """The table with further columns behind its own."""
-    return replace(table, cells={**table.cells, **more})
+    """The table with further columns behind its own: targets, weights, groups."""
+    return replace(table, source=f"{SOURCE} and y", cells={**table.cells, **more})
 
 
 def stack(first: Table, second: Table) -> Table:

@@ -83,6 +83,7 @@ def test_what_cannot_be_fitted_is_refused(what: str, quick: dict[str, Any]) -> N
         ({"members": 0}, r"\[ensemble\] members"),
         ({"objective": "accuracy"}, r"\[task\] objective"),
         ({"objective": "quantile"}, "needs quantile"),
+        ({"target_scale": "log"}, r'^X and y: column "y": row \d+ holds -.* needs numbers above 0'),
         ({"random_state": -1}, "Seed must be between 0"),
         ({"recipe": {"network": {"depth": 3}}}, r"\[network\]"),
         ({"recipe": {"network": {"degree": print}}}, r"\[network\] degree"),
