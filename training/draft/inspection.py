@@ -131,6 +131,8 @@ def _facts(table: Table, name: str) -> ColumnFacts:
         return replace(_number_facts(table, name, values), doubt=describe_stray(table, cells))
     if texts == 0 or looks_like_dates(cells) or (form and len(distinct) >= FEWEST_DATES):
         return _date_facts(table, name, cells, form)
+    if name in table.nested:
+        return ColumnFacts(name, "text", missing, len(distinct), flaw=table.nested[name])
     stray = describe_stray(table, cells)
     if len(distinct) <= MOST_WORDS:
         counts = Counter(filled)

@@ -198,7 +198,10 @@ def _holds_text(x: Any) -> bool:
 
 
 def _table_of(frame: pd.DataFrame) -> Table:
-    return replace(table_of_frame(frame, SOURCE), is_in_memory=True)
+    table = table_of_frame(frame, SOURCE)
+    for name, text in table.nested.items():  # every column is an input
+        raise table.problem(name, text)
+    return replace(table, is_in_memory=True)
 
 
 def _places(x: Any) -> list[str]:

@@ -100,6 +100,16 @@ def test_parquet_and_csv_of_one_table_draft_the_same(tmp_path: Path) -> None:
     assert prepare(from_csv).fingerprint == prepare(from_parquet).fingerprint
 
 
+def test_a_column_of_lists_is_left_out(tmp_path: Path) -> None:
+    """Its rows can be fitted without it; the reason names a row, and one who asks for it is refused."""
+    frame = shop().assign(tags=[["a", "b"], ["a"]] * 100)
+    recipe = drafted(tmp_path, frame, "paid", "t.parquet")
+    assert prepare(recipe).fingerprint == prepare(drafted(tmp_path, shop(), "paid")).fingerprint
+    assert any("row 1 holds a ndarray" in line for line in columns_left_out(inspect(tmp_path / "t.parquet", "paid")))
+    with pytest.raises(DataError, match='column "tags": row 1 holds'):
+        inspect(tmp_path / "t.parquet", "tags")
+
+
 def test_dates_in_order_split_by_time(tmp_path: Path) -> None:
     """Rows in order of a date: the past predicts. The date is an input too, in any order of the rows."""
     frame = shop().assign(day=pd.date_range("2020-01-01", periods=200).astype(str))

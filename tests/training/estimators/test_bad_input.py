@@ -45,7 +45,7 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
         pd.DataFrame({"a": X[:, 0], "tags": [*"ab" * 19, "a", ["a", "b"]]}),
         Y,
         {},
-        '"tags" holds a list in row 40',
+        'column "tags": row 40 holds a list; wanted a number',
     ),
     "equal targets": (X, Y * 0, {}, "the same in every training row"),
     "negative weights": (X, Y, {"sample_weight": Y}, "Negative values in data passed to `sample_weight`"),

@@ -10,7 +10,6 @@ import pandas as pd
 from training.data.table.cell_values import Cells
 from training.data.table.header import refuse_twice
 from training.data.table.table import Table
-from training.errors import DataError, quoted
 
 # From here on float64 makes different whole numbers equal.
 LARGEST_EXACT = 2**53
@@ -24,26 +23,24 @@ def table_of_frame(frame: pd.DataFrame, source: str) -> Table:
         source: What the table is called in messages.
 
     Raises:
-        DataError: two columns have one name, or a cell holds more than one value.
+        DataError: two columns have one name.
     """
     header = [str(name) for name in frame.columns]
     refuse_twice(source, header)
-    for place, name in enumerate(header):
-        _refuse_nested(source, name, frame.iloc[:, place])
-    cells = {name: _to_cells(frame.iloc[:, place]) for place, name in enumerate(header) if name.strip()}
-    return Table(source, cells, len(frame), None, len(header) - len(cells))
+    columns = {name: frame.iloc[:, place] for place, name in enumerate(header) if name.strip()}
+    cells = {name: _to_cells(column) for name, column in columns.items()}
+    nested = {name: text for name, column in columns.items() if (text := _describe_nested(column))}
+    return Table(source, cells, len(frame), None, len(header) - len(cells), nested=nested)
 
 
-def _refuse_nested(source: str, name: str, column: "pd.Series[Any]") -> None:
-    """Refuse lists and the like: as text each would be a word of its own."""
-    if column.dtype != object:
-        return
-    for row, value in enumerate(column, start=1):
-        if isinstance(value, Collection) and not isinstance(value, str | bytes):
-            raise DataError(
-                f"{source}: column {quoted(name)} holds a {type(value).__name__} in row {row}; wanted a number, a word "
-                "or a date in each cell"
-            )
+def _describe_nested(column: "pd.Series[Any]") -> str:
+    """The first cell that holds a list or the like, whose text would be a word of its own; "" if none does."""
+    if column.dtype != object and not isinstance(column.dtype, pd.ArrowDtype):
+        return ""
+    kinds = list(map(type, column))
+    nested = {kind for kind in set(kinds) if issubclass(kind, Collection) and not issubclass(kind, str | bytes)}
+    row = next((row for row, kind in enumerate(kinds, start=1) if kind in nested), 0)
+    return f"row {row} holds a {kinds[row - 1].__name__}; wanted a number, a word or a date in each cell" if row else ""
 
 
 def _to_cells(column: "pd.Series[Any]") -> Cells:

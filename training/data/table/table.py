@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ class Table:
     missing). Of a text file such an array may be made anew each time: `numbers` and `texts` are quicker. `lines` is the
     line of the file at which each row starts; None for a file without lines (Parquet). `decimal` is the mark before the
     decimals of numbers that are text. `is_in_memory`: a program gave the cells; no option of ours reads
-    them otherwise.
+    them otherwise. `nested` says of each column with lists or the like in its cells which row holds one.
     """
 
     source: str
@@ -31,6 +31,7 @@ class Table:
     unnamed_columns: int = 0
     decimal: Decimal = "."
     is_in_memory: bool = False
+    nested: Mapping[str, str] = field(default_factory=dict)
 
     def numbers(self, column: str) -> tuple[Values, Flags]:
         """As :func:`training.data.table.cell_values.parse_numbers` of the column's cells; not to be written to."""
@@ -51,7 +52,9 @@ class Table:
         return DataError(f"{self.source}: column {quoted(column)}: {text}")
 
     def require(self, column: str, why: str) -> None:
-        """Raise DataError, with the nearest names, unless the table has the column."""
+        """Raise DataError, with the nearest names, unless the table has the column; also if its cells hold lists."""
+        if column in self.nested:
+            raise self.problem(column, f"{self.nested[column]} ({why})")
         if column in self.cells:
             return
         names = list(self.cells)

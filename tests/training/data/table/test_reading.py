@@ -1,13 +1,16 @@
 """Tables from users: all separators, all kinds of flaws."""
 
 import io
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 
 from training.data.table import Table, read_table
+from training.data.table.frame import table_of_frame
 from training.errors import DataError
 
 
@@ -122,6 +125,29 @@ def test_parquet_keeps_numbers_and_writes_the_rest_as_words(tmp_path: Path) -> N
     assert cells["day"].tolist() == ["2020-01-01T00:00:00", "", "2020-01-03T00:00:00"]
     assert cells["key"].tolist() == [str(2**60), str(2**60 + 1), str(2**60 + 2)]
     assert cells["level"].tolist() == ["low", "high", ""]
+
+
+@pytest.mark.parametrize("cells", [[[1, 2], [3]], [{"a": 1}, None], [["b"], ["b"]]])
+def test_a_column_of_lists_is_refused_only_where_it_is_used(tmp_path: Path, cells: list[object]) -> None:
+    """Other columns of the file are read; the message names column, row and use."""
+    pd.DataFrame({"a": [1.0, 2.0], "tags": cells}).to_parquet(tmp_path / "t.parquet")
+    table = read_table(tmp_path / "t.parquet")
+    table.require("a", "the target")
+    with pytest.raises(DataError, match=r'column "tags": row 1 holds a .*; wanted a number.* \(an input\)'):
+        table.require("tags", "an input")
+
+
+def test_cells_of_one_value_are_no_lists() -> None:
+    """Whatever the type of the value; bytes have a length and are one value too."""
+    values = [pd.Interval(0, 1), pd.Period("2020"), Decimal("0.5"), b"ab", Path("ab"), pd.NA, np.float32(1)]
+    frame = pd.DataFrame({"one": pd.Series(values, dtype=object), "arrow": pd.array(list("abcdefg"), "string[pyarrow]")})
+    assert table_of_frame(frame, "t").nested == {}
+    several: list[object] = [(1, 2), {1}, np.ones(2), {}]
+    for value in several:
+        held = {"one": pd.Series([1, value], dtype=object)}
+        assert table_of_frame(pd.DataFrame(held), "t").nested["one"].startswith("row 2 holds a ")
+    lists = pd.array([None, [1]], dtype=pd.ArrowDtype(pyarrow.list_(pyarrow.int64())))
+    assert table_of_frame(pd.DataFrame({"one": lists}), "t").nested["one"].startswith("row 2 holds a ")
 
 
 def test_an_index_with_a_name_is_a_column(tmp_path: Path) -> None:
