@@ -82,17 +82,18 @@ def threads_that_wait() -> Iterator[None]:
     wakes eight times a request. On the only core of a worker it would interrupt the event loop each time, which costs a
     tenth of the processor time of a request.
     """
-    if not is_bound() or os.sched_getscheduler(0) != os.SCHED_OTHER:
-        yield
-        return
-    # If the system forbids one of both, the server is slower, and no less right.
+    waits = False
+    # If the system forbids a call (musl's C library has none of them), the server is slower, and no less right.
     with suppress(OSError):
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        if is_bound() and os.sched_getscheduler(0) == os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+            waits = True
     try:
         yield
     finally:
-        with suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+        if waits:
+            with suppress(OSError):
+                os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def use_all_cores() -> None:

@@ -1,5 +1,6 @@
 """The cores of the container."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cores import container_cores, cores_of_workers
+from service.cores import container_cores, cores_of_workers, threads_that_wait
 
 ALLOWED = len(os.sched_getaffinity(0))
 
@@ -75,6 +76,7 @@ def test_threads_for_long_work_leave_the_core() -> None:
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
+@pytest.mark.skipif(os.sched_getscheduler(0) != os.SCHED_OTHER, reason="the tests run under a policy from outside")
 @pytest.mark.parametrize("bound", [True, False])
 def test_threads_that_wait_are_those_that_a_bound_process_starts_meanwhile(*, bound: bool) -> None:
     """The thread that starts them, and those that it starts later, interrupt others as before."""
@@ -105,3 +107,18 @@ def test_a_policy_that_was_chosen_from_outside_stays() -> None:
         "assert os.sched_getscheduler(0) == os.SCHED_IDLE\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("forbidden", ["sched_getscheduler", "sched_setscheduler"])
+def test_a_system_that_forbids_policies_stops_no_server(monkeypatch: pytest.MonkeyPatch, forbidden: str) -> None:
+    """Alpine's C library knows neither call, and a container may forbid one: threads then start as they always do."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    before = os.sched_getscheduler(0)
+    monkeypatch.setenv("KAN_SERVE_WORKER_CORES", "0")
+    monkeypatch.setattr(os, forbidden, refuse)
+    with threads_that_wait():
+        monkeypatch.undo()
+        assert os.sched_getscheduler(0) == before

@@ -212,7 +212,8 @@ class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
         """The keys of the recipe that the parameters ask for."""
         given = {key: getattr(self, key) for key in _KEYS}
         seed = self.random_state
-        generator = check_random_state(seed)  # refuses what is no seed in scikit-learn's words
+        with naming("random_state"):
+            generator = check_random_state(seed)
         if isinstance(seed, np.random.RandomState):
             seed = generator.randint(2**31 - 1)
         return {key: value for key, value in {**given, "seed": seed}.items() if value is not None}

@@ -100,7 +100,7 @@ def read_labels(estimator: BaseEstimator, y: Any) -> Cells:
 
 @contextmanager
 def naming(argument: str) -> Iterator[None]:
-    """Say which argument of `fit` a refusal is about, where it is not X or y."""
+    """Say which argument a refusal is about, where it is not X or y."""
     try:
         yield
     except ValueError as error:

@@ -15,6 +15,10 @@ from tests.kit.server.workers import ask, kill_worker, starts, wait_for_workers,
 from tests.kit.waiting import wait_for
 
 _ROWS = np.ones((1, 4), np.float32)
+# Who starts the tests under SCHED_IDLE, for example, has threads of SCHED_IDLE alone.
+_WITHOUT_A_POLICY = pytest.mark.skipif(
+    os.sched_getscheduler(0) != os.SCHED_OTHER, reason="the tests run under a policy from outside"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -87,6 +91,7 @@ def test_long_runs_may_use_the_core_of_the_other_worker(
     wait_for(all_have_run, "both workers ran it in a thread")
 
 
+@_WITHOUT_A_POLICY
 @pytest.mark.parametrize("two_workers", ["grpcio"], indirect=True)
 def test_on_its_core_the_event_loop_is_not_interrupted_by_the_thread_of_grpc(
     two_workers: Start, write_model: WriteModel
@@ -99,6 +104,7 @@ def test_on_its_core_the_event_loop_is_not_interrupted_by_the_thread_of_grpc(
         assert os.sched_getscheduler(worker.pid) == os.SCHED_OTHER
 
 
+@_WITHOUT_A_POLICY
 @pytest.mark.parametrize("two_workers", ["grpcio"], indirect=True)
 def test_on_any_core_threads_of_grpc_interrupt_others(two_workers: Start, write_model: WriteModel) -> None:
     """Where workers are not bound, the event loop runs on another core than the thread of gRPC."""

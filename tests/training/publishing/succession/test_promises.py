@@ -104,8 +104,9 @@ def test_the_argument_of_sets_is_the_one_of_a_classifier() -> None:
     """Its coverage; a temperature alone is a section of the recipe."""
     sets, temperature = (compare_promises(manifest(0.0, share), manifest()) for share in (0.8, 0.0))
     assert sets is not None
+    assert temperature is not None
     assert sets.arguments() == "coverage=0.8"
-    assert temperature is None or temperature.arguments() == 'recipe={"calibration": {}}'
+    assert temperature.arguments() == 'recipe={"calibration": {}}'
 
 
 def test_many_columns_do_not_fill_the_page() -> None:
