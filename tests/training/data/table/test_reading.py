@@ -3,6 +3,7 @@
 import io
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -140,13 +141,14 @@ def test_a_column_of_lists_is_refused_only_where_it_is_used(tmp_path: Path, cell
 def test_cells_of_one_value_are_no_lists() -> None:
     """Whatever the type of the value; bytes have a length and are one value too."""
     values = [pd.Interval(0, 1), pd.Period("2020"), Decimal("0.5"), b"ab", Path("ab"), pd.NA, np.float32(1)]
-    frame = pd.DataFrame({"one": pd.Series(values, dtype=object), "arrow": pd.array(list("abcdefg"), "string[pyarrow]")})
+    words = pd.Series(["a"] * 7, dtype=pd.ArrowDtype(pyarrow.string()))
+    frame = pd.DataFrame({"one": pd.Series(values, dtype=object), "words": words})
     assert table_of_frame(frame, "t").nested == {}
     several: list[object] = [(1, 2), {1}, np.ones(2), {}]
     for value in several:
         held = {"one": pd.Series([1, value], dtype=object)}
         assert table_of_frame(pd.DataFrame(held), "t").nested["one"].startswith("row 2 holds a ")
-    lists = pd.array([None, [1]], dtype=pd.ArrowDtype(pyarrow.list_(pyarrow.int64())))
+    lists: pd.Series[Any] = pd.Series([None, [1]], dtype=pd.ArrowDtype(pyarrow.list_(pyarrow.int64())))
     assert table_of_frame(pd.DataFrame({"one": lists}), "t").nested["one"].startswith("row 2 holds a ")
 
 
