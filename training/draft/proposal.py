@@ -184,7 +184,7 @@ def _splits(inspection: Inspection, task: str) -> tuple[SplitChoice, ...]:
     choices += [
         SplitChoice("group", facts.name, f"{facts.distinct:,} ids repeat: rows of one id stay together")
         for facts in others
-        if is_id(facts) and 3 <= facts.distinct < inspection.table.rows
+        if is_id(facts) and facts.name not in inspection.table.nested and 3 <= facts.distinct < inspection.table.rows
     ]
     if task == "classification":
         choices.append(SplitChoice("stratified", None, "every part holds each class in the same share"))

@@ -26,7 +26,7 @@ class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
     Args:
         class_weight: How much the rows of a class count in the loss: by label, or ``"balanced"``; None: all alike.
         coverage: The share of new rows whose true class shall be in the set of :meth:`predict_set`, such as 0.9; None:
-            there are no sets.
+            there are no sets. Needs two members or more, neither ``additive`` nor ``symbolic``.
 
     Attributes:
         classes_: The labels, sorted.

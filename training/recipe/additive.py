@@ -31,7 +31,10 @@ def check_additive(document: BaseModel, fit: FitSection, task: TaskSection) -> N
     """
     for name, why in _SENSELESS.items():
         if getattr(document, name) is not None:
-            raise ValueError(f"[{name}]: not with [network] additive = true: {why}; leave the section out")
+            of_estimator = " (of an estimator: coverage)" if name in ("intervals", "calibration") else ""
+            raise ValueError(
+                f"[{name}]: not with [network] additive = true: {why}; leave the section out{of_estimator}"
+            )
     if idle := sorted(fit.model_fields_set - _FIT_KEYS):
         raise ValueError(
             f"[fit] {', '.join(idle)}: not with [network] additive = true, which is fitted by least squares and Newton "

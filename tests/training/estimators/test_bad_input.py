@@ -45,7 +45,7 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
         pd.DataFrame({"a": X[:, 0], "tags": [*"ab" * 19, "a", ["a", "b"]]}),
         Y,
         {},
-        'column "tags": row 40 holds a list; wanted a number',
+        'column "tags": row 40 holds more than one value; wanted a number',
     ),
     "equal targets": (X, Y * 0, {}, "the same in every training row"),
     "negative weights": (X, Y, {"sample_weight": Y}, "Negative values in data passed to `sample_weight`"),

@@ -75,6 +75,14 @@ def test_a_coverage_that_no_sets_can_have_is_refused(
         KANClassifier(**quick, coverage=coverage).fit(inputs, people["kind"])
 
 
+def test_an_additive_model_has_no_sets(people: pd.DataFrame, inputs: pd.DataFrame) -> None:
+    """The message names the argument to leave out."""
+    with pytest.raises(
+        RecipeError, match=r"\[calibration\]: not with .*leave the section out \(of an estimator: coverage"
+    ):
+        KANClassifier(additive=True, coverage=0.9).fit(inputs, people["kind"])
+
+
 def test_classes_have_no_interval() -> None:
     """The method is not there, for scikit-learn too; the message names the one that is."""
     with pytest.raises(AttributeError, match=r"nothing lies between two classes; wanted .*coverage=0\.9.* predict_set"):

@@ -39,8 +39,8 @@ def _describe_nested(column: "pd.Series[Any]") -> str:
         return ""
     kinds = list(map(type, column))
     nested = {kind for kind in set(kinds) if issubclass(kind, Collection) and not issubclass(kind, str | bytes)}
-    row = next((row for row, kind in enumerate(kinds, start=1) if kind in nested), 0)
-    return f"row {row} holds a {kinds[row - 1].__name__}; wanted a number, a word or a date in each cell" if row else ""
+    row = next((row for row, kind in enumerate(kinds, start=1) if kind in nested), None)
+    return "" if row is None else f"row {row} holds more than one value; wanted a number, a word or a date in each cell"
 
 
 def _to_cells(column: "pd.Series[Any]") -> Cells:

@@ -134,7 +134,9 @@ def test_a_column_of_lists_is_refused_only_where_it_is_used(tmp_path: Path, cell
     pd.DataFrame({"a": [1.0, 2.0], "tags": cells}).to_parquet(tmp_path / "t.parquet")
     table = read_table(tmp_path / "t.parquet")
     table.require("a", "the target")
-    with pytest.raises(DataError, match=r'column "tags": row 1 holds a .*; wanted a number.* \(an input\)'):
+    with pytest.raises(
+        DataError, match=r'column "tags": row 1 holds more than one value; wanted a number.* \(an input\)'
+    ):
         table.require("tags", "an input")
 
 
@@ -147,9 +149,9 @@ def test_cells_of_one_value_are_no_lists() -> None:
     several: list[object] = [(1, 2), {1}, np.ones(2), {}]
     for value in several:
         held = {"one": pd.Series([1, value], dtype=object)}
-        assert table_of_frame(pd.DataFrame(held), "t").nested["one"].startswith("row 2 holds a ")
+        assert table_of_frame(pd.DataFrame(held), "t").nested["one"].startswith("row 2 holds more than one value")
     lists: pd.Series[Any] = pd.Series([None, [1]], dtype=pd.ArrowDtype(pyarrow.list_(pyarrow.int64())))
-    assert table_of_frame(pd.DataFrame({"one": lists}), "t").nested["one"].startswith("row 2 holds a ")
+    assert table_of_frame(pd.DataFrame({"one": lists}), "t").nested["one"].startswith("row 2 holds more than one value")
 
 
 def test_an_index_with_a_name_is_a_column(tmp_path: Path) -> None:
