@@ -110,6 +110,8 @@ def test_a_column_of_lists_is_left_out(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match='column "tags": row 1 holds'):
         inspect(tmp_path / "t.parquet", "tags")
+    splits = propose_for(inspect(tmp_path / "t.parquet", "paid"), "regression", ("age",)).splits
+    assert "order_id" not in [split.column for split in splits]
 
 
 def test_dates_in_order_split_by_time(tmp_path: Path) -> None:
