@@ -143,6 +143,18 @@ def lower(
     return Lowered(model, explained, report, rows)
 
 
+def explain_exactly(kan: KAN, inputs: InputTransform | None, outputs: OutputTransform | None) -> onnx.ModelProto:
+    """The explaining graph by the most exact strategy of each layer, the last that can write it.
+
+    Where errors cancel in the answers, the fastest strategy may be exact enough for these, and not for single edges.
+    """
+    kan = on_cpu(kan)
+    kept = [applicable_strategies(layer, index, STRATEGIES, "float32")[-1] for index, layer in enumerate(kan.layers)]
+    explained = explaining_model(kan, inputs, outputs, kept)
+    check(explained)
+    return explained
+
+
 def _check(kan: KAN, tolerance: float, tune_for: Sequence[int], precision: str) -> None:
     if precision not in PRECISIONS:
         raise LoweringError(f"precision is {precision!r}; wanted {', '.join(PRECISIONS)}")

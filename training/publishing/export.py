@@ -11,7 +11,7 @@ from onnx import helper
 
 from kan_api.v1 import manifest_pb2 as pb
 from kan_model import KAN
-from kan_model.lowering import Lowered, LoweringError
+from kan_model.lowering import Lowered, LoweringError, explain_exactly
 from kan_model.lowering.emit.precision import Precision
 from kan_model.monotone.promise import settled
 from kan_model.network import checkpoint
@@ -24,7 +24,7 @@ from training.explaining import ReferenceRow, VerifiedAttribution, verified_attr
 from training.publishing.images import lower_either
 from training.publishing.message.explanation import explanation as explanation
 from training.publishing.publish import Files
-from training.publishing.verify import Verification, VerificationFailed, verify
+from training.publishing.verify import ExplanationDiffers, Verification, VerificationFailed, verify
 from training.threads import torch_threads
 
 MODEL, EXPLAIN, NETWORK = "model.onnx", "explain.onnx", "network.safetensors"
@@ -32,8 +32,8 @@ _EXPLAINED_ROWS = 64
 # Contributions add up to the answer minus the baseline within this share of the larger of the output's range and the
 # sum of the contributions' sizes, plus two float32 spacings of the answer or baseline; a recipe may allow more.
 _ATTRIBUTION_TOLERANCE = 1e-5
-# The lowering checks fewer rows than the verification, and no edges. If a graph passes the first and fails the second,
-# the lowering is repeated with these shares of the tolerance.
+# The lowering checks fewer rows than the verification. If a graph passes the first and fails the second, the lowering
+# is repeated with these shares of the tolerance.
 _SHARES = (1.0, 1 / 2, 1 / 4, 1 / 8)
 
 
@@ -135,31 +135,30 @@ def _export_within(
 ) -> Exported:
     """Lower with the tolerance ``wanted``, then verify with the plan's tolerance."""
     kan, inputs, outputs = trained.kan, trained.inputs, trained.outputs
+    bounds = trained.intervals
     lowered = lower_either(
-        trained.image,
-        kan,
-        inputs,
-        outputs,
-        wanted,
-        plan.tune_for,
-        plan.precision,
-        training_rows,
-        scale,
-        trained.intervals,
+        trained.image, kan, inputs, outputs, wanted, plan.tune_for, plan.precision, training_rows, scale, bounds
     )
-    verification = verify(
-        lowered.model,
-        kan,
-        inputs,
-        outputs,
-        training_rows,
-        plan.tolerance,
-        explained=lowered.explained,
-        explained_rows=min(_EXPLAINED_ROWS, explanation(kan).max_rows),
-        scale=scale,
-        intervals=trained.intervals,
-    )
-    return Exported(trained, plan, lowered, verification)
+
+    def verified(explained: onnx.ModelProto) -> Exported:
+        verification = verify(
+            lowered.model,
+            kan,
+            inputs,
+            outputs,
+            training_rows,
+            plan.tolerance,
+            explained=explained,
+            explained_rows=min(_EXPLAINED_ROWS, explanation(kan).max_rows),
+            scale=scale,
+            intervals=bounds,
+        )
+        return Exported(trained, plan, replace(lowered, explained=explained), verification)
+
+    try:
+        return verified(lowered.explained)
+    except ExplanationDiffers:  # The graph that answers is exact enough; it stays, and is as fast as before.
+        return verified(explain_exactly(kan, inputs, outputs))
 
 
 def _with_attribution(

@@ -29,6 +29,10 @@ class VerificationFailed(TrainingError):
     """The graph differs from float64 by more than the tolerance; it is not published."""
 
 
+class ExplanationDiffers(VerificationFailed):
+    """The answers are within the tolerance, and those or the edges of the graph that explains are not."""
+
+
 @dataclass(frozen=True)
 class Verification:
     """The result of a verification that passed.
@@ -73,6 +77,7 @@ def verify(
         The largest errors.
 
     Raises:
+        ExplanationDiffers: a larger error of ``explained`` alone.
         VerificationFailed: a larger error, or NaN on one side only. The message names the region.
     """
     reference = Reference(kan, inputs, outputs, training_rows=training_rows, scale=scale)
@@ -93,7 +98,7 @@ def _check_explained(explained: onnx.ModelProto, reference: Reference, tolerance
     answers = reference.compare(explained, every=_EXPLAINED_EVERY, block_rows=rows)
     error = max(answers.max_relative_error, reference.compare_edges(explained, block_rows=rows))
     if not error <= tolerance:
-        raise VerificationFailed(
+        raise ExplanationDiffers(
             f"the graph that explains differs from float64 by {error:.2g} of the range; wanted {tolerance:g} or less"
         )
 
