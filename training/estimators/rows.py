@@ -22,6 +22,7 @@ from training.data.encoding import Numbers
 from training.data.split import SMALLEST_TABLE_ROWS
 from training.data.table import Cells, Table, texts_of
 from training.data.table.frame import table_of_frame
+from training.data.table.header import refuse_twice
 from training.errors import DataError
 
 SOURCE = "X"
@@ -42,6 +43,7 @@ def read_inputs(estimator: BaseEstimator, x: Any, *, names: Sequence[str] | None
     _refuse_what_pandas_reads(x)
     limits = {"ensure_min_samples": SMALLEST_TABLE_ROWS} if names is None else {}
     if isinstance(x, pd.DataFrame):
+        _refuse_names(x.columns)
         validate_data(estimator, x, reset=names is None, skip_check_array=True)
         check_array(np.zeros(x.shape, dtype=np.int8), estimator=estimator, **limits)
         given = [str(name) if str(name).strip() else f"x{place}" for place, name in enumerate(x.columns)]
@@ -190,6 +192,14 @@ def _refuse_what_pandas_reads(x: Any) -> None:
     if isinstance(rows, list | tuple) and any(isinstance(row, Mapping) for row in rows):
         made = "pd.DataFrame([row])" if isinstance(x, Mapping) else "pd.DataFrame(rows)"
         raise ValueError(f"X holds values by name; wanted a DataFrame: {made} makes one")
+
+
+def _refuse_names(columns: "pd.Index[Any]") -> None:
+    """Refuse names that a served row cannot have; scikit-learn would say less, or ignore them."""
+    if columns.nlevels > 1:
+        made = 'X.columns = ["_".join(map(str, name)) for name in X.columns]'
+        raise ValueError(f"X has column names of {columns.nlevels} levels; wanted one, such as by {made}")
+    refuse_twice(SOURCE, [str(name) for name in columns])
 
 
 def _holds_text(x: Any) -> bool:

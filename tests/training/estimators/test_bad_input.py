@@ -40,7 +40,13 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
     "infinity": (np.where(X > 2, np.inf, X), Y, {}, "contains infinity"),
     "beyond float32": (X * 1e300, Y, {}, 'column "x0": row'),
     "a stray word": (pd.DataFrame({"a": [*map(str, X[:39, 0]), "x"]}), Y, {}, 'column "a": mostly numbers, but row 40'),
-    "two columns of one name": (pd.DataFrame(X, columns=["a", "b", "a"]), Y, {}, 'unique column names|both called "a"'),
+    "two columns of one name": (pd.DataFrame(X, columns=["a", "b", "a"]), Y, {}, "^X: columns 1 and 3 are both call"),
+    "names of two levels": (
+        pd.DataFrame(X, columns=pd.MultiIndex.from_tuples([("a", "x"), ("a", "y"), ("b", "x")])),
+        Y,
+        {},
+        "^X has column names of 2 levels; wanted one",
+    ),
     "lists in cells": (
         pd.DataFrame({"a": X[:, 0], "tags": [*"ab" * 19, "a", ["a", "b"]]}),
         Y,
