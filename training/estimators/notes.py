@@ -32,10 +32,13 @@ def explain_lack(fit: JudgedFit, estimator: str) -> str:
 
 
 def warn_of_lack(fit: JudgedFit, estimator: str) -> None:
-    """Warn the caller of an estimator's `fit` if a formula was looked for in vain."""
+    """Warn the caller of an estimator's `fit` if a formula was looked for in vain, or of what sets and T lack."""
     if _lacks_formula(fit):
         why = explain_lack(fit, estimator)
         warnings.warn(f"no formula was found, and the network answers by its splines: {why}", stacklevel=3)
+    for note in () if fit.calibrated is None else fit.calibrated.notes():
+        if note.startswith(_WARNING):
+            warnings.warn(note.removeprefix(_WARNING), stacklevel=3)
 
 
 def _lacks_formula(fit: JudgedFit) -> bool:

@@ -75,6 +75,15 @@ def test_a_coverage_that_no_sets_can_have_is_refused(
         KANClassifier(**quick, coverage=coverage).fit(inputs, people["kind"])
 
 
+def test_sets_of_too_few_rows_are_a_warning_of_fit(
+    people: pd.DataFrame, inputs: pd.DataFrame, quick: dict[str, Any]
+) -> None:
+    """No threshold promises so much by these rows: each set has all classes, and `fit` says so."""
+    with pytest.warns(UserWarning, match=r"coverage = 0\.999 needs more than the 200 rows .* each set has all classes"):
+        model = KANClassifier(**quick, coverage=0.999).fit(inputs, people["kind"])
+    assert model.predict_set(inputs).all()
+
+
 def test_an_additive_model_has_no_sets(people: pd.DataFrame, inputs: pd.DataFrame) -> None:
     """The message names the argument to leave out."""
     with pytest.raises(
