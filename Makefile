@@ -18,7 +18,7 @@ help:  ## Show this list
 demo: .venv/.installed-train  ## Train on digits, export, serve, call, measure; then stop (about a minute)
 	$(BIN)/python deploy/demo.py
 
-docs: .venv/.installed-docs  ## Build the documentation site in site/; python3 -m http.server -d site shows it
+docs: .venv/.installed-docs  ## Build the documentation site in site/; python3 -m http.server -b 127.0.0.1 -d site shows it
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	$(BIN)/python -m pytest -m docs tests/docs
 
