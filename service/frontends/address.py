@@ -75,17 +75,19 @@ def addresses_for(host: str, port: int, *, shared: bool = False) -> tuple[list[s
     except OSError as error:
         reason = error.strerror or error
         raise StartupError(
-            f"cannot listen for gRPC on {host}:{port}: {reason}{explain_forbidden(error, '--grpc-port')}"
+            f"cannot listen for gRPC on {host}:{port}: {reason}{advise_on_port(error, '--grpc-port')}"
         ) from error
 
 
-def explain_forbidden(error: Exception, port_flag: str) -> str:
-    """The end of a message about a port that the system keeps from this user; "" for another error.
+def advise_on_port(error: Exception, port_flag: str) -> str:
+    """The end of a message about a port that is taken, or that the system keeps from this user; "" for another error.
 
     Args:
         error: Of the attempt to bind the port.
         port_flag: The flag of the port.
     """
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return f"; wanted a free port: choose one with {port_flag}"
     if not isinstance(error, OSError) or error.errno != errno.EACCES:
         return ""
     return (

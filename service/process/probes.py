@@ -4,7 +4,6 @@ It runs in its own thread, because a probe must answer even when the event loop 
 """
 
 import asyncio
-import errno
 import logging
 import socket
 import socketserver
@@ -18,7 +17,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from service.errors import StartupError
-from service.frontends.address import bind, explain_forbidden
+from service.frontends.address import advise_on_port, bind
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -137,10 +136,8 @@ class Probes:
 def _explain(error: OSError | TypeError, port_flag: str) -> str:
     """Why an address cannot be listened on, and which flag gives another."""
     reason = getattr(error, "strerror", None) or error
-    if forbidden := explain_forbidden(error, port_flag):
-        return f"{reason}{forbidden}"
-    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-        return f"{reason}; wanted a free port: choose one with {port_flag}"
+    if advice := advise_on_port(error, port_flag):
+        return f"{reason}{advice}"
     return f"{reason}; wanted an address of this machine in --host"
 
 

@@ -122,14 +122,14 @@ def test_the_last_line_is_json_too(tmp_path: Path, capfd: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("flag", ["--grpc-port", "--http-port"])
 def test_a_taken_port_is_one_line_and_1(models: Path, flag: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """A port in use gives exit code 1 and one line, also in gRPC's own check."""
+    """A port in use gives exit code 1 and one line, which names the flag of another port, also in gRPC's own check."""
     other = "--http-port" if flag == "--grpc-port" else "--grpc-port"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(["--models", str(models), flag, str(port), other, "0"]) == 1
     lines = _lines(capfd)
     assert len(lines) == 1
-    assert f"127.0.0.1:{port}: Address already in use" in lines[0]
+    assert f"127.0.0.1:{port}: Address already in use; wanted a free port: choose one with {flag}" in lines[0]
 
 
 def test_help_is_grouped_with_choices_and_units(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kan_api.cells import quoted
+from kan_api.dates import ISO
 from kan_api.v1.manifest_pb2 import Column, ModelManifest
 from service.client.encoding.dates import encode_dates
 from service.client.encoding.number_cells import FINITE_WANTED, numbers_of
@@ -137,7 +138,8 @@ def _numbers(name: str, rows: TableRows, may_be_missing: bool) -> NDArray[np.flo
 
 def _dates(column: Column, rows: TableRows, may_be_missing: bool) -> NDArray[np.float64]:
     values, strange = encode_dates(column.date, rows.columns[column.name])
-    wanted = f"wanted a date of the format {quoted(column.date.format)}"
+    form = column.date.format
+    wanted = "wanted a date such as 2024-01-31" if form == ISO else f"wanted a date of the format {quoted(form)}"
     if strange is not None:
         raise cell_fault(strange, column.name, rows, f"holds {show_cell(rows.columns[column.name][strange])}, {wanted}")
     missing = np.isnan(values[:, 0])

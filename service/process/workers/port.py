@@ -6,7 +6,7 @@ import sys
 from typing import Self
 
 from service.errors import StartupError
-from service.frontends.address import bind, check_free, explain_forbidden
+from service.frontends.address import advise_on_port, bind, check_free
 
 
 class SharedPort:
@@ -56,8 +56,8 @@ class SharedPort:
             if isinstance(error, OSError):
                 in_use = error.errno == errno.EADDRINUSE
                 reason = "Address already in use" if in_use else error.strerror or error
-                forbidden = explain_forbidden(error, "--grpc-port")
-                raise StartupError(f"cannot listen for gRPC on {host}:{port}: {reason}{forbidden}") from error
+                advice = advise_on_port(error, "--grpc-port")
+                raise StartupError(f"cannot listen for gRPC on {host}:{port}: {reason}{advice}") from error
             raise
         return cls(held, opened[len(held) :])
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kan_api.v1.manifest_pb2 import Column, Feature, ModelManifest
+from kan_api.v1.manifest_pb2 import Column, DateEncoding, Feature, ModelManifest
 from service.client.encoding.other_words import OtherWords
 from service.client.encoding.rows import features, matrix_of, rows_of
 from service.client.encoding.table_rows import TableRows
@@ -200,3 +200,14 @@ def test_every_cell_is_read_as_in_training(cells: list[str], categories: list[st
     else:
         with pytest.raises(InvalidInput):
             features(manifest, column_rows(cells))
+
+
+def test_a_word_among_dates_is_refused_with_a_date_to_follow() -> None:
+    """The format's name, "iso", would tell a caller less than a date that is written in it."""
+    places = {f"sold: {part}": Feature(name=f"sold: {part}", column="sold", imputed=1) for part in ("days", "month")}
+    sold = Column(name="sold", date=DateEncoding(format="iso", first_day="2024-01-01"))
+    manifest = ModelManifest(columns=[sold], features=places.values())
+    with pytest.raises(
+        InvalidInput, match=r'^rows\[1\]: column "sold" holds "soon", wanted a date such as 2024-01-31$'
+    ):
+        features(manifest, rows_of([{"sold": "2024-03-05"}, {"sold": "soon"}], ["sold"]))
