@@ -37,9 +37,8 @@ _SECTION_OF = {
     "huber_delta": "task",
     "target_scale": "task",
     "class_weights": "task",
+    "coverage": "intervals",  # of a regression; of classes "calibration"
 }
-# The section of coverage by the task: of numbers between bounds, or of classes in a set.
-_SECTION_OF_COVERAGE = {"regression": "intervals", "classification": "calibration"}
 # What is known without a recipe.
 _OWN_KEYS = {
     "model": frozenset({"name", "continue_from"}),
@@ -113,8 +112,7 @@ def choose_recipes(table: Table, roles: Roles, choices: Choices, name: str) -> l
     splits = [split for split in proposal.splits if split.kind != "group" and split.column not in roles.targets]
     if roles.groups is not None:
         splits = [SplitChoice("group", roles.groups, "what was asked for")]
-    is_drafted = choices.is_symbolic and not choices.is_additive
-    formula = _formula_choice(proposal, roles, choices) if is_drafted else None
+    formula = _formula_choice(proposal, roles, choices) if choices.is_symbolic and not choices.is_additive else None
     recipes = []
     for split in splits:
         sections = tomllib.loads(
@@ -223,8 +221,8 @@ def _change(sections: dict[str, Any], choices: Choices) -> dict[str, Any]:
     if not choices.is_searched:
         changed = _merge(changed, {"search": None})
     for key, value in keys.items():
-        section = _SECTION_OF_COVERAGE[changed["task"]["kind"]] if key == "coverage" else _SECTION_OF[key]
-        changed = _merge(changed, {section: {key: value}})
+        is_of_sets = key == "coverage" and changed["task"]["kind"] == "classification"
+        changed = _merge(changed, {"calibration" if is_of_sets else _SECTION_OF[key]: {key: value}})
     if "search" in changed:
         changed["search"]["candidates"] = _distinct(changed["search"]["candidates"], keys)
     if keys.get("objective", "squared_error") in ("poisson", "gamma"):

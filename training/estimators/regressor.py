@@ -1,7 +1,7 @@
 """Numbers as answers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from sklearn.base import RegressorMixin
@@ -114,6 +114,19 @@ class KANRegressor(RegressorMixin, KANEstimator):  # type: ignore[misc]
             raise ValueError(f"the fit made no bounds; wanted {name}(coverage=0.9) before it{last}")
         lower, upper = bounds_of(self._exact(), self._features(X))
         return (lower[:, 0], upper[:, 0]) if lower.shape[1] == 1 else (lower, upper)
+
+    @property
+    def predict_set(self) -> NoReturn:
+        """Of classes alone.
+
+        Raises:
+            AttributeError: always, as of a method that is not there.
+        """
+        name = type(self).__name__
+        raise AttributeError(
+            f"{name} has no predict_set: numbers have no classes; wanted {name}(coverage=0.9) and its predict_interval "
+            "with bounds of each answer"
+        )
 
     @property
     def _task(self) -> str:

@@ -139,3 +139,10 @@ def test_a_search_leaves_out_the_rows_that_chose() -> None:
     assert fit.intervals is not None
     assert fit.chose is not None
     assert (len(fit.chose), fit.intervals.calibration_rows) == (200, 200)
+
+
+def test_numbers_have_no_set() -> None:
+    """The method is not there, for scikit-learn too; the message names the one that is."""
+    with pytest.raises(AttributeError, match=r"numbers have no classes; wanted .*coverage=0\.9.* predict_interval"):
+        KANRegressor().predict_set  # noqa: B018 - a property
+    assert not hasattr(KANRegressor(), "predict_set")
