@@ -96,7 +96,7 @@ def test_threads_that_wait_are_those_that_a_bound_process_starts_meanwhile(*, bo
 
 
 def test_a_policy_that_was_chosen_from_outside_stays() -> None:
-    """Who starts the server under SCHED_IDLE has threads of SCHED_IDLE."""
+    """Threads of a server that was started under SCHED_IDLE inherit it."""
     program = (
         "import os\n"
         "from service.cores import bind_worker, threads_that_wait\n"

@@ -1,7 +1,7 @@
 """Classes as answers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from training.data.encoding import Numbers
 from training.data.table import Cells, Table
 from training.data.table.frame import LARGEST_EXACT
 from training.errors import quoted
+from training.estimators.absent_method import absent_method
 from training.estimators.estimator import Callback, KANEstimator
 from training.estimators.rows import SOURCE, check_lengths, read_labels
 
@@ -33,6 +34,11 @@ class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
         n_features_in_: Number of columns.
         feature_names_in_: Their names, if X had names.
     """
+
+    predict_interval = absent_method(
+        "{name} has no predict_interval: nothing lies between two classes; wanted {name}(coverage=0.9) and its "
+        "predict_set, which gives the classes that a row may be of"
+    )
 
     def __init__(
         self,
@@ -118,19 +124,6 @@ class KANClassifier(ClassifierMixin, KANEstimator):  # type: ignore[misc]
             name, last = type(self).__name__, "; learning on keeps none" if self.warm_start else ""
             raise ValueError(f"the fit made no sets of classes; wanted {name}(coverage=0.9) before it{last}")
         return class_sets(self.predict_proba(X), calibrated.message.sets.threshold)
-
-    @property
-    def predict_interval(self) -> NoReturn:
-        """Of numbers alone.
-
-        Raises:
-            AttributeError: always, as of a method that is not there.
-        """
-        name = type(self).__name__
-        raise AttributeError(
-            f"{name} has no predict_interval: nothing lies between two classes; wanted {name}(coverage=0.9) and its "
-            "predict_set, which gives the classes that a row may be of"
-        )
 
     @property
     def _task(self) -> str:

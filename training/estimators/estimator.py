@@ -7,7 +7,6 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
-from sklearn.utils import check_random_state
 
 from training.data.encoding import Numbers
 from training.data.table import Cells, Table
@@ -26,6 +25,7 @@ from training.estimators.rows import (
     target_names,
     with_columns,
 )
+from training.estimators.seed import seed_of
 from training.fitting.record import Record
 from training.publishing.manifest import predict
 from training.threads import torch_threads
@@ -211,12 +211,8 @@ class KANEstimator(FittedKAN, BaseEstimator, ABC):  # type: ignore[misc]
     def _keys(self) -> dict[str, Any]:
         """The keys of the recipe that the parameters ask for."""
         given = {key: getattr(self, key) for key in _KEYS}
-        seed = self.random_state
-        with naming("random_state"):
-            generator = check_random_state(seed)
-        if isinstance(seed, np.random.RandomState):
-            seed = generator.randint(2**31 - 1)
-        return {key: value for key, value in {**given, "seed": seed}.items() if value is not None}
+        given["seed"] = seed_of(self.random_state)
+        return {key: value for key, value in given.items() if value is not None}
 
     def _callbacks(self) -> list[Callback]:
         given = [] if self.callbacks is None else self.callbacks

@@ -1,13 +1,14 @@
 """Numbers as answers."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from sklearn.base import RegressorMixin
 
 from training.data.encoding import Numbers
 from training.data.table import Cells
+from training.estimators.absent_method import absent_method
 from training.estimators.estimator import Callback, KANEstimator
 from training.estimators.rows import check_lengths, read_numbers
 from training.intervals.judge import bounds_of
@@ -30,6 +31,11 @@ class KANRegressor(RegressorMixin, KANEstimator):  # type: ignore[misc]
         n_features_in_: Number of columns.
         feature_names_in_: Their names, if X had names.
     """
+
+    predict_set = absent_method(
+        "{name} has no predict_set: numbers have no classes; wanted {name}(coverage=0.9) and its predict_interval with "
+        "bounds of each answer"
+    )
 
     def __init__(
         self,
@@ -114,19 +120,6 @@ class KANRegressor(RegressorMixin, KANEstimator):  # type: ignore[misc]
             raise ValueError(f"the fit made no bounds; wanted {name}(coverage=0.9) before it{last}")
         lower, upper = bounds_of(self._exact(), self._features(X))
         return (lower[:, 0], upper[:, 0]) if lower.shape[1] == 1 else (lower, upper)
-
-    @property
-    def predict_set(self) -> NoReturn:
-        """Of classes alone.
-
-        Raises:
-            AttributeError: always, as of a method that is not there.
-        """
-        name = type(self).__name__
-        raise AttributeError(
-            f"{name} has no predict_set: numbers have no classes; wanted {name}(coverage=0.9) and its predict_interval "
-            "with bounds of each answer"
-        )
 
     @property
     def _task(self) -> str:

@@ -15,7 +15,7 @@ from tests.kit.server.workers import ask, kill_worker, starts, wait_for_workers,
 from tests.kit.waiting import wait_for
 
 _ROWS = np.ones((1, 4), np.float32)
-# Who starts the tests under SCHED_IDLE, for example, has threads of SCHED_IDLE alone.
+# All threads inherit a policy from outside, such as that of `chrt -i 0 pytest`.
 _WITHOUT_A_POLICY = pytest.mark.skipif(
     os.sched_getscheduler(0) != os.SCHED_OTHER, reason="the tests run under a policy from outside"
 )
