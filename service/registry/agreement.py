@@ -23,6 +23,10 @@ class Agreement(Protocol):
     def unloaded(self) -> Collection[str]:
         """The models that callers had unloaded before this worker started."""
 
+    @property
+    def crash_loop(self) -> bool:
+        """Whether a worker ends soon after its start, again and again. Then the server should get no requests."""
+
     async def load(self, name: str) -> None:
         """Load a model in every worker, and wait for it.
 

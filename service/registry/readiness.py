@@ -1,6 +1,7 @@
 """Whether the server and each version should get requests, and why not."""
 
 from service.errors import ModelNotReady, excerpt
+from service.registry.agreement import Agreement
 from service.registry.entries import Entries
 from service.registry.model.live_model import LiveModel
 from service.registry.scanning.watcher import Watcher
@@ -14,23 +15,25 @@ class Readiness:
 
     Args:
         entries: The versions that were tried.
+        agreement: Tells of other workers; None if this process is the only one.
 
     Attributes:
         start_error: The storage error that the start of the server met; "" without one.
         watcher: Scans the repository; None before it starts.
     """
 
-    def __init__(self, entries: Entries) -> None:
+    def __init__(self, entries: Entries, agreement: Agreement | None = None) -> None:
         self.start_error = ""
         self.watcher: Watcher | None = None
-        self._entries = entries
+        self._entries, self._agreement = entries, agreement
 
     def ready(self) -> bool:
         """Whether the server should get requests."""
-        return not self.unready_reason()
+        crash_loop = self._agreement is not None and self._agreement.crash_loop
+        return not crash_loop and not self.unready_reason()
 
     def unready_reason(self) -> str:
-        """Why the server should get no requests; "" if it should.
+        """Why this process should get no requests; "" if it should.
 
         A refused model does not make the server unready. A broken batcher does, because only a restart helps.
         """

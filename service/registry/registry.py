@@ -65,7 +65,7 @@ class Registry:
         self._listing = Listing(settings.linger_seconds, settings.version_policy)
         self._entries = Entries()
         self.lease, self.lease_or_wait = self._entries.lease, self._entries.lease_or_wait
-        self._readiness = Readiness(self._entries)
+        self._readiness = Readiness(self._entries, agreement)
         self.ready, self.unready_reason = self._readiness.ready, self._readiness.unready_reason
         self.probe, self.statuses = self._readiness.probe, self._readiness.statuses
         closing = Closing(metrics)

@@ -27,6 +27,12 @@ OVERLAYS = (
     (DEPLOY / "compose.workers.yaml",),
     (DEPLOY / "compose.jwt.yaml", DEPLOY / "compose.workers.yaml"),
 )
+# Each has a configuration of Envoy of its own.
+ENVOYS: dict[str, tuple[Path, ...]] = {
+    "alone": (),
+    "tls": (DEPLOY / "compose.tls.yaml",),
+    "jwt": (DEPLOY / "compose.jwt.yaml",),
+}
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +88,14 @@ def test_replicas_fit_their_containers(overlay: str | None, frontend: str) -> No
     assert int(limits["memory"]) >= most_bytes(settings, model_bytes=48_000_000)
 
 
-@pytest.mark.parametrize("overlays", [(), *OVERLAYS[-2:]], ids=["alone", "tls", "jwt"])
+@pytest.mark.parametrize("overlays", ENVOYS.values(), ids=ENVOYS)
 def test_envoy_has_the_flags_of_the_tests(overlays: tuple[Path, ...]) -> None:
     """What the tests and benchmarks find out about Envoy, they find out with the flags of compose."""
     envoy = yaml.safe_load(config(*overlays))["services"]["envoy"]
     assert tuple(envoy["command"][3:]) == ENVOY_FLAGS
 
 
-@pytest.mark.parametrize("overlays", [(), *OVERLAYS[-2:]], ids=["alone", "tls", "jwt"])
+@pytest.mark.parametrize("overlays", ENVOYS.values(), ids=ENVOYS)
 def test_envoy_spreads_calls_when_there_are_several_workers(overlays: tuple[Path, ...]) -> None:
     """With compose.workers.yaml it reads the file of the same name for several workers, whatever the order."""
     workers = DEPLOY / "compose.workers.yaml"

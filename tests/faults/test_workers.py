@@ -15,6 +15,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.kit.callers.load import connected
 from tests.kit.callers.protocols import KanApi
@@ -137,7 +138,10 @@ def test_a_pause_of_all_processes_ends_no_worker(server: KanServe) -> None:
 
 @pytest.mark.timeout(300)
 def test_workers_that_end_again_and_again_take_readiness_away(server: KanServe) -> None:
-    """The pauses grow, the other worker answers, and the server is ready again when a worker has stayed for 10 s."""
+    """The pauses grow, the other worker answers, and the server is ready again when a worker has stayed for 10 s.
+
+    gRPC health checks, which the workers answer, agree with /readyz, which their parent answers.
+    """
     steady = workers(server)[1]
     with calling(server, "kan", _ROWS, pause_seconds=_PAUSE_SECONDS) as calls:
         for _ in range(4):
@@ -145,12 +149,29 @@ def test_workers_that_end_again_and_again_take_readiness_away(server: KanServe) 
             kill_worker(server, young[0])
         wait_for(lambda: re.search(r"worker \d ended [34] times soon after its start", server.get("/readyz")[1]), "503")
         assert server.get("/readyz")[0] == 503
+        wait_for(lambda: _health(server) == {"NOT_SERVING"}, "health checks that say so")
         calls.more()
         assert server.get("/livez") == (200, "ok\n")
         wait_for(server.is_ready, "readiness")
+        wait_for(lambda: _health(server) == {"SERVING"}, "health checks that say so")
     assert calls.failures == []
     log = server.log.read_text()
     assert all(f"started again in {pause:g} s" in log for pause in (0.5, 1))
+
+
+def _health(server: KanServe) -> set[str]:
+    """What the workers say of the server over twelve connections, or the status of a call that reached none."""
+    found = set()
+    for _ in range(12):
+        with grpc.insecure_channel(server.grpc) as channel:
+            stub: Any = health_pb2_grpc.HealthStub(channel)
+            try:
+                answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=30)
+            except grpc.RpcError as error:
+                found.add(str(error.code().name))
+            else:
+                found.add(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+    return found
 
 
 @pytest.mark.timeout(300)

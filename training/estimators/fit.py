@@ -15,9 +15,8 @@ from training.pipelines.continuation_fit import fit_further
 from training.pipelines.fresh.fit import follow, new_fit
 from training.pipelines.fresh.judged_fit import JudgedFit, judge_fit
 from training.pipelines.fresh.publication import with_servable_network
-from training.pipelines.release import judge_answers
+from training.pipelines.release import judge
 from training.pipelines.watcher import Watcher
-from training.publishing.manifest import predict
 from training.recipe.config import Recipe
 from training.steps.advice import FOR_ESTIMATORS
 from training.threads import threads_for, torch_threads
@@ -105,7 +104,6 @@ def learn_on(fit: JudgedFit, recipe: Recipe, dataset: Dataset, watcher: Watcher)
     continued = fit_further(fit.trained, dataset, recipe.fit, lambda record: watcher.on_evaluation(record, ended=False))
     watcher.on_evaluation(continued.history[-1], ended=True)
     trained = replace(fit.trained, kan=continued.kan, intervals=None)
-    answers = predict(trained, dataset.x[dataset.validation])
     return JudgedFit(
         dataset=dataset,
         trained=trained,
@@ -113,7 +111,7 @@ def learn_on(fit: JudgedFit, recipe: Recipe, dataset: Dataset, watcher: Watcher)
         history=continued.history,
         notes=("learned on from a fit before; scores and pictures are of the rows of the last fit",),
         metrics={},
-        judged=judge_answers(dataset, dataset.validation, answers, "validation rows"),
+        judged=judge(dataset, trained),
     )
 
 

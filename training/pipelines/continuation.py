@@ -7,7 +7,7 @@ from training.errors import Interrupted
 from training.pipelines.continuation_fit import ContinuationError, describe_next_version, learn_on
 from training.pipelines.continuation_start import Start, read_start
 from training.pipelines.interruption import catch_interruption
-from training.pipelines.release import export_graphs, judge_on_test, make_report, publish_version
+from training.pipelines.release import export_graphs, judge, make_report, publish_version
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunError
 from training.pipelines.watcher import Watcher
@@ -43,7 +43,7 @@ def continue_version(run: Run, watcher: Watcher) -> Published:
         exported = export_graphs(recipe, dataset, learned.trained, _HINT_AGAIN, version.output_scale)
         manifest = describe_next_version(build_manifest(recipe, dataset, exported), start, learned)
         describe_drift(manifest, learned.trained, _rows_learned_from(start), dataset.input_columns)
-        judged = judge_on_test(dataset, learned.trained)
+        judged = judge(dataset, learned.trained)
         page = make_report(dataset, learned.trained, manifest, learned.history, learned.notes, judged)
     except KeyboardInterrupt:
         # The fit of a continuation has no state that could be kept; it is short, and the same again from its start.

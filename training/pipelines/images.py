@@ -19,7 +19,7 @@ from training.errors import Interrupted
 from training.fitting.fit import fit_module
 from training.fitting.record import Record
 from training.pipelines.interruption import Interruption, catch_interruption
-from training.pipelines.release import export_graphs, judge_on_test, make_report, publish_version
+from training.pipelines.release import export_graphs, judge, make_report, publish_version
 from training.pipelines.run import Run
 from training.pipelines.run_folder import RunError
 from training.pipelines.watcher import Watcher
@@ -77,7 +77,7 @@ def train_images(run: Run, watcher: Watcher) -> Published:
         manifest = build_manifest(recipe, dataset, exported, beside=beside, is_validation_trained=is_refit)
         watcher.on_message("report: drawing the network and the effects of its pixels")
         describe_drift(manifest, trained, dataset.x[dataset.train], dataset.input_columns)
-        page = make_report(dataset, trained, manifest, history, notes, judge_on_test(dataset, trained))
+        page = make_report(dataset, trained, manifest, history, notes, judge(dataset, trained))
         _stop_if_asked(stop)
         return publish_version(run, dataset, manifest, exported, page, notes)
 

@@ -56,9 +56,12 @@ def export_graphs(
         raise VerificationFailed("\n  ".join([f"{error}; {hint}", *notes])) from error
 
 
-def judge_on_test(dataset: Dataset, trained: Trained) -> Judged | None:
-    """The finite answers to the test rows, which neither trained nor chose; None: there are none."""
-    return judge_answers(dataset, dataset.test, predict(trained, dataset.x[dataset.test]), "test rows")
+def judge(dataset: Dataset, trained: Trained) -> Judged | None:
+    """The finite answers to the test rows; without such rows to those that chose the network. None: there are none."""
+    rows, which = dataset.test, "test rows"
+    if not len(rows):
+        rows, which = dataset.validation, "validation rows (which chose the network)"
+    return judge_answers(dataset, rows, predict(trained, dataset.x[rows]), which)
 
 
 def judge_answers(dataset: Dataset, rows: RowNumbers, answers: Numbers, which: str) -> Judged | None:

@@ -16,6 +16,7 @@ from service.process.stop import KILLED, Stop
 from service.process.workers.agreement.agreements import Agreements
 from service.process.workers.agreement.flags import Flags
 from service.process.workers.agreement.member import Member
+from service.process.workers.readiness import tell_crash_loop, unready_reason
 from service.process.workers.slot import Slot
 from service.process.workers.worker_process import WorkerProcess
 from service.quota.levels import Levels
@@ -32,8 +33,6 @@ _LONGEST_START_SECONDS = 60.0
 _LONGEST_TICK_SECONDS = 2.0
 # A worker that took calls for this long did not fail at its start.
 _STEADY_SECONDS = 10.0
-# The first failure is followed by a start at once; from the third on the server is not ready.
-_LOOP_FAILURES = 3
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.5, 30.0
 
 
@@ -85,16 +84,7 @@ class Fleet:
 
     def unready_reason(self) -> str:
         """Why the server should get no requests; "" if it should."""
-        if self._stop.asked.is_set():
-            return "draining"
-        for slot in self._slots:
-            if slot.failures >= _LOOP_FAILURES:
-                seconds = max(0.0, slot.next_at - time.monotonic())
-                again = f"it is started again in {seconds:.0f} s" if seconds else "it was started again"
-                return f"worker {slot.number} ended {slot.failures} times soon after its start; {again}"
-        taking = [slot for slot in self._slots if slot.listening is not None]
-        reasons = [slot.reason for slot in taking or self._slots if slot.reason]
-        return reasons[0] if reasons else "" if taking else "no worker takes calls"
+        return "draining" if self._stop.asked.is_set() else unready_reason(self._slots)
 
     async def run(self) -> bool:
         """Run the workers until a stop is asked for, and drain them.
@@ -168,6 +158,7 @@ class Fleet:
             if slot.failures > 1:
                 pause_seconds = min(_LONGEST_PAUSE_SECONDS, _FIRST_PAUSE_SECONDS * 2.0 ** (slot.failures - 2))
             slot.listening, slot.next_at = None, time.monotonic() + pause_seconds
+            tell_crash_loop(self._slots)
             _log.error(
                 "worker %d%s after %.1f s; it is started again%s",
                 *(slot.number, f": {slot.failed}" if slot.failed else f" {ended}", time.monotonic() - began),
@@ -180,7 +171,7 @@ class Fleet:
 
     async def _run_one(self, slot: Slot) -> str:
         """Run one worker to its end. Gives how it ended."""
-        slot.heard_at, slot.has_beaten, slot.failed = time.monotonic(), False, ""
+        slot.heard_at, slot.has_beaten, slot.told_crash_loop, slot.failed = time.monotonic(), False, False, ""
         folder = self._metrics.folder / str(next(self._starts))
         try:
             process = await WorkerProcess.connect(folder)
@@ -228,6 +219,7 @@ class Fleet:
                     slot.failed = reason
                 case _:
                     self.agreements.take(member, message)
+            tell_crash_loop(self._slots)
 
     async def _look(self) -> None:
         """Kill workers that say nothing, for example because they are stopped or their event loop hangs."""

@@ -12,7 +12,8 @@ To it: {"arm" | "arm back": [model, version, flag, report]}, {"disarm" | "serve"
 {"end back": [model, whether it is back, report]}, {"listen": how many "left" have come}, {"do": [number, order, …]}.
 `report` is the number of the worker's report that is answered. Orders are "prepare" [number of settings, settings],
 "drop" [], "arm" [flag, version by model], "adopt" [number of settings, settings, version by model], "load" [model] and
-"unload" [model]; {"answer": [number that was asked, error or null]}.
+"unload" [model]; {"answer": [number that was asked, error or null]}; {"crash loop": whether a worker ends soon
+after its start, again and again}.
 Stops are signals. A worker whose parent hangs up ends at once.
 """
 

@@ -20,6 +20,7 @@ class Slot:
         failures: How many workers in a row ended soon after their start.
         next_at: When the next worker starts, during a pause.
         code: How the last worker ended.
+        told_crash_loop: Whether the worker knows of a crash loop.
     """
 
     number: int
@@ -33,3 +34,4 @@ class Slot:
     failures: int = 0
     next_at: float = 0.0
     code: int = 0
+    told_crash_loop: bool = False

@@ -15,7 +15,9 @@ from grpc_reflection.v1alpha import reflection_pb2
 from kan_api.v1 import prediction_pb2 as pb
 from open_inference import grpc_predict_v2_pb2 as oip
 from service.registry.model.onnx_runtime import onnxruntime
+from tests.kit.callers import http2
 from tests.kit.callers.calls import failure_of, matrix, predict
+from tests.kit.callers.protocols import KanApi
 from tests.kit.models.graphs import Answer
 from tests.kit.models.repository import WriteModel, write_version
 from tests.kit.server.gate import Gate
@@ -43,6 +45,16 @@ def server(frontend: str, shared_gate: Gate, tmp_path_factory: pytest.TempPathFa
     flags = ("--frontend", frontend, "--max-message-bytes", str(2**20))
     with serving(folder / "models", *flags, log=folder / "log") as started:
         yield started
+
+
+@pytest.fixture
+def unfinished(server: KanServe) -> Iterator[None]:
+    """A call whose message never comes whole: the server waits for it all the while."""
+    with http2.connect(server.grpc) as connection:
+        part = http2.frame(http2.DATA, 0, 1, b"\0\0\0\0\xff")
+        connection.sendall(http2.hello() + http2.call(KanApi.path, 1) + part)
+        assert connection.recv(2**16)  # the server's settings
+        yield
 
 
 def test_every_service_answers(server: KanServe, answer: Answer) -> None:
@@ -241,6 +253,7 @@ def _rejected(server: KanServe, *reasons: str) -> float:
     return sum(server.sample("kan_rejected_total", model="slow", reason=reason) for reason in reasons)
 
 
+@pytest.mark.usefixtures("unfinished")
 def test_a_deadline_ends_a_call_that_waits(shared_gate: Gate, server: KanServe) -> None:
     """The caller gets DEADLINE_EXCEEDED, its rows are not run, and its neighbours are answered."""
     arrived, rows = _arrived(server), server.sample("kan_batch_rows_sum", model="slow")
@@ -263,6 +276,7 @@ def test_a_deadline_ends_a_call_that_waits(shared_gate: Gate, server: KanServe) 
     asyncio.run(check())
 
 
+@pytest.mark.usefixtures("unfinished")
 def test_a_caller_who_leaves_is_dropped(shared_gate: Gate, server: KanServe) -> None:
     """The rows of cancelled calls leave the queue without a run. Other calls are answered."""
     arrived, cancelled = _arrived(server), _rejected(server, "cancelled")

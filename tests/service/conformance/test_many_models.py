@@ -1,6 +1,7 @@
 """More models than fit into memory, as their callers and their operator see them behind either front end."""
 
 import asyncio
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -169,6 +170,31 @@ def test_pinned_models_that_fill_the_bound(start: Start, models: Path, tmp_path:
             assert (await predict(channel, "pinned")).version == 1
 
     asyncio.run(check())
+
+
+def test_a_bound_on_bytes(start: Start, models: Path) -> None:
+    """A model that is larger is refused, with its size; with room for two and a half, two of four stay in memory."""
+    names = _NAMES[:4]
+    for name in names:
+        write_version(models, "affine", name=name)
+
+    async def size(server: KanServe) -> int:
+        async with server.channel() as channel:
+            told = (await failure_of(predict(channel, names[0])))[1]
+        found = re.search(r"it takes (\d+) bytes, max_loaded_bytes is 1\b", told)
+        assert found, told
+        return int(found[1])
+
+    async def call_all(server: KanServe) -> None:
+        async with server.channel() as channel:
+            for name in names * 2:
+                assert (await predict(channel, name)).version == 1
+
+    model_bytes = asyncio.run(size(start("--max-loaded-bytes", "1")))
+    server = start("--max-loaded-bytes", str(model_bytes * 5 // 2))
+    asyncio.run(call_all(server))
+    wait_for(lambda: _in_memory(server) == 2, "models to be let go")
+    assert server.sample("kan_model_ready") == len(names)
 
 
 @pytest.mark.parametrize(("flag", "bound"), [("--max-loaded-models", "5"), ("--max-loaded-bytes", "5000000")])

@@ -81,6 +81,7 @@ def test_rows_of_runs_queues_and_requests(server: KanServe) -> None:
     asyncio.run(check())
     assert server.sample("kan_batch_limit_rows", model="small") == 8
     assert server.sample("kan_queue_limit_rows", model="small") == 50
+    assert server.sample("kan_queue_limit_rows", model="narrow") == 62
 
 
 @pytest.mark.parametrize("protocol", ["kan_api", "open_inference"])

@@ -1,9 +1,13 @@
 """The reasons why a server gets no requests. Those of batchers and of the watch: test_registry.py, test_versions.py."""
 
+from contextlib import closing
+
 import pytest
 
 from kan_api.v1.manifest_pb2 import ModelManifest
 from service.errors import ModelNotFound, ModelNotReady
+from service.process.workers.agreement.flags import Flags
+from service.process.workers.agreement.worker_versions import WorkerVersions
 from service.registry.entries import Entries
 from service.registry.readiness import Readiness
 from service.registry.version_status import State
@@ -37,6 +41,21 @@ def test_a_server_that_drains_says_nothing_else() -> None:
     readiness = Readiness(entries)
     readiness.start_error, entries.draining = "no route to host", True
     assert (readiness.ready(), readiness.unready_reason()) == (False, "draining")
+
+
+def test_a_crash_loop_makes_the_server_unready() -> None:
+    """No reason of its own is given for it: what a worker tells its parent prolongs no loop."""
+    with closing(Flags()) as flags:
+        versions = WorkerVersions(lambda **_: None, flags)
+        entries = Entries()
+        readiness = Readiness(entries, versions)
+        entries.complete = True
+        entries.add("affine", 1).state = State.COLD
+        assert readiness.ready()
+        versions.take({"crash loop": True})
+        assert (readiness.ready(), readiness.unready_reason()) == (False, "")
+        versions.take({"crash loop": False})
+        assert readiness.ready()
 
 
 def test_statuses_come_in_order() -> None:

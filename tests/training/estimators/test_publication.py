@@ -226,6 +226,16 @@ def test_the_report_is_the_one_that_is_published(regressor: KANRegressor, models
     assert "each by a member that did not train on it" in there
 
 
+def test_rows_that_chose_judge_where_none_were_held_out() -> None:
+    """One network, no test rows, no folds: the report judges it by its validation rows, and says what these are."""
+    quick: dict[str, Any] = UNTIMED | {"symbolic": {"seeds": 1, "functions": ["x", "x^2"]}}
+    a = np.random.default_rng(0).uniform(-1, 1, (120, 1))
+    model = KANRegressor(symbolic=True, hidden=(), steps=30, recipe=quick).fit(a, 2 * a[:, 0] + 1)
+    page = model.report().html
+    assert re.search(r"to \d+ validation rows \(which chose the network\) are off by", page)
+    assert "is not known" not in page
+
+
 def test_a_formula_beyond_float32_is_told_and_the_estimator_answers_as_its_version(tmp_path: Path) -> None:
     """280·exp(0.0036·a) − 280 has no graph within the tolerance: answers of estimator and server are the splines'."""
     a = np.random.default_rng(0).uniform(-1, 1, (300, 1))

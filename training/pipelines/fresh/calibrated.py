@@ -103,7 +103,7 @@ class CalibratedFit:
 
         Args:
             found: The answers; None: there are none.
-            are_divided: True for the network's to the test rows, False for those of members out of fold.
+            are_divided: True for answers of the network, False for those of members out of fold.
         """
         temperature = self.message.temperature
         if found is None or temperature == 1:

@@ -14,7 +14,7 @@ from training.intervals.calibrate import calibrate
 from training.intervals.judge import judge_intervals
 from training.pipelines.fresh.calibrated import CalibratedFit, calibrate_fit
 from training.pipelines.fresh.fit import FreshFit
-from training.pipelines.release import judge_answers, judge_on_test
+from training.pipelines.release import judge, judge_answers
 from training.publishing.export import Trained
 from training.publishing.whole_formula import formula_details
 from training.recipe.config import Recipe
@@ -38,7 +38,8 @@ class JudgedFit:
         notes: For terminal and report; ``all_notes`` has those on the temperature too.
         metrics: Of the out-of-fold answers, the search and the baselines; after a refit also of the test rows. The
             manifest measures the others on the published network.
-        judged: Answers to the test rows; without such rows those out of fold; None: there are none.
+        judged: Answers to the test rows; without such rows those out of fold, or to the rows that chose the network;
+            None: there are none.
         formula: One line an output, or "".
         latex: The same as LaTeX.
         attribution: The score of each feature, or empty.
@@ -115,7 +116,7 @@ def judge_fit(way: FreshFit, state: FitState, table: StepData, check: Check, on_
 def _judge(
     way: FreshFit, state: FitState, table: StepData, finished: Finished, check: Check, on_message: OnMessage
 ) -> JudgedFit:
-    """Answer the test rows by the network that the steps after the fit gave."""
+    """Judge the network that the steps after the fit gave."""
     dataset, network, chosen = table.dataset, way.network(state), way.chosen(state)
     trained = Trained(finished.kan, table.inputs, table.outputs)
     if (calibrated := calibrate_fit(way, state, dataset, trained, chosen)) is not None:
@@ -124,15 +125,17 @@ def _judge(
     trained, intervals = bounded.trained, bounded.intervals
     if intervals is not None:
         intervals = compare_with_pair(intervals, chosen.baseline, dataset, trained, check, on_message)
-    judged = judge_on_test(dataset, trained) if len(dataset.test) else _judge_out_of_fold(way, state, dataset)
+    published = dataset.without_validation() if chosen.validation_only_trains else dataset
+    out_of_fold = None if len(dataset.test) else _judge_out_of_fold(way, state, dataset)
+    judged = out_of_fold or judge(published, trained)
     return JudgedFit(
-        dataset=dataset.without_validation() if chosen.validation_only_trains else dataset,
+        dataset=published,
         trained=trained,
         recipe=chosen,
         history=(*state.history, *finished.history),
         notes=finished.notes,
         metrics={**way.metrics(state), **finished.metrics},
-        judged=judged if calibrated is None else calibrated.judged(judged, are_divided=len(dataset.test) > 0),
+        judged=judged if calibrated is None else calibrated.judged(judged, are_divided=out_of_fold is None),
         formula=finished.formula,
         latex=finished.latex,
         attribution=finished.attribution,
@@ -182,7 +185,7 @@ def _judge_out_of_fold(way: FreshFit, state: FitState, dataset: Dataset) -> Judg
     """Without test rows: the answers of single members, each to the rows that it did not train on."""
     if (found := way.out_of_fold(state)) is None:
         return None
-    return judge_answers(dataset, *found, "rows, each by a member that did not train on it,")
+    return judge_answers(dataset, *found, "rows (each by a member that did not train on it)")
 
 
 def _describe_formula(dataset: Dataset, finished: Finished, table: StepData) -> Formula | None:

@@ -44,11 +44,12 @@ class WorkerVersions:
 
     Attributes:
         unloaded: As given.
+        crash_loop: Whether a worker ends soon after its start, again and again.
         lefts: How many versions were reported as left. The parent decides anew on what it decided before the last.
     """
 
     def __init__(self, send: Callable[..., None], flags: Flags, unloaded: Collection[str] = ()) -> None:
-        self.unloaded, self.lefts = unloaded, 0
+        self.unloaded, self.crash_loop, self.lefts = unloaded, False, 0
         self._send = send
         self._flags = flags
         self._waiting: dict[tuple[str, int], _Load] = {}
@@ -141,6 +142,8 @@ class WorkerVersions:
             case {"refuse": [name, version, reason, number]}:
                 if (load := self._waiting_load(name, version, number)) is not None:
                     load.told.set_exception(ModelRefused(OTHER_WORKER, reason))
+            case {"crash loop": bool(loop)}:
+                self.crash_loop = loop
             case {"new try": [name, version]}:
                 self._new_try(name, version)
             case {"arm back": [name, version, flag, number]}:

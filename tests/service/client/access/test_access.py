@@ -15,7 +15,7 @@ from service.client.cli import main
 from tests.kit.callers.tokens import secret, write_tokens
 from tests.kit.models.repository import write_version
 from tests.kit.server.certificates import Authority
-from tests.kit.server.kan_serve import KanServe, starter
+from tests.kit.server.kan_serve import FRONTENDS, KanServe, starter
 
 _ROWS = np.ones((3, 4), np.float32)
 
@@ -31,9 +31,9 @@ class _Secured:
         self.flags += ["--key", str(own.key)]
 
 
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The server for this file."""
+@pytest.fixture(scope="module", params=FRONTENDS)
+def secured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The server for this file, of each front end."""
     folder = tmp_path_factory.mktemp("secured")
     write_version(folder / "models", "affine")
     authority = Authority(folder / "certificates")
@@ -43,8 +43,9 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Any:
     rights["fast"] = "rows_per_second = 3000"
     tokens = write_tokens(folder / "tokens.toml", **rights)
     flags = ["--tls-cert", str(pair.cert), "--tls-key", str(pair.key), "--tls-client-ca", str(authority.file)]
+    flags += ["--frontend", request.param, "--tokens", str(tokens)]
     with starter(folder / "models", folder) as start:
-        yield _Secured(start(*flags, "--tokens", str(tokens)), authority, folder)
+        yield _Secured(start(*flags), authority, folder)
 
 
 @pytest.mark.parametrize("given", ["alice", "bob"])

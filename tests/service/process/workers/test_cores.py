@@ -10,7 +10,7 @@ import pytest
 
 from service.cores import cores_of_workers
 from tests.kit.models.repository import WriteModel
-from tests.kit.server.kan_serve import KanServe, Start
+from tests.kit.server.kan_serve import FRONTENDS, KanServe, Start
 from tests.kit.server.workers import ask, kill_worker, starts, wait_for_workers, workers
 from tests.kit.waiting import wait_for
 
@@ -75,6 +75,16 @@ def test_each_worker_has_a_core_of_its_own_also_after_a_kill(
     kill_worker(server, workers(server)[0])
     wait_for_workers(server, 2, restarts=1)
     assert _own_cores(server) == cores
+
+
+@pytest.mark.parametrize("frontend", FRONTENDS)
+def test_auto_is_a_worker_for_each_core(
+    kan_serve: Start, write_model: WriteModel, two_cores: list[int], frontend: str
+) -> None:
+    """On two cores that is two."""
+    write_model("affine")
+    server = kan_serve("--frontend", frontend, "--workers", "auto")
+    assert len(workers(server)) == server.sample("kan_workers_configured") == len(two_cores)
 
 
 def test_long_runs_may_use_the_core_of_the_other_worker(

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from tests.kit.models.graphs import KINDS
 from tests.kit.models.repository import WriteModel, cut_short, replace_graph
 from tests.kit.server import metrics
 from tests.kit.server.gate import Gate
-from tests.kit.server.kan_serve import KanServe, Start, run_kan_serve, starter
+from tests.kit.server.kan_serve import FRONTENDS, KanServe, Start, run_kan_serve, starter
 from tests.kit.server.workers import (
     answered,
     ask,
@@ -259,10 +260,11 @@ def test_workers_end_with_a_parent_that_is_killed(two_workers: Start, write_mode
 
 
 def test_a_second_server_fails_with_port_in_use(two_workers: Start, write_model: WriteModel, models: Path) -> None:
-    """Whether it has one worker or several."""
+    """Whether it has one worker or several, and whichever its front end is."""
     write_model("affine")
     port = two_workers().grpc.rpartition(":")[2]
-    for flags in ([], ["--workers", "2"]):
+    for frontend, workers_ in product(FRONTENDS, ["1", "2"]):
+        flags = ("--frontend", frontend, "--workers", workers_)
         ended = run_kan_serve(models, *flags, "--grpc-port", port)
         assert ended.returncode == 1
         assert f":{port}: Address already in use" in ended.stderr
