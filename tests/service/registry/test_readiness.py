@@ -44,7 +44,7 @@ def test_a_server_that_drains_says_nothing_else() -> None:
 
 
 def test_a_crash_loop_makes_the_server_unready() -> None:
-    """No reason of its own is given for it: what a worker tells its parent prolongs no loop."""
+    """A worker does not report it to its parent as a reason, which would prolong the loop."""
     with closing(Flags()) as flags:
         versions = WorkerVersions(lambda **_: None, flags)
         entries = Entries()

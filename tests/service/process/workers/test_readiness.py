@@ -1,4 +1,4 @@
-"""Who hears of a crash loop. That health checks tell it: tests/faults/test_workers.py."""
+"""Workers hear of a crash loop. What their health checks then answer is tested in tests/faults/test_workers.py."""
 
 from functools import partial
 from types import SimpleNamespace
@@ -9,7 +9,7 @@ from service.process.workers.slot import Slot
 
 
 def test_each_process_is_told_of_a_crash_loop_once_and_of_its_end() -> None:
-    """From the third failure on, the worker that fails too: its next process knows nothing yet."""
+    """The loop begins with the third failure. The next process of the worker that failed is told of it too."""
     said: list[tuple[int, Any]] = []
 
     def say(number: int, **message: Any) -> None:
