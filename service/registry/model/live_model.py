@@ -32,6 +32,9 @@ from service.repository.disk import Artefact
 from service.repository.manifest import check_manifest, row_bytes
 from service.settings import Settings
 
+# The memory of the runs of larger models is their own: it goes back to the system when they are closed.
+_MOST_SHARING_BYTES = 16 * 2**20
+
 
 class LiveModel:
     """One version that answers: ``await model.submit(rows, deadline)``. Made by `load`.
@@ -188,14 +191,15 @@ def load(
     check_manifest(manifest, settings.max_message_bytes)
     own, table = settings.of_model(manifest.name), settings.table_of(manifest.name)
     ground = GroundPolicy.of(manifest, table.unknown_ground)
-    session = open_session(artefact.model_bytes, own, artefact.external)
-    check_tensors("input", session.get_inputs(), manifest.inputs)
-    check_tensors("output", session.get_outputs(), manifest.outputs)
-    model = run_of(session, manifest)
     # A batch of a wide model takes at most as much memory as the largest message.
     max_batch_rows = min(own.max_batch_rows, settings.max_message_bytes // row_bytes(manifest))
     if manifest.preferred_rows > 0:
         max_batch_rows = min(max_batch_rows, manifest.preferred_rows)
+    is_small = memory_bytes(manifest, artefact.size_bytes, max_batch_rows) <= _MOST_SHARING_BYTES
+    session = open_session(artefact.model_bytes, own, artefact.external, shares_arena=is_small)
+    check_tensors("input", session.get_inputs(), manifest.inputs)
+    check_tensors("output", session.get_outputs(), manifest.outputs)
+    model = run_of(session, manifest)
     size = size_of_runs(partial(run_checked, model, manifest, halt), middle_row(manifest), max_batch_rows)
     executor = ThreadPoolExecutor(1, f"run-{manifest.name}", use_all_cores)  # its thread starts with its first run
     model_metrics = metrics.model(manifest.name, str(manifest.version))
