@@ -42,7 +42,7 @@ def main() -> int:
     """Measure, and print tables. Gives 1 if a bound does not hold."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.many_models", description=__doc__.partition("\n")[0])
     parser.add_argument("--models", type=int, default=10_000, help="model folders (default: 10000)")
-    parser.add_argument("--rounds", type=int, default=7, help="rounds of the loads (default: 7)")
+    parser.add_argument("--rounds", type=int, default=21, help="rounds of the loads (default: 21)")
     parser.add_argument("--seconds", type=float, default=10.0, help="length of one load (default: 10)")
     parser.add_argument("--rate", type=float, default=200.0, help="hot calls a second (default: 200)")
     parser.add_argument("--frontend", choices=servers.FRONT_ENDS, default="grpcio", help="front end (default: grpcio)")
@@ -71,6 +71,7 @@ def main() -> int:
             p99["many"].append(result.p99_seconds)
         after = _megabytes(bounded.pid)
     print(surroundings("python -m benchmarks.many_models", ("grpcio", "onnxruntime")))
+    ratios = [many / few for many, few in zip(p99["many"], p99["few"], strict=True)]
     rows = [
         ["seconds until the server is ready", f"{seconds:.2f}"],
         ["memory then, MB", f"{megabytes:.0f}"],
@@ -81,12 +82,12 @@ def main() -> int:
         ["slowest cold call, ms", f"{1e3 * max(cold.seconds):.1f}"],
         ["p99 of hot calls, only these models, ms", f"{1e3 * statistics.median(p99['few']):.2f}"],
         ["p99 of hot calls beside cold calls, ms", f"{1e3 * statistics.median(p99['many']):.2f}"],
+        ["quartiles of their ratio", " / ".join(f"{each:.2f}" for each in statistics.quantiles(ratios, n=4))],
     ]
     print(render([[f"{options.models} models, {options.frontend}", "measured"], *rows]))
     for failure in cold.failures[:3]:
         print(failure)
-    ratio = statistics.median(many / few for many, few in zip(p99["many"], p99["few"], strict=True))
-    return _judge(options.frontend, seconds, megabytes, len(cold.failures), ratio)
+    return _judge(options.frontend, seconds, megabytes, len(cold.failures), statistics.median(ratios))
 
 
 @dataclass

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TypeVar
 
 from service.cores import use_all_cores
+from service.time_slice import take_brief_slices
 
 _T = TypeVar("_T")
 
@@ -42,6 +43,7 @@ def in_daemon_thread(work: Callable[[], _T], name: str) -> "asyncio.Future[_T]":
 
     def run(done: "asyncio.Future[_T]") -> None:
         use_all_cores()
+        take_brief_slices()
         try:
             with _brief_turns():
                 outcome = partial(done.set_result, work())

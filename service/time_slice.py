@@ -1,0 +1,37 @@
+"""How long a thread may keep a core while another thread waits for it."""
+
+import ctypes
+import os
+import platform
+import struct
+import sys
+from typing import Final
+
+_BRIEF_NANOSECONDS: Final = 100_000
+# Numbers of the system call, which C libraries have no function for (man 2 sched_setattr).
+_SCHED_SETATTR: Final = {"x86_64": 314, "aarch64": 274}
+# Threads that this one starts, such as those of an onnxruntime session, have the usual time slice.
+_RESET_ON_FORK: Final = 0x01
+# struct sched_attr: its size, policy, flags, nice value, priority, runtime, deadline and period.
+_ATTRIBUTES: Final = struct.Struct("=IIQiIQQQ")
+
+
+def take_brief_slices() -> None:
+    """Let the event loop have this thread's core soon after it wakes, while this thread computes.
+
+    Otherwise a thread that wakes may have to wait for the end of the time slice of the one that runs: 1.4 ms on two
+    cores, 2.8 ms on eight and more. This thread gets as much of a core as before, in shorter pieces. Linux 6.12 and
+    later know time slices of threads. Older systems ignore them, and a system that forbids the call changes nothing.
+    """
+    number = _SCHED_SETATTR.get(platform.machine())
+    if sys.platform != "linux" or number is None:
+        return
+    try:
+        policy, nice = os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)
+    except OSError:  # musl's C library has no sched_getscheduler
+        return
+    if policy not in (os.SCHED_OTHER, os.SCHED_BATCH):
+        return
+    attributes = _ATTRIBUTES.pack(_ATTRIBUTES.size, policy, _RESET_ON_FORK, nice, 0, _BRIEF_NANOSECONDS, 0, 0)
+    # Whether it succeeds does not matter: without it calls wait longer, and are no less right.
+    ctypes.CDLL(None).syscall(number, 0, ctypes.create_string_buffer(attributes, len(attributes)), 0)
