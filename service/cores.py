@@ -1,7 +1,12 @@
-"""The cores that this process may use: those of its container, and of these one alone for each of several workers."""
+"""The cores that this process may use: those of its container, and of these one alone for each of several workers.
+
+Also how its threads share a core: `threads_that_wait`, `use_all_cores`, `brief_turns`.
+"""
 
 import logging
 import os
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +16,16 @@ _log = logging.getLogger(__name__)
 _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 # Inherited by the Envoy of a worker. Absent if a worker may run on any core.
 _ALL_CORES = "KAN_SERVE_WORKER_CORES"
+
+# How long a thread computes in Python before another one gets its turn, in `brief_turns`. The usual time is 5 ms.
+# A call takes several turns of the event loop, and each of them may wait that long.
+# Short turns hold while the work only waits, for example for a mount that hangs. That costs a hot server nothing that
+# can be measured: processor time a call times 1.00 +- 0.02 in four runs of 180 to 300 pairs of 0.25 s (32 callers, both
+# front ends, two busy cores), with at most 0.07 more context switches a call.
+_TURN_SECONDS = 1e-4
+_usual_turn_seconds = sys.getswitchinterval()
+_at_work = 0
+_changing_turns = threading.Lock()
 
 
 def container_cores(root: Path = _CONTROL_GROUPS) -> int:
@@ -105,6 +120,24 @@ def use_all_cores() -> None:
     if cores := os.environ.get(_ALL_CORES):
         with suppress(OSError):  # the container may use none of them any more
             os.sched_setaffinity(0, set(map(int, cores.split(","))))
+
+
+@contextmanager
+def brief_turns() -> Iterator[None]:
+    """Have threads take turns more often until the block ends, and until all other such blocks have ended."""
+    global _at_work, _usual_turn_seconds
+    with _changing_turns:
+        if not _at_work:
+            _usual_turn_seconds = sys.getswitchinterval()
+            sys.setswitchinterval(min(_TURN_SECONDS, _usual_turn_seconds))
+        _at_work += 1
+    try:
+        yield
+    finally:
+        with _changing_turns:
+            _at_work -= 1
+            if not _at_work:
+                sys.setswitchinterval(_usual_turn_seconds)
 
 
 def _limit_of(*files: Path) -> float | None:
