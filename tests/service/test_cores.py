@@ -122,3 +122,32 @@ def test_a_system_that_forbids_policies_stops_no_server(monkeypatch: pytest.Monk
     with threads_that_wait():
         monkeypatch.undo()
         assert os.sched_getscheduler(0) == before
+
+
+# In a process of its own, whose threads never take turns by themselves.
+_WAITS_ALREADY = """
+import sys, threading, time
+from service.cores import brief_turns
+
+sys.setswitchinterval(1000)
+has_turn = False
+
+def compute():
+    global in_time
+    end = time.monotonic() + 20
+    with brief_turns():
+        while not has_turn and time.monotonic() < end:
+            pass
+    in_time = has_turn
+
+thread = threading.Thread(target=compute)
+thread.start()
+has_turn = True
+thread.join()
+assert in_time
+"""
+
+
+def test_brief_turns_hold_for_a_thread_that_waits_already() -> None:
+    """The thread that starts another one goes on while that computes, though it began to wait before."""
+    subprocess.run([sys.executable, "-c", _WAITS_ALREADY], check=True, timeout=120)
