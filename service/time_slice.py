@@ -1,11 +1,25 @@
-"""How long a thread may keep a core while another thread waits for it."""
+"""How long a thread may keep a core, or Python's interpreter, while another thread waits for it."""
 
 import ctypes
 import os
 import platform
 import struct
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
+
+# How long a thread computes in Python before another one gets its turn, in `brief_turns`. The usual time is 5 ms.
+# A call takes several turns of the event loop, and each of them may wait that long.
+# Short turns hold while the work only waits, for example for a mount that hangs. That costs a hot server nothing that
+# can be measured: processor time a call times 1.00 +- 0.02 in four runs of 180 to 300 pairs of 0.25 s (32 callers, both
+# front ends, two busy cores), with at most 0.07 more context switches a call.
+_TURN_SECONDS = 1e-4
+_usual_turn_seconds = sys.getswitchinterval()
+_at_work = 0
+_changing_turns = threading.Lock()
 
 _BRIEF_NANOSECONDS: Final = 100_000
 # Numbers of the system call, which C libraries have no function for (man 2 sched_setattr).
@@ -14,6 +28,25 @@ _SCHED_SETATTR: Final = {"x86_64": 314, "aarch64": 274}
 _RESET_ON_FORK: Final = 0x01
 # struct sched_attr: its size, policy, flags, nice value, priority, runtime, deadline and period.
 _ATTRIBUTES: Final = struct.Struct("=IIQiIQQQ")
+
+
+@contextmanager
+def brief_turns() -> Iterator[None]:
+    """Have threads take turns in Python more often until the block ends, and until all other such blocks have ended."""
+    global _at_work, _usual_turn_seconds
+    with _changing_turns:
+        if not _at_work:
+            _usual_turn_seconds = sys.getswitchinterval()
+            sys.setswitchinterval(min(_TURN_SECONDS, _usual_turn_seconds))
+        _at_work += 1
+    try:
+        time.sleep(0)  # a thread that waits for its turn already would wait for the usual time, 5 ms
+        yield
+    finally:
+        with _changing_turns:
+            _at_work -= 1
+            if not _at_work:
+                sys.setswitchinterval(_usual_turn_seconds)
 
 
 def take_brief_slices() -> None:

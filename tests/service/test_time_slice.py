@@ -1,9 +1,10 @@
-"""Time slices of threads."""
+"""Time slices of threads, and their turns in Python."""
 
 import ctypes
 import os
 import platform
 import struct
+import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -71,3 +72,32 @@ def test_a_system_that_refuses_leaves_the_thread_as_it_is(monkeypatch: pytest.Mo
 
 def _refuses(_pid: int) -> int:
     raise OSError
+
+
+# In a process of its own, whose threads never take turns by themselves.
+_WAITS_ALREADY = """
+import sys, threading, time
+from service.time_slice import brief_turns
+
+sys.setswitchinterval(1000)
+has_turn = False
+
+def compute():
+    global in_time
+    end = time.monotonic() + 20
+    with brief_turns():
+        while not has_turn and time.monotonic() < end:
+            pass
+    in_time = has_turn
+
+thread = threading.Thread(target=compute)
+thread.start()
+has_turn = True
+thread.join()
+assert in_time
+"""
+
+
+def test_brief_turns_hold_for_a_thread_that_waits_already() -> None:
+    """The thread that starts another one goes on while that computes, though it began to wait before."""
+    subprocess.run([sys.executable, "-c", _WAITS_ALREADY], check=True, timeout=120)

@@ -16,6 +16,13 @@ _MOST_OUTPUTS = 32
 _LEAST_TRAINING_ROWS = 200
 
 
+def may_be_counted(manifest: ModelManifest) -> bool:
+    """Whether a version may have something to count. Histograms are checked later, when cells are made of them."""
+    return bool(manifest.answers) or any(
+        feature.constant or feature.HasField("histogram") for feature in manifest.features
+    )
+
+
 def counted_columns(manifest: ModelManifest) -> tuple[Counted, ...]:
     """The cells of the columns of a version.
 

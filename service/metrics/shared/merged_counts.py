@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from kan_api.v1.manifest_pb2 import ModelManifest
 from service.metrics.bucket_counts import BucketCounts, Snapshot
 from service.metrics.drift.cells import Counted, Counts, Rows
 from service.metrics.drift.served_rows import LEAST_ROWS, CountedRows, ServedRows
@@ -120,7 +121,7 @@ class _MergedRows(ServedRows):
     """The rows and answers of a version by cell, as those of ServedRows."""
 
     def __init__(self, numbers: Numbers) -> None:
-        super().__init__((), (), 1)
+        super().__init__(lambda: ((), ()), 1, ModelManifest())
         self._numbers = numbers
 
     def read(self) -> tuple[list[CountedRows], list[CountedRows]]:

@@ -5,7 +5,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from kan_api.v1.manifest_pb2 import ModelManifest
 from service.metrics.bucket_counts import BucketCounts, Snapshot
+from service.metrics.drift.served_rows import ServedRows
 from service.metrics.explanation_counts import ExplanationCounts
 from service.metrics.model_metrics import SECONDS, ModelMetrics, Rejection
 from service.metrics.shared.cells import Cells, key
@@ -71,6 +73,16 @@ class SharedModelMetrics(ModelMetrics):
         self.cells = cells
         self.explanations = SharedExplanationCounts(cells, self.rejected)
         self._batch_names: dict[int, str] = {}
+
+    def served_by(self, manifest: ModelManifest) -> ServedRows | None:
+        """As that of ModelMetrics. The cells are built at once, in the thread of the load, because `flush` needs them.
+
+        It is called on the event loop twice a second.
+        """
+        served = super().served_by(manifest)
+        if served is not None:
+            served.read()
+        return served
 
     def ran(self, rows: int, seconds: float) -> None:
         """Count one run of the model, with its rows and its duration."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kan_api.v1 import manifest_pb2 as pb
-from service.metrics.drift.columns import counted_answers, counted_columns
+from service.metrics.drift.columns import counted_answers, counted_columns, may_be_counted
 from service.metrics.drift.served_rows import stability_index
 from tests.kit.models.training_rows import histogram, manifest_of
 
@@ -52,6 +52,21 @@ def test_a_column_of_words_is_one_column() -> None:
     assert (colour.name, number.name) == ("colour", "x0")
     assert colour.labels == ("blue", "red", "other")
     assert colour.expected == pytest.approx([0.8, 0.2, 0.001])
+
+
+@pytest.mark.parametrize("known", ["histograms", "constants", "answers", "nothing"])
+def test_a_version_may_be_counted_if_anything_of_its_training_is_known(known: str) -> None:
+    """One histogram of a feature or an answer is enough, and so is one constant."""
+    manifest = table(3)
+    for feature in manifest.features[: 3 if known != "histograms" else 2]:
+        feature.ClearField("histogram")
+    if known == "constants":
+        manifest.features[2].MergeFrom(pb.Feature(constant=True, low=2, high=2))
+    if known != "answers":
+        del manifest.answers[:]
+    counted = len(counted_columns(manifest)) + len(counted_answers(manifest))
+    assert counted == (known != "nothing")
+    assert may_be_counted(manifest) == (known != "nothing")
 
 
 def test_of_a_date_its_days_and_no_index() -> None:

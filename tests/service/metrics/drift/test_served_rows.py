@@ -112,13 +112,15 @@ def test_two_threads_that_keep_at_once_lose_nothing() -> None:
 
 
 def test_few_rows_are_kept() -> None:
-    """Without a scrape at most 1,024 rows wait, and fewer of a wide model."""
+    """Once the cells are built, at most 1,024 rows wait without a scrape, and fewer of a wide model."""
     served, rows = served_rows(), random_rows(1)
+    served.read()
     for _ in range(10_000):
         served.keep(rows, rows[:, :2])
         assert len(served._kept) <= 1024
     wide = np.random.default_rng(0).normal(size=(50, 5000))
     served = served_rows(manifest_of(wide, wide[:, :1]))
+    served.read()
     for _ in range(200):
         served.keep(wide[:1].astype(np.float32), wide[:1, :1].astype(np.float32))
         assert len(served._kept) <= 52
@@ -166,7 +168,8 @@ def test_an_error_stops_the_counting_and_nothing_else(caplog: pytest.LogCaptureF
     def fail(_: Rows) -> NDArray[np.int64]:
         raise ArithmeticError("no cell")
 
-    served = ServedRows((Counted("c", ("a", "b"), None, fail),), (), 4)
+    served = ServedRows(lambda: ((Counted("c", ("a", "b"), None, fail),), ()), 4, MANIFEST)
+    served.read()
     with caplog.at_level(logging.ERROR):
         for _ in range(3000):
             served.keep(random_rows(1), random_rows(1)[:, :2])

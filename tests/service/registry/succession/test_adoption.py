@@ -259,7 +259,7 @@ def test_a_version_whose_files_have_changed_is_not_made_anew(models: Path, write
     async def test() -> None:
         async with loaded_registry(_settings(models), metrics) as registry:
             with registry.lease("affine") as before:
-                served = before.metrics.served = ServedRows((), (), 4, before.manifest)
+                served = before.metrics.served = ServedRows(lambda: ((), ()), 4, before.manifest)
                 manifest = read_manifest(models / "affine" / "1")
                 manifest.features[0].high = 7
                 write_manifest(models / "affine" / "1", manifest)
