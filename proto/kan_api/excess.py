@@ -17,13 +17,13 @@ def excess(manifest: ModelManifest) -> str:
     Returns:
         "" if there is none; otherwise one sentence: ``the features are 70000, at most 65536 are allowed``.
     """
+    statistics = [column.statistics for column in manifest.columns if column.HasField("statistics")]
     counts = {
         "features": len(manifest.features),
         "columns": len(manifest.columns),
-        "words of the columns": sum(
-            len(column.categories) + len(column.statistics.words) for column in manifest.columns
-        ),
-        "numbers of the columns' words": sum(len(column.statistics.values) for column in manifest.columns),
+        "words of the columns": sum(len(column.categories) for column in manifest.columns)
+        + sum(len(each.words) for each in statistics),
+        "numbers of the columns' words": sum(len(each.values) for each in statistics),
         "classes": len(manifest.classes),
         "columns of the inputs": _columns(manifest.inputs),
         "columns of the outputs": _columns(manifest.outputs),
@@ -46,12 +46,15 @@ def _columns(specs: Iterable[TensorSpec]) -> int:
 
 
 def _lengths(message: Message, path: str = "") -> Iterator[tuple[str, int]]:
-    """The path and the length of each text in a message. The keys of a map are texts too."""
+    """The path and the length of each text in a message, but for messages in which no text can be too large.
+
+    The keys of a map are texts too.
+    """
     for field, value in message.ListFields():
         if field.type not in (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE):
             continue
         for one in (value,) if isinstance(value, str | Message) else value:
             if isinstance(one, str):
                 yield f"{path}{field.name}", len(one)
-            else:
+            elif one.ByteSize() > MAX_NAME_CHARACTERS:  # a character takes at least a byte
                 yield from _lengths(one, f"{path}{field.name}.")

@@ -237,6 +237,10 @@ def test_a_pipe_that_takes_the_files_place_does_not_hang(tmp_path: Path) -> None
         (lambda manifest: setattr(manifest, "name", "n" * 5000), "name has 5000 characters, at most 4096"),
         (lambda manifest: setattr(manifest, "name", "n" * 2_000_000), "name has 2000000 characters, at most 1048576"),
         (lambda manifest: manifest.classes.append("c" * 5000), "classes has 5000 characters, at most 4096"),
+        (
+            lambda manifest: manifest.classes.extend(["c", "c" * 2_000_000]),
+            "classes has 2000000 characters, at most 10485",
+        ),
         (lambda manifest: setattr(manifest.features[1], "name", "n" * 5000), "features.name has 5000 characters"),
         (lambda manifest: setattr(manifest.outputs[0], "name", "n" * 5000), "outputs.name has 5000 characters"),
         (lambda manifest: manifest.metrics.update({"m" * 5000: 1.0}), "metrics has 5000 characters, at most 4096"),
