@@ -60,7 +60,7 @@ class UnknownCells:
 
 @dataclass(frozen=True, eq=False)
 class KnownGround:
-    """Where the training rows of a version lie. Made by `of`, once a version: it costs milliseconds.
+    """Where the training rows of a version lie. Made by `of`, once a version: 10,000 features cost 0.1 to 0.2 s.
 
     Attributes:
         columns: Names of the columns of the table, in order.
@@ -98,18 +98,12 @@ class KnownGround:
         with np.errstate(all="ignore"):  # numbers beyond float32
             low = np.array([feature.low for feature in features]).astype(np.float32)
             high = np.array([feature.high for feature in features]).astype(np.float32)
-            boundaries = [find_boundaries(*each) for each in zip(features, low, high, strict=True)]
-        usual = [each if len(each) <= _MOST_BOUNDARIES else each[:1] for each in boundaries]
-        matrix = np.full((max(map(len, usual)), 1, len(features)), np.inf, np.float32)
-        for place, values in enumerate(usual):
-            matrix[: len(values), 0, place] = values
+            boundaries, long = find_boundaries(features, low, high, _MOST_BOUNDARIES)
         starts = np.array([group.start for group in groups], np.intp)
-        needs_word = np.array(
-            [
-                bool(column.categories) and _has_always_a_word(features[group.start : group.stop])
-                for column, group in zip(columns, groups, strict=True)
-            ]
-        )
+        needs_word = [
+            bool(column.categories) and _has_always_a_word(features[group.start : group.stop])
+            for column, group in zip(columns, groups, strict=True)
+        ]
         return cls(
             columns=tuple(column.name for column in columns),
             first_days=tuple(map(_first_day, columns)),
@@ -118,12 +112,13 @@ class KnownGround:
             high=high[starts],
             _starts=starts,
             _holds_words=np.array([bool(each.categories) or each.HasField("statistics") for each in columns]),
-            _needs_word=needs_word if needs_word.any() else None,
-            _boundaries=matrix,
-            _long=tuple((place, each) for place, each in enumerate(boundaries) if len(each) > _MOST_BOUNDARIES),
+            _needs_word=np.array(needs_word) if any(needs_word) else None,
+            _boundaries=boundaries,
+            _long=long,
             _numbers=tuple(
                 (group.start + place, np.unique(numbers))
                 for column, group in zip(columns, groups, strict=True)
+                if column.HasField("statistics") and column.statistics.words
                 for place, numbers in enumerate(_numbers_of_words(column, len(group)))
             ),
         )
@@ -243,7 +238,5 @@ def _has_always_a_word(features: Sequence[Feature]) -> bool:
 
 
 def _numbers_of_words(column: Column, width: int) -> NDArray[Any]:
-    """The numbers of the listed words of a column by target statistics, float32 [features, words]; else empty."""
-    if not column.HasField("statistics") or not column.statistics.words:
-        return np.empty((0, 0), np.float32)
+    """The numbers of the listed words of a column by target statistics, float32 [features, words]."""
     return np.array(column.statistics.values, np.float32).reshape(-1, width).T
