@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Final
 
 # How long a thread computes in Python before another one gets its turn, in `brief_turns`. The usual time is 5 ms.
@@ -66,5 +67,11 @@ def take_brief_slices() -> None:
     if policy not in (os.SCHED_OTHER, os.SCHED_BATCH):
         return
     attributes = _ATTRIBUTES.pack(_ATTRIBUTES.size, policy, _RESET_ON_FORK, nice, 0, _BRIEF_NANOSECONDS, 0, 0)
-    # Whether it succeeds does not matter: without it calls wait longer, and are no less right.
-    ctypes.CDLL(None).syscall(number, 0, ctypes.create_string_buffer(attributes, len(attributes)), 0)
+    # Whether it succeeds does not matter: without it calls wait longer, and are no less right. PyDLL keeps the
+    # interpreter meanwhile: another thread would take longer than the call.
+    _c_library().syscall(number, 0, attributes, 0)
+
+
+@cache
+def _c_library() -> ctypes.PyDLL:
+    return ctypes.PyDLL(None)
