@@ -123,8 +123,7 @@ class Registry:
     async def refresh(self) -> bool:
         """Scan the repository again, and wait for the loads that this starts. Slow loads are not waited for.
 
-        Returns:
-            Whether other versions answer now than before.
+        Returns whether other versions answer now than before.
 
         Raises:
             StartupError: The repository or a wanted version cannot be read. Everything else was done.
@@ -149,15 +148,16 @@ class Registry:
             rests: As for Source.list_models.
 
         Raises:
-            StartupError: The repository cannot be read, or a version that the previous scan wanted. Everything else was
-                done.
+            StartupError: The repository, or a version that the previous scan wanted, cannot be read. All else was done.
         """
         storage_error = self._loader.take_error()
         async with self._scanning:
             self._listing.update(await self._source.list_models(rests=rests), time.monotonic())
             changed = self._listing.take_changed()
             self._succession.forget_removed(self._listing.names)
+            await asyncio.sleep(0)  # of ten thousand models each part takes 3 ms, and calls get their turn in between
             await self._retries.check()
+            await asyncio.sleep(0)
             self._retries.compare_again(changed)
             for name in sorted(self._unsettled(changed)):  # as in other workers, since their loads wait for each other
                 for entry in self._entries.of(name).values():

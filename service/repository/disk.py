@@ -1,6 +1,7 @@
 """A model repository on disk, models/<name>/<version>/{model.onnx, manifest.json, …}: list, read and verify it."""
 
 import hashlib
+import heapq
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -29,7 +30,7 @@ STRANGE_NAME = "wanted a name of letters, digits, '_', '-' and '.', and no '-' o
 
 # Most files of a version that are checked for changes; kan-train writes five.
 _MOST_FILES = 64
-_FOLDERS_AT_ONCE = 100
+_FOLDERS_AT_ONCE = 20
 # Names go into labels of metrics, log lines and messages, so they have no spaces, line ends or bytes that are no text.
 # They are as long as the name of a folder may be; object storage allows longer ones.
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
@@ -80,16 +81,17 @@ def list_models(
     Args:
         root: The folder of the repository.
         passed_over: Is called for each folder that cannot be a model or cannot be read, with its name and the reason.
-        rest: Is called after every 100 folders, which are one or two milliseconds of work.
+        rest: Is called after every 20 folders, which are half a millisecond of work.
 
     Raises:
         StartupError: The folder of the repository is absent or cannot be read.
     """
-    found: list[Version] = []
+    pieces: list[list[Version]] = [[]]
     try:
         with os.scandir(root) as folders:
             for number, folder in enumerate(folders, start=1):
                 if number % _FOLDERS_AT_ONCE == 0:
+                    pieces.append([])
                     rest()
                 if folder.name.startswith(".") or not folder.is_dir():
                     continue
@@ -97,12 +99,13 @@ def list_models(
                     passed_over(folder.name, STRANGE_NAME)
                     continue
                 try:
-                    found += [(folder.name, version) for version in _versions(folder.path)]
+                    pieces[-1] += [(folder.name, version) for version in _versions(folder.path)]
                 except OSError as error:
                     passed_over(folder.name, f"it cannot be read: {error.strerror or error}")
     except OSError as error:
         raise StartupError(f"model repository {str(root)!r} cannot be read: {error.strerror or error}") from error
-    return sorted(found)
+    # To sort ten thousand at once would hold the interpreter, and so the event loop, for 4 ms and more.
+    return list(heapq.merge(*map(sorted, pieces)))
 
 
 def read_version(

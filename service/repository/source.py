@@ -18,8 +18,8 @@ from service.repository.storage import Storage
 from service.repository.storage_source import StorageSource
 from service.settings import Settings
 
-# After a hundred folders, so that calls get the interpreter.
-_REST_SECONDS = 4e-3
+# After twenty folders, so that calls get the interpreter.
+_REST_SECONDS = 1e-3
 
 
 class Source(Protocol):

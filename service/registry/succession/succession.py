@@ -151,7 +151,7 @@ class Succession:
 
     def forget_removed(self, there: Collection[str]) -> None:
         """Forget unloaded versions of models whose files are gone, and warn once of models that still answer."""
-        gone = {name for name in self._entries.names() if name not in there}
+        gone = set(self._entries.names()).difference(there)
         for name in gone:
             for entry in [each for each in self._entries.of(name).values() if each.model is None]:
                 self.retire(entry, "its files are gone")
