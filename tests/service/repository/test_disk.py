@@ -65,7 +65,7 @@ def test_files_and_dot_folders_are_passed_over(models: Path, write_model: WriteM
 
 
 def test_a_long_list_rests_after_every_twenty_folders(models: Path) -> None:
-    """Hidden folders and strange names are work too. The list is sorted, in whatever order the system gives the folders."""
+    """Hidden folders and strange names are work too. The list is sorted, in whatever order the folders come."""
     for number in range(250):
         (models / f"{'.' * (number % 2)}m{number}" / "1").mkdir(parents=True)
     rests: list[None] = []
