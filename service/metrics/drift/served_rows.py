@@ -154,8 +154,11 @@ class ServedRows:
             return self._builder
 
     def _build_and_count(self) -> None:
-        take_brief_slices()
-        self.read()
+        try:
+            take_brief_slices()
+            self.read()
+        except Exception:  # otherwise rows would be kept without end: no other thread builds the cells
+            self._end()
 
     def _built(self) -> tuple["_CellCounts", "_CellCounts"]:
         """The cells of the columns and of the answers.

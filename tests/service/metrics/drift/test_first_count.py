@@ -256,6 +256,26 @@ def test_a_system_without_threads_fails_no_request(
     assert served._kept == []
 
 
+def test_a_thread_that_fails_before_it_builds_bounds_the_memory(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line in the log; no further rows are kept, and no run waits."""
+
+    def fail() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(served_rows, "take_brief_slices", fail)
+    served = ServedRows.of(MANIFEST)
+    assert served is not None
+    with caplog.at_level(logging.ERROR):
+        for _ in range(40):
+            keep(served, BOUND)
+    assert served._kept_rows <= MOST
+    assert [record.getMessage() for record in caplog.records] == [
+        "served rows can no longer be counted; predictions go on"
+    ]
+
+
 def test_a_version_whose_histograms_are_no_such_has_no_series() -> None:
     """Only the first scrape finds that nothing can be counted. It shows what it shows without counts."""
     manifest = pb.ModelManifest()
