@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Final
 
@@ -60,16 +60,15 @@ def take_brief_slices() -> None:
     number = _SCHED_SETATTR.get(platform.machine())
     if sys.platform != "linux" or number is None:
         return
-    try:
+    # musl's C library refuses the question, and a Python that was built without these functions lacks them.
+    with suppress(AttributeError, OSError):
         policy, nice = os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)
-    except OSError:  # musl's C library has no sched_getscheduler
-        return
-    if policy not in (os.SCHED_OTHER, os.SCHED_BATCH):
-        return
-    attributes = _ATTRIBUTES.pack(_ATTRIBUTES.size, policy, _RESET_ON_FORK, nice, 0, _BRIEF_NANOSECONDS, 0, 0)
-    # Whether it succeeds does not matter: without it calls wait longer, and are no less right. PyDLL keeps the
-    # interpreter meanwhile: another thread would take longer than the call.
-    _c_library().syscall(number, 0, attributes, 0)
+        if policy not in (os.SCHED_OTHER, os.SCHED_BATCH):
+            return
+        attributes = _ATTRIBUTES.pack(_ATTRIBUTES.size, policy, _RESET_ON_FORK, nice, 0, _BRIEF_NANOSECONDS, 0, 0)
+        # Whether it succeeds does not matter: without it calls wait longer, and are no less right. PyDLL keeps the
+        # interpreter meanwhile: another thread would take longer than the call.
+        _c_library().syscall(number, 0, attributes, 0)
 
 
 @cache

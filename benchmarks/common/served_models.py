@@ -1,6 +1,7 @@
 """The models that the serving benchmark serves, requests for them, and onnxruntime's answers to these."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -83,7 +84,8 @@ def small(folder: Path) -> ServedModel:
     """A [16,32,4] KAN with random weights, tuned on this machine, with its attribution.onnx."""
     kan = KAN(KANConfig(_WIDTH, grid_size=8), seed=0)
     lowered = lower(kan)
-    return _publish(folder, lowered.model, lowered.preferred_rows, attribution_model(kan, None, None, range(_WIDTH[0])))
+    attribution = attribution_model(kan, None, None, range(_WIDTH[0]))
+    return _publish(folder, lowered.model, lowered.preferred_rows, lowered.strategies, attribution)
 
 
 def slow(folder: Path) -> ServedModel:
@@ -112,7 +114,11 @@ def slow(folder: Path) -> ServedModel:
 
 
 def _publish(
-    folder: Path, model: onnx.ModelProto, preferred_rows: int, attribution: onnx.ModelProto | None = None
+    folder: Path,
+    model: onnx.ModelProto,
+    preferred_rows: int,
+    strategies: Sequence[str] = (),
+    attribution: onnx.ModelProto | None = None,
 ) -> ServedModel:
     manifest = manifest_pb2.ModelManifest(
         name=NAME,
@@ -122,6 +128,7 @@ def _publish(
         columns=[manifest_pb2.Column(name=f"x{i}") for i in range(_WIDTH[0])],
         features=[manifest_pb2.Feature(name=f"x{i}", column=f"x{i}", low=-1, high=1) for i in range(_WIDTH[0])],
         preferred_rows=preferred_rows,
+        lowering=manifest_pb2.Lowering(strategies=strategies),
     )
     files = {"model.onnx": model.SerializeToString()}
     if attribution is not None:

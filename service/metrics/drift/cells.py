@@ -69,7 +69,7 @@ def number_cells(name: str, numbers: Numbers, *, is_expected: bool = True) -> Co
         numbers: Its training rows.
         is_expected: False: no index is computed.
     """
-    # Plain numbers: NumPy takes twice as long for so few, and a call may wait for this load.
+    # Plain numbers: NumPy takes twice as long for so few, and with workers a call may wait for this.
     counts = list(numbers.counts)
     known = sum(counts)
     groups = _merge(counts, max(known / _CELLS, _LEAST_ROWS))

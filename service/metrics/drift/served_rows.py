@@ -129,8 +129,9 @@ class ServedRows:
         if self._cells is None:
             try:
                 builder = self._begin_to_build()
-            except RuntimeError:  # the system gives no more threads
-                self._end()
+            except RuntimeError:  # the system gives no more threads; the next run tries again
+                if waits:
+                    self.read()
                 return
             if not waits:
                 return
@@ -154,8 +155,11 @@ class ServedRows:
             return self._builder
 
     def _build_and_count(self) -> None:
-        take_brief_slices()
-        self.read()
+        try:
+            take_brief_slices()
+            self.read()
+        except Exception:  # otherwise rows would be kept without end: no other thread builds the cells
+            self._end()
 
     def _built(self) -> tuple["_CellCounts", "_CellCounts"]:
         """The cells of the columns and of the answers.

@@ -32,7 +32,7 @@ from service.repository.disk import Artefact
 from service.repository.manifest import check_manifest, row_bytes
 from service.settings import Settings
 
-# The memory of the runs of larger models is their own: it goes back to the system when they are closed.
+# The memory of the runs of other models is their own: it goes back to the system when they are closed.
 _MOST_SHARING_BYTES = 16 * 2**20
 
 
@@ -195,8 +195,10 @@ def load(
     max_batch_rows = min(own.max_batch_rows, settings.max_message_bytes // row_bytes(manifest))
     if manifest.preferred_rows > 0:
         max_batch_rows = min(max_batch_rows, manifest.preferred_rows)
-    is_small = memory_bytes(manifest, artefact.size_bytes, max_batch_rows) <= _MOST_SHARING_BYTES
-    session = open_session(artefact.model_bytes, own, artefact.external, shares_arena=is_small)
+    # The estimate holds for graphs of ours. What others need is not known before they run.
+    is_ours, estimate = bool(manifest.lowering.strategies), memory_bytes(manifest, artefact.size_bytes, max_batch_rows)
+    shares_arena = is_ours and estimate <= _MOST_SHARING_BYTES
+    session = open_session(artefact.model_bytes, own, artefact.external, shares_arena=shares_arena)
     check_tensors("input", session.get_inputs(), manifest.inputs)
     check_tensors("output", session.get_outputs(), manifest.outputs)
     model = run_of(session, manifest)

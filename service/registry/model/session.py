@@ -96,7 +96,8 @@ def open_session(
 
     A session keeps the memory of its largest run for its next run, in an arena. Sessions that share an arena take turns
     in the same memory: 60 small models took 27 MB in place of 188, and the first full batch of each took a third of the
-    time, because the system has to hand out no new pages. But the shared arena keeps for ever what it has once taken.
+    time, because the system has to hand out no new pages. But the shared arena keeps for ever what it has once taken,
+    and answers of several rows lie in it for as long as somebody holds them.
 
     Args:
         model_bytes: Content of the graph's file.

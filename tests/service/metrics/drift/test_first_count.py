@@ -235,10 +235,11 @@ def test_an_error_is_logged_once(first: str, monkeypatch: pytest.MonkeyPatch, ca
     assert served._kept == []
 
 
-def test_a_system_without_threads_fails_no_request(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("blocks", [3, 20])
+def test_a_system_without_threads_loses_no_rows(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, blocks: int
 ) -> None:
-    """One line in the log; the counts stand still, and a scrape shows them."""
+    """They are counted at a scrape, or by the run that exceeds the bound of what is kept."""
 
     def fail(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -247,13 +248,31 @@ def test_a_system_without_threads_fails_no_request(
     assert served is not None
     with caplog.at_level(logging.ERROR), monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", fail)
-        for _ in range(3):
+        for _ in range(blocks):
             keep(served, BOUND)
+    assert served._kept_rows < 16 * BOUND
+    assert rows_of(served) == {blocks * BOUND}
+    assert not caplog.records
+
+
+def test_a_thread_that_fails_before_it_builds_bounds_the_memory(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line in the log; no further rows are kept, and no run waits."""
+
+    def fail() -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(served_rows, "take_brief_slices", fail)
+    served = ServedRows.of(MANIFEST)
+    assert served is not None
+    with caplog.at_level(logging.ERROR):
+        for _ in range(40):
+            keep(served, BOUND)
+    assert served._kept_rows <= MOST
     assert [record.getMessage() for record in caplog.records] == [
         "served rows can no longer be counted; predictions go on"
     ]
-    assert rows_of(served) == {0}
-    assert served._kept == []
 
 
 def test_a_version_whose_histograms_are_no_such_has_no_series() -> None:

@@ -3,9 +3,10 @@
 import asyncio
 import ctypes
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -15,6 +16,7 @@ import pytest
 from kan_api.v1.manifest_pb2 import TASK_CLASSIFICATION, ModelManifest, TargetStatistics, TensorSpec
 from service.errors import Draining, ModelRefused
 from service.metrics.metrics import Metrics
+from service.registry.model import session as session_room
 from service.registry.model.live_model import LiveModel, load
 from service.registry.model.onnx_runtime import onnxruntime
 from service.repository.disk import Artefact, read_version
@@ -399,11 +401,14 @@ def test_answers_on_a_gpu_are_those_of_numpy(
     asyncio.run(test())
 
 
-def test_the_memory_of_a_large_model_goes_back_to_the_system(models: Path, write_model: WriteModel) -> None:
-    """A run of 65,536 rows needs 134 MB, and less than half of it is held after the model is closed."""
+@pytest.mark.parametrize(("strategies", "rows"), [(["segments"], 65536), ([], 1024)], ids=["large", "foreign"])
+def test_memory_goes_back_to_the_system(
+    models: Path, write_model: WriteModel, strategies: Sequence[str], rows: int
+) -> None:
+    """A run needs 134 MB. Less than half of it is held after the model is closed, whatever its manifest lets expect."""
 
     def widen(graph: onnx.ModelProto) -> None:
-        constants = {"times": [1, 128], "first": [0, 1, 2, 3]}
+        constants = {"times": [1, 128 * 65536 // rows], "first": [0, 1, 2, 3]}
         graph.graph.initializer.extend(onnx.numpy_helper.from_array(np.array(v), k) for k, v in constants.items())
         graph.graph.node[0].input[0] = "same"
         graph.graph.node.insert(0, onnx.helper.make_node("Gather", ["many", "first"], ["same"], axis=1))
@@ -411,11 +416,12 @@ def test_the_memory_of_a_large_model_goes_back_to_the_system(models: Path, write
 
     write_model("affine")
     artefact = _with_graph(read_version(models, "affine", 1), widen)
+    artefact.manifest.lowering.strategies.extend(strategies)
     process = psutil.Process()
 
     async def test() -> None:
         before = process.memory_info().rss
-        model = load(artefact, Settings(max_batch_rows=65536), Metrics())
+        model = load(artefact, Settings(max_batch_rows=rows), Metrics())
         held = process.memory_info().rss - before
         await model.close()
         del model
@@ -424,3 +430,26 @@ def test_the_memory_of_a_large_model_goes_back_to_the_system(models: Path, write
         assert held > 100e6
 
     asyncio.run(test())
+
+
+def test_a_small_model_of_ours_shares_memory(
+    models: Path, write_model: WriteModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its session takes the memory of runs from the arena of all such sessions."""
+    shares: list[str] = []
+
+    def open_session(*arguments: Any, **options: Any) -> Any:
+        session = session_room.open_session(*arguments, **options)
+        shares.append(session.get_session_options().get_session_config_entry("session.use_env_allocators"))
+        return session
+
+    monkeypatch.setattr("service.registry.model.live_model.open_session", open_session)
+    write_model("affine")
+    artefact = read_version(models, "affine", 1)
+
+    async def test() -> None:
+        artefact.manifest.lowering.strategies.append("segments")
+        await load(artefact, Settings(), Metrics()).close()
+
+    asyncio.run(test())
+    assert shares == ["1"]
