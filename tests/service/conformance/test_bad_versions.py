@@ -15,7 +15,8 @@ from tests.kit.callers.calls import ask, predict
 from tests.kit.models.repository import WriteModel, make_endless
 from tests.kit.server.kan_serve import KanServe, Start
 
-_FLAGS = ("--poll-seconds", "0.1", "--max-load-seconds", "5")
+# A load of the good models takes seconds where other tests keep the cores busy.
+_FLAGS = ("--poll-seconds", "0.1", "--max-load-seconds", "20")
 
 
 def _sparse(folder: Path) -> None:
